@@ -1,0 +1,246 @@
+/**
+ * What the webhook writes into the sidecar's env and the forwarder reads: one schema, checked on both sides.
+ *
+ * Env carries names, places and limits; credentials come only from files (`SINK_SECRET_DIR`) or the AWS credential chain.
+ * May import: core, config.
+ */
+import { durationMs, problemText, Reader, shown } from './fields.ts';
+import type { Parsed, Problem } from './fields.ts';
+
+/** Every sink that can be configured, in the order of the documentation. */
+export const SINK_NAMES = ['elasticsearch', 'cloudwatch', 'console'] as const;
+export type SinkName = (typeof SINK_NAMES)[number];
+
+/** One glob of one container, and where its directory stands in the sidecar. */
+export interface FileGlob {
+  readonly container: string;
+  /** The app's own absolute glob: `/var/log/app/*.log`. */
+  readonly path: string;
+  /** The fixed directory of the glob as the app sees it: `/var/log/app`. */
+  readonly directory: string;
+  /** The same directory as the sidecar sees it: `/logtender/logs/app/var/log/app`. */
+  readonly mount: string;
+}
+
+/** Who we are; the downward API fills what admission cannot know. */
+export interface PodIdentity {
+  readonly cluster: string;
+  readonly namespace: string;
+  readonly pod: string;
+  readonly uid: string;
+  readonly node: string;
+  readonly app: string;
+  readonly workload: string;
+}
+
+export interface ForwarderConfig {
+  readonly pod: PodIdentity;
+  readonly files: readonly FileGlob[];
+  readonly sinks: readonly SinkName[];
+  /** CloudWatch log group template. */
+  readonly logGroup: string;
+  /** CloudWatch log stream template; `/{file}` is added for files when the template does not name it. */
+  readonly logStream: string;
+  /** Elasticsearch data stream or index template. */
+  readonly dataStream: string;
+  /** Retention of log groups that we create, in days; undefined leaves AWS's default (for ever). */
+  readonly retentionDays: number | undefined;
+  readonly elasticsearchUrl: string | undefined;
+  readonly cloudwatchEndpoint: string | undefined;
+  readonly awsRegion: string | undefined;
+  /** Folder with the sink's credentials, one file per key; it may be absent. */
+  readonly sinkSecretDir: string;
+  readonly stateDir: string;
+  /** Port of /livez, /readyz, /metrics and /ledger; 0 switches it off. */
+  readonly adminPort: number;
+  readonly terminationMessagePath: string;
+  /** The pod's terminationGracePeriodSeconds, in milliseconds. */
+  readonly graceMs: number;
+  /** A batch that is not full is sent after this time. */
+  readonly flushIntervalMs: number;
+  /** `kubernetes.*`, `orchestrator.*` and `log.*` on every record, or the line alone. */
+  readonly metadata: 'full' | 'none';
+  readonly parser: 'auto' | 'none';
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+  /** Ship what is there and end. */
+  readonly once: boolean;
+}
+
+/** Retention values that CloudWatch Logs accepts (API reference, PutRetentionPolicy, retentionInDays). */
+export const RETENTION_DAYS: readonly number[] = [
+  1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
+];
+
+/** Bounds of the flush interval: shorter costs CPU for nothing, longer is noticed by people who wait for a line. */
+export const FLUSH_INTERVAL_MS = { min: 50, max: 60_000, default: 1_000 } as const;
+
+/** Names of the env variables, in the order in which `kubectl describe` shows them. */
+export const ENV = {
+  cluster: 'CLUSTER_NAME',
+  namespace: 'POD_NAMESPACE',
+  pod: 'POD_NAME',
+  uid: 'POD_UID',
+  node: 'NODE_NAME',
+  app: 'APP_NAME',
+  workload: 'WORKLOAD_NAME',
+  files: 'LOG_FILES',
+  sinks: 'SINKS',
+  logGroup: 'LOG_GROUP',
+  logStream: 'LOG_STREAM',
+  dataStream: 'DATA_STREAM',
+  retentionDays: 'RETENTION_DAYS',
+  elasticsearchUrl: 'ELASTICSEARCH_URL',
+  cloudwatchEndpoint: 'CLOUDWATCH_ENDPOINT',
+  awsRegion: 'AWS_REGION',
+  sinkSecretDir: 'SINK_SECRET_DIR',
+  stateDir: 'STATE_DIR',
+  adminPort: 'ADMIN_PORT',
+  terminationMessagePath: 'TERMINATION_MESSAGE_PATH',
+  grace: 'GRACE_PERIOD',
+  flushInterval: 'FLUSH_INTERVAL',
+  metadata: 'METADATA',
+  parser: 'PARSER',
+  logLevel: 'LOG_LEVEL',
+  once: 'ONCE',
+} as const satisfies Readonly<Record<string, string>>;
+
+export const DEFAULTS = {
+  logGroup: '/k8s/{cluster}/{namespace}/{app}',
+  logStream: '{pod}/{container}',
+  dataStream: 'logs-logtender-{namespace}',
+  sinkSecretDir: '/logtender/secret',
+  stateDir: '/logtender/state',
+  logsDir: '/logtender/logs',
+  terminationMessagePath: '/dev/termination-log',
+  graceMs: 30_000,
+  adminPort: 15_099,
+} as const;
+
+/** Files of the sink Secret that the forwarder reads, with their meaning. */
+export const SECRET_KEYS: Readonly<Record<string, string>> = {
+  'elasticsearch-url': 'URL of Elasticsearch or OpenSearch; wins over ELASTICSEARCH_URL',
+  'elasticsearch-username': 'user name for basic authentication',
+  'elasticsearch-password': 'password for basic authentication',
+  'elasticsearch-api-key': 'API key (base64 of id:key), sent as Authorization: ApiKey',
+  'elasticsearch-ca.crt': 'PEM of the CA that signed the server certificate',
+  'aws-access-key-id': 'AWS access key id, where no role is used',
+  'aws-secret-access-key': 'AWS secret access key',
+  'aws-session-token': 'AWS session token',
+};
+
+/**
+ * Reads the env of a forwarder. All problems at once; a text that is not set takes its default.
+ *
+ * @param env the process env, or what the webhook is about to write
+ */
+export function parseForwarderEnv(env: Readonly<Record<string, string | undefined>>): Parsed<ForwarderConfig> {
+  const raw: Record<string, unknown> = {};
+  for (const name of Object.values(ENV)) {
+    const value = env[name];
+    if (value !== undefined && value !== '') raw[name] = value;
+  }
+  const reader = new Reader(raw);
+  const problems = reader.problems;
+  const files = parseFiles(reader.raw(ENV.files), problems);
+  const sinks = parseSinks(reader.list(ENV.sinks, ['console']), problems);
+  const retention = reader.integer(ENV.retentionDays, { min: 0, max: 3653 }, 0);
+  if (retention !== 0 && !RETENTION_DAYS.includes(retention)) {
+    reader.report(ENV.retentionDays, `one of ${RETENTION_DAYS.join(', ')}`);
+  }
+  const value: ForwarderConfig = {
+    pod: {
+      cluster: reader.text(ENV.cluster, 'default'),
+      namespace: reader.text(ENV.namespace, 'default'),
+      pod: reader.text(ENV.pod, 'unknown-pod'),
+      uid: reader.text(ENV.uid, 'unknown-uid'),
+      node: reader.text(ENV.node, ''),
+      app: reader.text(ENV.app, reader.text(ENV.pod, 'unknown-app')),
+      workload: reader.text(ENV.workload, ''),
+    },
+    files,
+    sinks,
+    logGroup: reader.text(ENV.logGroup, DEFAULTS.logGroup),
+    logStream: reader.text(ENV.logStream, DEFAULTS.logStream),
+    dataStream: reader.text(ENV.dataStream, DEFAULTS.dataStream),
+    retentionDays: retention === 0 ? undefined : retention,
+    elasticsearchUrl: reader.text(ENV.elasticsearchUrl, undefined, HTTP_URL),
+    cloudwatchEndpoint: reader.text(ENV.cloudwatchEndpoint, undefined, HTTP_URL),
+    awsRegion: reader.text(ENV.awsRegion, undefined),
+    sinkSecretDir: reader.text(ENV.sinkSecretDir, DEFAULTS.sinkSecretDir),
+    stateDir: reader.text(ENV.stateDir, DEFAULTS.stateDir),
+    adminPort: reader.integer(ENV.adminPort, { min: 0, max: 65_535 }, DEFAULTS.adminPort),
+    terminationMessagePath: reader.text(ENV.terminationMessagePath, DEFAULTS.terminationMessagePath),
+    graceMs: reader.duration(ENV.grace, { minMs: 0, maxMs: durationMs('7d') ?? 0 }, DEFAULTS.graceMs),
+    flushIntervalMs: reader.duration(
+      ENV.flushInterval,
+      { minMs: FLUSH_INTERVAL_MS.min, maxMs: FLUSH_INTERVAL_MS.max },
+      FLUSH_INTERVAL_MS.default,
+    ),
+    metadata: reader.oneOf(ENV.metadata, ['full', 'none'], 'full'),
+    parser: reader.oneOf(ENV.parser, ['auto', 'none'], 'auto'),
+    logLevel: reader.oneOf(ENV.logLevel, ['debug', 'info', 'warn', 'error'], 'info'),
+    once: reader.flag(ENV.once, false),
+  };
+  return problems.length === 0 ? { ok: true, value } : { ok: false, problems };
+}
+
+/** `http://…` or `https://…` with a host. */
+export const HTTP_URL = {
+  expected: 'a URL that begins with http:// or https://',
+  test: (text: string): boolean => {
+    const url = URL.parse(text);
+    return url !== null && (url.protocol === 'http:' || url.protocol === 'https:') && url.hostname !== '';
+  },
+};
+
+function parseSinks(names: readonly string[], problems: Problem[]): readonly SinkName[] {
+  const sinks: SinkName[] = [];
+  for (const name of names) {
+    const known = SINK_NAMES.find((sink) => sink === name);
+    if (known === undefined)
+      problems.push({ path: ENV.sinks, expected: `sinks among ${SINK_NAMES.join(', ')}`, found: shown(name) });
+    else if (!sinks.includes(known)) sinks.push(known);
+  }
+  return sinks;
+}
+
+function parseFiles(raw: unknown, problems: Problem[]): readonly FileGlob[] {
+  if (raw === undefined) return [];
+  const expected = 'a JSON list of {container, path, directory, mount}';
+  let list: unknown = raw;
+  try {
+    if (typeof raw === 'string') list = JSON.parse(raw);
+  } catch {
+    problems.push({ path: ENV.files, expected, found: shown(raw) });
+    return [];
+  }
+  if (!Array.isArray(list)) {
+    problems.push({ path: ENV.files, expected, found: shown(list) });
+    return [];
+  }
+  return list.flatMap((item: unknown, i) => {
+    const reader = new Reader(item, `${ENV.files}[${i}]`, problems);
+    const before = problems.length;
+    const file = {
+      container: reader.text('container', '', NOT_EMPTY),
+      path: reader.text('path', '', ABSOLUTE),
+      directory: reader.text('directory', '', ABSOLUTE),
+      mount: reader.text('mount', '', ABSOLUTE),
+    };
+    reader.rejectUnknown();
+    for (const [key, text] of Object.entries(file))
+      if (text === '' && problems.length === before) reader.report(key, 'a text');
+    return problems.length === before ? [file] : [];
+  });
+}
+
+const NOT_EMPTY = { expected: 'a text that is not empty', test: (text: string): boolean => text !== '' };
+const ABSOLUTE = {
+  expected: 'an absolute path',
+  test: (text: string): boolean => text.startsWith('/') && !text.includes('\0'),
+};
+
+/** All problems as one text, a line each. */
+export function problemsText(problems: readonly Problem[]): string {
+  return problems.map(problemText).join('\n');
+}

@@ -1,0 +1,48 @@
+/**
+ * Our own log: one JSON object per line on stderr.
+ *
+ * The message is a constant lower-case phrase, everything variable is a field. ERROR means data was lost or an operator is
+ * needed. Values of annotations, env and Secrets are never fields. May import: core.
+ */
+import type { Clock } from './clock.ts';
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined | readonly string[]>>;
+
+export interface Log {
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+  /** A log that adds these fields to every line. */
+  with(fields: LogFields): Log;
+}
+
+const RANK: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
+
+/** A log that hands each finished line (with its newline) to `write`. Lines below `level` are not built. */
+export function createLog(options: { clock: Clock; level: LogLevel; write: (line: string) => void }): Log {
+  const at = (bound: LogFields): Log => {
+    const emit = (level: LogLevel, message: string, fields: LogFields | undefined): void => {
+      if (RANK[level] < RANK[options.level]) return;
+      const time = new Date(options.clock.now()).toISOString();
+      // JSON.stringify escapes newlines and control characters: no field can forge a second line.
+      options.write(`${JSON.stringify({ time, level, message, ...bound, ...fields })}\n`);
+    };
+    return {
+      debug: (message, fields) => emit('debug', message, fields),
+      info: (message, fields) => emit('info', message, fields),
+      warn: (message, fields) => emit('warn', message, fields),
+      error: (message, fields) => emit('error', message, fields),
+      with: (fields) => at({ ...bound, ...fields }),
+    };
+  };
+  return at({});
+}
+
+/** A log that drops everything, for tests that look elsewhere. */
+export const silentLog: Log = createLog({
+  clock: { now: () => 0, monotonic: () => 0, sleep: async () => {} },
+  level: 'error',
+  write: () => {},
+});

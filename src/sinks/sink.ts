@@ -1,0 +1,82 @@
+/**
+ * What every destination offers to the pipeline. One folder per destination implements it; test/conformance/sink.ts is the suite
+ * that each of them passes.
+ *
+ * May import: core, config.
+ */
+import type { SinkName } from '../config/forwarder-config.ts';
+import type { Batch, SourceInfo } from '../core/record.ts';
+
+export type RetryReason = 'unreachable' | 'timeout' | 'throttled' | 'server_error' | 'credentials' | 'not_found';
+export type RejectReason = 'rejected_by_sink' | 'too_old' | 'too_new' | 'expired' | 'too_large';
+
+export interface Rejection {
+  /** Index of the record in the batch. */
+  readonly index: number;
+  readonly reason: RejectReason;
+  /** The destination's own words, cut to 1 KiB. */
+  readonly text: string;
+}
+
+/** What became of one request. Every remote outcome is one of these; `deliver` rejects only on a bug. */
+export type Delivery =
+  /** Every record is stored. `duplicates` of them had been stored before (a resend was recognised). */
+  | { readonly status: 'delivered'; readonly duplicates: number }
+  /**
+   * The server answered record by record. What is in none of the lists is stored.
+   * `conflicts`: the id exists although this record was never sent before, so it stands for other bytes (indexes).
+   */
+  | {
+      readonly status: 'partial';
+      readonly duplicates: number;
+      readonly retry: readonly number[];
+      readonly retryReason: RetryReason;
+      readonly rejected: readonly Rejection[];
+      readonly conflicts: readonly number[];
+    }
+  /** Nothing is known to be stored; send the same again after a wait. `text` is for people. */
+  | { readonly status: 'retryable'; readonly reason: RetryReason; readonly retryAfterMs: number; readonly text: string }
+  /** The request as a whole is too large for the server: send it in two halves. */
+  | { readonly status: 'too_large'; readonly text: string }
+  /** The request as a whole is refused and sending it again cannot help: isolate the guilty record by halves. */
+  | { readonly status: 'refused'; readonly reason: RejectReason; readonly text: string };
+
+/** What the retry decorator tells a sink about a request. */
+export interface DeliverOptions {
+  /** The indexes to send, ascending; undefined means all of them. */
+  readonly selection: readonly number[] | undefined;
+  /** True when these records may have reached the destination before: then "exists already" means delivered. */
+  readonly sentBefore: (index: number) => boolean;
+  /** Aborted when the process must end: the request is dropped at once. */
+  readonly signal: AbortSignal;
+}
+
+/** Builds batches for one sink, in buffers that are allocated once and reused. */
+export interface Encoder {
+  readonly records: number;
+  /** Encoded bytes so far. */
+  readonly bytes: number;
+  /** Forgets the batch and takes its memory back. */
+  reset(): void;
+  /**
+   * Encodes whole records from `input[from, to)` until the batch is full or the source belongs to another destination.
+   *
+   * The input holds whole lines, each with its newline, but for the last one where the pipeline ends an incomplete line on purpose.
+   * @param offset where `input[from]` stands in the source, in bytes
+   * @param timeMs when the bytes were read, for records that carry no time of their own
+   * @returns the position in `input` up to which it was consumed; less than `to` means: finish this batch first
+   */
+  append(source: SourceInfo, input: Buffer, from: number, to: number, offset: number, timeMs: number): number;
+  /** The batch as it stands; valid until the next reset. */
+  finish(): Batch;
+}
+
+export interface Sink {
+  readonly name: SinkName;
+  /** A new encoder with buffers of its own. A lane has two: one in flight, one filling. */
+  createEncoder(): Encoder;
+  /** Sends the batch once. */
+  deliver(batch: Batch, options: DeliverOptions): Promise<Delivery>;
+  close(): Promise<void>;
+}
+
