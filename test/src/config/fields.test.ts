@@ -1,0 +1,57 @@
+/** Configuration readers: every problem at once, each with path, expectation, finding and remedy. */
+import assert from 'node:assert/strict';
+import { durationMs, nearest, problemText, Reader } from '../../../src/config/fields.ts';
+
+describe('Reader', () => {
+  it('collects all problems with their paths', () => {
+    const reader = new Reader({ port: 'x', level: 'wran', wait: '5', nested: { colour: 1 }, sinks: 3 });
+    reader.integer('port', { min: 1, max: 65_535 }, 1);
+    reader.oneOf('level', ['debug', 'info', 'warn'], 'info');
+    reader.duration('wait', { minMs: 10, maxMs: 60_000 }, 10);
+    reader.list('sinks', []);
+    const nested = reader.section('nested');
+    nested.text('color', undefined);
+    nested.rejectUnknown();
+    assert.deepEqual(reader.problems.map(problemText), [
+      'port: expected an integer from 1 to 65535, got "x"',
+      'level: expected one of debug, info, warn, got "wran"; did you mean warn?',
+      'wait: expected a duration from 10ms to 60000ms with a unit (ms, s, m, h, d), got "5"; write 5s or 5ms',
+      'sinks: expected a list of texts, got 3',
+      'nested.colour: expected a known key (color), got "colour"; did you mean color?',
+    ]);
+  });
+
+  it('reads keys of the prototype as absent', () => {
+    const reader = new Reader(JSON.parse('{"__proto__": {"port": 1}}'));
+    assert.equal(reader.integer('port', { min: 0, max: 9 }, 7), 7);
+    assert.equal(reader.text('constructor', undefined), undefined);
+    assert.deepEqual(reader.problems, []);
+  });
+
+  it('says so when the whole is no object', () => {
+    assert.deepEqual(new Reader([1], 'config').problems, [{ path: 'config', expected: 'an object', found: '[1]' }]);
+  });
+});
+
+describe('durationMs', () => {
+  const table: ReadonlyArray<readonly [text: string, want: number | undefined]> = [
+    ['200ms', 200],
+    ['1.5s', 1500],
+    ['10m', 600_000],
+    ['2h', 7_200_000],
+    ['30d', 2_592_000_000],
+    ['5', undefined],
+    ['5 s', undefined],
+    ['-5s', undefined],
+    ['s', undefined],
+    ['1h30m', undefined],
+  ];
+  for (const [text, want] of table) it(`${text} is ${want ?? 'refused'}`, () => assert.equal(durationMs(text), want));
+});
+
+describe('nearest', () => {
+  it('finds a slip of the finger and nothing far-fetched', () => {
+    assert.equal(nearest('log-gruop', ['log-group', 'log-stream', 'sink']), 'log-group');
+    assert.equal(nearest('banana', ['log-group', 'log-stream', 'sink']), undefined);
+  });
+});
