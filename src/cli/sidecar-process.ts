@@ -3,10 +3,11 @@
  *
  * One documented mapping stands between the two: a path P that container C sees is `<root>/<C>/P` here, each mount of a volume is a
  * link to `<root>/volumes/<volume>/<subPath>`, and the image's `/app/forwarder.mjs` is this package's own entry. The downward API's
- * fields are filled in from the pod. May import: core, config.
+ * fields are filled in from the pod, and the termination message has its mapped path in env. May import: core, config.
  */
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { ENV } from '../config/forwarder-config.ts';
 import { OperationalError } from '../core/errors.ts';
 
 interface VolumeMount {
@@ -81,7 +82,12 @@ export async function prepareSidecar(pod: RunnablePod, root: string, entry: stri
     ]),
   );
   const args = (sidecar.args ?? []).map((arg) => (arg === '/app/forwarder.mjs' ? entry : arg));
-  return { args, env, locate, terminationMessagePath };
+  return {
+    args,
+    env: { ...env, [ENV.terminationMessagePath]: terminationMessagePath },
+    locate,
+    terminationMessagePath,
+  };
 }
 
 async function linkMounts(container: Container, root: string, locate: SidecarProcess['locate']): Promise<void> {

@@ -19,7 +19,6 @@ const POD = {
           { name: 'LOG_GROUP', value: '/k8s/$$(x)/logtender/state' },
           { name: 'STATE_DIR', value: '/logtender/state' },
           { name: 'LOG_FILES', value: '[{"directory":"/var/log/app","mount":"/logtender/logs/app/var/log/app"}]' },
-          { name: 'TERMINATION_MESSAGE_PATH', value: '/dev/termination-log' },
         ],
         volumeMounts: [
           { name: 'logtender-state', mountPath: '/logtender/state' },
