@@ -1,0 +1,80 @@
+/**
+ * The sidecar of an admitted pod, run as a process with what the pod says: start, SIGKILL, start again, drain.
+ *
+ * May import: src/core, src/cli, test.
+ */
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { prepareSidecar } from '../../src/cli/sidecar-process.ts';
+import type { RunnablePod, SidecarProcess } from '../../src/cli/sidecar-process.ts';
+
+const ENTRY = resolve(import.meta.dirname, '../../src/main.ts');
+/** The pod's grace is 30 s; a drain that takes longer has failed. */
+const DRAIN_MS_MAX = 45_000;
+
+export class AdmittedForwarder {
+  readonly #sidecar: SidecarProcess;
+  readonly #logFile: string;
+  #child: ChildProcess | undefined;
+
+  private constructor(sidecar: SidecarProcess, logFile: string) {
+    this.#sidecar = sidecar;
+    this.#logFile = logFile;
+  }
+
+  /** @param secret files of the sink Secret, as the kubelet would mount them */
+  static async of(
+    pod: RunnablePod,
+    root: string,
+    secret: Readonly<Record<string, string>>,
+  ): Promise<AdmittedForwarder> {
+    const sidecar = await prepareSidecar(pod, root, ENTRY);
+    const folder = sidecar.locate('logtender', '/logtender/secret');
+    mkdirSync(folder, { recursive: true });
+    for (const [name, value] of Object.entries(secret)) writeFileSync(join(folder, name), value);
+    return new AdmittedForwarder(sidecar, join(root, 'forwarder.log'));
+  }
+
+  /** Where the app's folder stands on this machine. */
+  appFolder(container: string, path: string): string {
+    return this.#sidecar.locate(container, path);
+  }
+
+  log(): string {
+    return readFileSync(this.#logFile, 'utf8');
+  }
+
+  start(): void {
+    const log = openSync(this.#logFile, 'a');
+    const { PATH } = process.env;
+    this.#child = spawn(process.execPath, [...this.#sidecar.args], {
+      env: { ...(PATH === undefined ? {} : { PATH }), ...this.#sidecar.env },
+      stdio: ['ignore', log, log],
+    });
+    closeSync(log);
+  }
+
+  /** Kills it without a word and waits until it is gone. */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null) return;
+    const exited = once(child, 'exit');
+    child.kill('SIGKILL');
+    await exited;
+  }
+
+  /** SIGTERM as the kubelet sends it; gives exit code and termination message. */
+  async drain(): Promise<{ readonly code: number | null; readonly summary: string }> {
+    const child = this.#child;
+    if (child === undefined) throw new Error('drain forwarder: expected one that runs, got none');
+    const exited = once(child, 'exit');
+    const timer = setTimeout(() => child.kill('SIGKILL'), DRAIN_MS_MAX);
+    child.kill('SIGTERM');
+    await exited;
+    clearTimeout(timer);
+    return { code: child.exitCode, summary: readFileSync(this.#sidecar.terminationMessagePath, 'utf8') };
+  }
+}

@@ -1,0 +1,281 @@
+/**
+ * The sinks against the real servers: the conformance suite, and what only a real server can judge.
+ */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { silentLog } from '../../src/core/log.ts';
+import { createMetrics } from '../../src/core/metrics.ts';
+import { CloudWatchLogsSink } from '../../src/sinks/cloudwatch-logs/sink.ts';
+import { ElasticsearchSink } from '../../src/sinks/elasticsearch/sink.ts';
+import type { Delivery, Sink } from '../../src/sinks/sink.ts';
+import { describeSink } from '../conformance/sink.ts';
+import type { Scripted, SinkHarness } from '../conformance/sink.ts';
+import { forwarderConfig, sourceInfo } from '../fakes/forwarder-config.ts';
+import { TcpRelay } from '../fakes/tcp-relay.ts';
+import { VirtualClock } from '../fakes/virtual-clock.ts';
+import { requireServer } from '../servers/require-server.ts';
+import type { CloudWatchServer, SearchServer } from '../servers/servers.ts';
+
+/** On two cores that also compile, a first index takes seconds. */
+const TEST_MS_MAX = 60_000;
+
+const RELAYED = { connection_cut: 'cut_before', answer_lost: 'cut_after', silence: 'silence' } as const;
+
+function relayFault(next: Scripted): 'cut_before' | 'cut_after' | 'silence' {
+  assert(next === 'connection_cut' || next === 'answer_lost' || next === 'silence');
+  return RELAYED[next];
+}
+
+interface Hit {
+  readonly _id: string;
+  readonly _source: Readonly<Record<string, unknown>>;
+}
+
+/** Every document of an index, by id: the ids of one source are in the order of its offsets after this. */
+async function readIndex(server: SearchServer, index: string): Promise<readonly Hit[]> {
+  await server.request('POST', `/${index}/_refresh`);
+  const { status, body } = await server.request('POST', `/${index}/_search?size=10000`, { query: { match_all: {} } });
+  if (status === 404) return [];
+  const { hits } = (body as { readonly hits: { readonly hits: readonly Hit[] } }).hits;
+  const order = ({ _id }: Hit): string => {
+    const [source = '', offset = ''] = _id.split(/-(?=\d+$)/);
+    return source + offset.padStart(20, '0');
+  };
+  return hits.toSorted((a, b) => (order(a) < order(b) ? -1 : 1));
+}
+
+let indexes = 0;
+
+for (const name of ['elasticsearch', 'opensearch'] as const) {
+  describe(`real ${name}`, function () {
+    this.timeout(TEST_MS_MAX);
+    let server: SearchServer;
+    before(async function () {
+      server = await requireServer(this, name);
+    });
+
+    describeSink(name, {
+      isIdempotent: true,
+      can: new Set<Scripted>(['connection_cut', 'answer_lost', 'silence']),
+      start: async (): Promise<SinkHarness> => {
+        indexes += 1;
+        const index = `conformance-${process.pid}-${indexes}`;
+        const relay = new TcpRelay(server.url);
+        await relay.start();
+        const clock = new VirtualClock(Date.now());
+        const config = forwarderConfig({ ELASTICSEARCH_URL: relay.url, DATA_STREAM: index });
+        return {
+          sink: new ElasticsearchSink({ config, clock, metrics: createMetrics() }),
+          clock,
+          script: (next) => relay.faults.push(relayFault(next)),
+          unseen: () => relay.faults.length,
+          stored: async () => (await readIndex(server, index)).map(({ _source }) => String(_source['message'])),
+          down: () => relay.stop(),
+          up: () => relay.start(),
+          stop: () => relay.stop(),
+        };
+      },
+    });
+
+    it('takes every line that is spliced, and every line that is not', async () => {
+      const lines = [
+        '{}',
+        '{"a":1,"b":{"c":[1,2,3],"d":[{"e":null}]}}',
+        '{"@timestamp":"2026-01-01T00:00:00.123456789+02:00","message":"own time"}',
+        '{"@timestamp":1767225600123}',
+        '{"@timestamp":"yesterday"}',
+        '{"time":"2026-01-01T00:00:00-18:00"}',
+        '{"ts":1767225600.5}',
+        '{"log":{"level":"info","logger":"x"}}',
+        '{"log.level":"info"}',
+        '{"log":"text"}',
+        '{"log":{"file":{"line":3}}}',
+        '{"log.offset":"x"}',
+        '{"kubernetes":"forged"}',
+        '{"_id":"forged"}',
+        '{"_source":{}}',
+        '{"_time":1}',
+        '{"dup":1,"dup":2}',
+        '{"deep":{"dup":1,"dup":2}}',
+        '{"":1}',
+        '{" ":1}',
+        '{".a":1}',
+        '{"a.":1}',
+        '{"x..y":1}',
+        '{"surrogate":"\\ud800"}',
+        '{"nul":"\\u0000"}',
+        `${'{"n":'.repeat(18)}1${'}'.repeat(18)}`,
+        `${'{"n":'.repeat(40)}1${'}'.repeat(40)}`,
+        'text with \u0000 and \u001b[31m colour',
+        '',
+      ];
+      const index = `splice-${process.pid}`;
+      const { delivery, sink } = await send(server.url, index, Buffer.from(`${lines.join('\n')}\n`));
+      assert.deepEqual(delivery, { status: 'delivered', duplicates: 0 });
+      await sink.close();
+      const hits = await readIndex(server, index);
+      assert.equal(hits.length, lines.length);
+      hits.forEach(({ _source: document }, i) => {
+        const line = lines[i] ?? '';
+        if (document['message'] === line) return;
+        const ours = new Set(['@timestamp', 'log', 'log.file.path', 'log.offset', 'kubernetes', 'orchestrator']);
+        const theirs = (members: object): unknown => Object.entries(members).filter(([key]) => !ours.has(key));
+        assert.deepEqual(theirs(document), theirs(JSON.parse(line) as object), line);
+      });
+    });
+
+    it('tells the record that does not fit the mapping, stores the others, knows a resend', async () => {
+      const index = `mapping-${process.pid}`;
+      await server.request('PUT', `/${index}`, { mappings: { properties: { n: { type: 'integer' } } } });
+      const input = Buffer.from('{"n":1}\n{"n":"one"}\n{"n":3}\n');
+      const { delivery, sink, again } = await send(server.url, index, input);
+      assert(delivery.status === 'partial', JSON.stringify(delivery));
+      assert.deepEqual(
+        delivery.rejected.map(({ index: at }) => at),
+        [1],
+      );
+      assert.match(delivery.rejected[0]?.text ?? '', /^400 .*pars/);
+      assert.deepEqual(await again([0, 2], () => true), { status: 'delivered', duplicates: 2 });
+      const conflict = await again([0], () => false);
+      assert(conflict.status === 'partial');
+      assert.deepEqual(conflict.conflicts, [0]);
+      await sink.close();
+    });
+
+    it('writes into a data stream', async () => {
+      const stream = `logs-logtender-shop${process.pid}`;
+      const template = { index_patterns: ['logs-logtender-*'], data_stream: {}, priority: 200 };
+      assert.equal((await server.request('PUT', '/_index_template/logtender-test', template)).status, 200);
+      const { delivery, sink } = await send(server.url, stream, Buffer.from('one\n{"time":"2026-01-01T00:00:00Z"}\n'));
+      assert.deepEqual(delivery, { status: 'delivered', duplicates: 0 });
+      await sink.close();
+      const hits = await readIndex(server, stream);
+      assert.equal(hits.length, 2);
+    });
+
+    it('refuses a name that no index can have without blaming a record', async () => {
+      const { delivery, sink } = await send(server.url, '..', Buffer.from('x\n'));
+      assert.notEqual(delivery.status, 'refused', JSON.stringify(delivery));
+      await sink.close();
+    });
+  });
+}
+
+type Again = (selection: readonly number[], sentBefore: () => boolean) => Promise<Delivery>;
+
+/** One batch of `input` into `index`. */
+async function send(
+  url: string,
+  index: string,
+  input: Buffer,
+): Promise<{ delivery: Delivery; sink: Sink; again: Again }> {
+  const config = forwarderConfig({ ELASTICSEARCH_URL: url, DATA_STREAM: index });
+  const sink = new ElasticsearchSink({ config, clock: new VirtualClock(Date.now()), metrics: createMetrics() });
+  const encoder = sink.createEncoder();
+  encoder.append(sourceInfo(), input, 0, input.length, 0, Date.now());
+  const batch = encoder.finish();
+  const { signal } = new AbortController();
+  const again: Again = (selection, sentBefore) => sink.deliver(batch, { selection, sentBefore, signal });
+  const delivery = await sink.deliver(batch, { selection: undefined, sentBefore: () => false, signal });
+  return { delivery, sink, again };
+}
+
+describe('real cloudwatch (moto behind the strict proxy)', function () {
+  this.timeout(TEST_MS_MAX);
+  let server: CloudWatchServer;
+  let dir = '';
+  const GROUP = '/k8s/test/shop/web';
+  const STREAM = 'web-7d9f-x2x/app/var/log/app/a.log';
+
+  before(async function () {
+    server = await requireServer(this, 'cloudwatch');
+    dir = await mkdtemp(join(tmpdir(), 'logtender-secret-'));
+    await writeFile(join(dir, 'aws-access-key-id'), server.credentials.accessKeyId);
+    await writeFile(join(dir, 'aws-secret-access-key'), server.credentials.secretAccessKey);
+  });
+  after(async () => {
+    if (dir !== '') await rm(dir, { recursive: true });
+  });
+
+  const createSink = (env: Readonly<Record<string, string>> = {}): CloudWatchLogsSink => {
+    const config = forwarderConfig({
+      CLOUDWATCH_ENDPOINT: server.url,
+      AWS_REGION: server.region,
+      SINK_SECRET_DIR: dir,
+      ...env,
+    });
+    const clock = new VirtualClock(Date.now());
+    return new CloudWatchLogsSink({ config, clock, log: silentLog, metrics: createMetrics() });
+  };
+
+  describeSink('cloudwatch', {
+    isIdempotent: false,
+    can: new Set<Scripted>(['throttled', 'server_error', 'connection_cut', 'answer_lost']),
+    start: async (): Promise<SinkHarness> => {
+      await server.reset();
+      await server.call('CreateLogGroup', { logGroupName: GROUP });
+      await server.call('CreateLogStream', { logGroupName: GROUP, logStreamName: STREAM });
+      const faults = {
+        throttled: 'throttle',
+        server_error: 'unavailable',
+        connection_cut: 'drop-before',
+        answer_lost: 'drop-after',
+      } as const;
+      return {
+        sink: createSink(),
+        clock: new VirtualClock(),
+        script: (next) => {
+          assert(next in faults);
+          server.order({ fault: faults[next as keyof typeof faults], count: 1, action: 'PutLogEvents' });
+        },
+        unseen: () => 0,
+        stored: async () => (await server.readEvents(GROUP, STREAM)).map(({ message }) => message),
+        down: () => server.halt(),
+        up: () => server.resume(),
+        stop: async () => {},
+      };
+    },
+  });
+
+  it('makes group with retention and stream, and every batch at its limits passes the strict proxy', async () => {
+    await server.reset();
+    const sink = createSink({ RETENTION_DAYS: '7' });
+    const encoder = sink.createEncoder();
+    const lines = Array.from({ length: 30_000 }, (_, i) => (i % 3 === 0 ? '' : `${i} ${'"é\u0001'.repeat(i % 40)}`));
+    const input = Buffer.from(`${lines.join('\n')}\n`);
+    const { signal } = new AbortController();
+    let batches = 0;
+    for (let at = 0; at < input.length; batches += 1) {
+      at = encoder.append(sourceInfo(), input, at, input.length, at, Date.now());
+      const delivery = await sink.deliver(encoder.finish(), { selection: undefined, sentBefore: () => false, signal });
+      assert.deepEqual(delivery, { status: 'delivered', duplicates: 0 });
+      encoder.reset();
+    }
+    await sink.close();
+    assert(batches >= 3);
+    assert.deepEqual(server.proxy.refusals(), []);
+    const events = await server.readEvents(GROUP, STREAM);
+    assert.deepEqual(
+      events.map(({ message }) => message),
+      lines.map((line) => line || ' '),
+    );
+    const { body } = await server.call('DescribeLogGroups', { logGroupNamePrefix: GROUP });
+    const { logGroups } = body as { readonly logGroups: ReadonlyArray<{ readonly retentionInDays?: number }> };
+    assert.equal(logGroups[0]?.retentionInDays, 7);
+  });
+
+  it('reports the events that are too old, by index', async () => {
+    await server.reset();
+    const sink = createSink();
+    const encoder = sink.createEncoder();
+    const old = Date.now() - 15 * 24 * 60 * 60 * 1000;
+    encoder.append(sourceInfo(), Buffer.from('a\nb\nc\n'), 0, 6, 0, old);
+    const { signal } = new AbortController();
+    const delivery = await sink.deliver(encoder.finish(), { selection: undefined, sentBefore: () => false, signal });
+    assert(delivery.status === 'partial', JSON.stringify(delivery));
+    assert(delivery.rejected.length >= 2 && delivery.rejected.every(({ reason }) => reason === 'too_old'));
+    await sink.close();
+  });
+});

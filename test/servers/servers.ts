@@ -1,0 +1,36 @@
+/**
+ * Every kind of server that tests can have, by name.
+ *
+ * The one file that knows all of them. May import: test/servers.
+ */
+import { cloudwatch, type CloudWatchServer } from './cloudwatch/server.ts';
+import { elasticsearch } from './elasticsearch/server.ts';
+import { controlPlane, type ControlPlane } from './kubernetes/control-plane.ts';
+import { opensearch } from './opensearch/server.ts';
+import type { SearchServer } from './search-node.ts';
+import type { ServerKind } from './server-kind.ts';
+
+export type { CloudWatchServer, ControlPlane, SearchServer };
+export { startCloudWatch } from './cloudwatch/server.ts';
+export { startElasticsearch } from './elasticsearch/server.ts';
+export { startControlPlane } from './kubernetes/control-plane.ts';
+export { startOpenSearch } from './opensearch/server.ts';
+
+export interface Servers {
+  readonly 'control-plane': ControlPlane;
+  readonly elasticsearch: SearchServer;
+  readonly opensearch: SearchServer;
+  readonly cloudwatch: CloudWatchServer;
+}
+
+export type ServerName = keyof Servers;
+
+/** Quick ones first: who watches the preparation sees something happen. */
+export const SERVERS: { readonly [Name in ServerName]: ServerKind<Servers[Name]> } = {
+  cloudwatch,
+  opensearch,
+  elasticsearch,
+  'control-plane': controlPlane,
+};
+
+export const SERVER_NAMES: readonly ServerName[] = ['cloudwatch', 'opensearch', 'elasticsearch', 'control-plane'];

@@ -1,0 +1,11 @@
+/**
+ * Skips a test or suite and says why: the run prints every reason, and with CI=true a skip is a failure.
+ */
+import { appendFileSync } from 'node:fs';
+
+/** @param reason what is missing and the command that provides it */
+export function skip(context: Mocha.Context, reason: string): never {
+  const file = process.env['LOGTENDER_SKIP_FILE'];
+  if (file !== undefined) appendFileSync(file, `${reason}\n`);
+  return context.skip();
+}
