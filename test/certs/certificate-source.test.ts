@@ -1,0 +1,147 @@
+/**
+ * What a server is handed: proven pairs alone, the last good one whatever happens to the Secret.
+ */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+
+import type { ServingPair } from '../../certs/bundle.ts';
+import type { CaState } from '../../certs/ca-state.ts';
+import { createSecretSource } from '../../certs/certificate-source.ts';
+import type { CertificateSource } from '../../certs/certificate-source.ts';
+import { newGeneration, newServingPair } from '../../certs/issuer.ts';
+import type { IssuerOptions } from '../../certs/issuer.ts';
+import { writeServingPair } from '../../certs/serving-state.ts';
+import { silentLog } from '../../src/core/log.ts';
+import { createMetrics } from '../../src/core/metrics.ts';
+import { corePath } from '../../src/kube/paths.ts';
+import { createFakeKube } from '../fakes/kube.ts';
+import { VirtualClock } from '../fakes/virtual-clock.ts';
+import { DAY_MS, HOSTS, NAMESPACE, SETTINGS, TLS_PATH } from './small-world.ts';
+
+const ISSUER: IssuerOptions = { ca: SETTINGS.ca, leaf: SETTINGS.leaf, hosts: HOSTS, randomBytes };
+
+describe('certificate source', () => {
+  const clock = new VirtualClock();
+  let kube = createFakeKube();
+  let metrics = createMetrics();
+  let source: CertificateSource;
+  let state: CaState;
+
+  before(async () => {
+    const current = await newGeneration(ISSUER, 1, clock.now());
+    state = { generation: 1, current, next: undefined, cross: undefined, previous: [] };
+  });
+  beforeEach(() => {
+    kube = createFakeKube();
+    metrics = createMetrics();
+    source = createSecretSource({
+      client: kube,
+      clock,
+      random: () => 0.5,
+      log: silentLog,
+      metrics,
+      namespace: NAMESPACE,
+      name: 'logtender-tls',
+      hosts: HOSTS,
+    });
+  });
+  afterEach(() => source.close());
+
+  async function write(entries: Readonly<Record<string, string>>): Promise<void> {
+    const data = Object.fromEntries(
+      Object.entries(entries).map(([key, text]) => [key, Buffer.from(text).toString('base64')]),
+    );
+    const secret = { metadata: { name: 'logtender-tls', namespace: NAMESPACE }, data };
+    const updated = await kube.others.update(TLS_PATH, secret);
+    if (!updated.ok) await kube.others.create(corePath(NAMESPACE, 'secrets'), secret);
+    await clock.quiet(1);
+  }
+
+  it('hands out nothing before the first pair, and says why', async () => {
+    await clock.quiet(1);
+    assert.equal(source.current(), undefined);
+    assert.equal(source.problem(), 'Secret logtender/logtender-tls was not seen yet');
+  });
+
+  it('hands out a pair as soon as it is written, and tells once', async () => {
+    const told: string[] = [];
+    source.onChange((certificate) => told.push(certificate.fingerprint));
+    const pair = await newServingPair(ISSUER, state, clock.now());
+    await write(writeServingPair(pair));
+    await write({ ...writeServingPair(pair), other: 'x' });
+    assert.equal(source.current()?.fingerprint, pair.leaf.fingerprint);
+    assert.equal(source.current()?.issuerFingerprint, state.current.certificate.fingerprint);
+    assert.equal(source.problem(), undefined);
+    assert.deepEqual(told, [pair.leaf.fingerprint]);
+  });
+
+  it('keeps the pair when the Secret is deleted', async () => {
+    const pair = await newServingPair(ISSUER, state, clock.now());
+    await write(writeServingPair(pair));
+    await kube.others.delete(TLS_PATH);
+    await clock.quiet(1);
+    assert.equal(source.current()?.fingerprint, pair.leaf.fingerprint);
+  });
+
+  const bad: ReadonlyArray<
+    readonly [
+      name: string,
+      entries: (good: ServingPair, other: ServingPair) => Promise<Readonly<Record<string, string>>>,
+      problem: RegExp,
+    ]
+  > = [
+    ['empty', async () => ({}), /tls.crt holds no certificate/],
+    ['garbage', async (good) => ({ ...writeServingPair(good), 'tls.crt': 'garbage' }), /tls.crt holds no certificate/],
+    [
+      'garbage behind the leaf',
+      async (good) => ({ ...writeServingPair(good), 'tls.crt': `${good.leaf.pem}garbage` }),
+      /something that is no certificate/,
+    ],
+    [
+      'the key of another',
+      async (good, other) => ({ ...writeServingPair(good), 'tls.key': other.keyPem }),
+      /not the key of tls.crt/,
+    ],
+    [
+      'another CA',
+      async (good) => ({
+        ...writeServingPair(good),
+        'ca.crt': (await newGeneration(ISSUER, 2, clock.now())).certificate.pem,
+      }),
+      /signed by no certificate of ca.crt/,
+    ],
+    [
+      'another host',
+      async () => writeServingPair(await newServingPair({ ...ISSUER, hosts: ['other.svc'] }, state, clock.now())),
+      /does not cover logtender-webhook.logtender.svc/,
+    ],
+    [
+      'expired',
+      async () =>
+        writeServingPair(
+          await newServingPair(ISSUER, state, clock.now()).then((pair) => {
+            clock.jump(31 * DAY_MS);
+            return pair;
+          }),
+        ),
+      /expired at/,
+    ],
+  ];
+  for (const [name, entries, problem] of bad) {
+    it(`${name}: keeps the old pair, counts it and says why`, async () => {
+      const [good, other] = await Promise.all([
+        newServingPair(ISSUER, state, clock.now()),
+        newServingPair(ISSUER, state, clock.now()),
+      ]);
+      await write(writeServingPair(good));
+      await write(await entries(good, other));
+      assert.equal(source.current()?.fingerprint, good.leaf.fingerprint);
+      assert.match(source.problem() ?? '', problem);
+      assert.equal(metrics.counter('logtender_certificate_reloads_total', '').value({ result: 'refused' }), 1);
+      const after = await newServingPair(ISSUER, state, clock.now());
+      await write(writeServingPair(after));
+      assert.equal(source.current()?.fingerprint, after.leaf.fingerprint, 'the next good pair is taken');
+      assert.equal(source.problem(), undefined);
+    });
+  }
+});

@@ -1,0 +1,78 @@
+/**
+ * The `_bulk` API as strictly as Elasticsearch reads it, in memory.
+ *
+ * Each rule with its source: [bulk] Elasticsearch reference, Bulk API; [es] seen on Elasticsearch 8.19 and 9.5 and OpenSearch 2.19
+ * by the tests in test/servers and test/cluster.
+ */
+import assert from 'node:assert/strict';
+import type { IncomingMessage } from 'node:http';
+import { ScriptedServer } from './scripted-server.ts';
+import type { Answer } from './scripted-server.ts';
+
+export interface StoredDocument {
+  readonly index: string;
+  readonly id: string;
+  readonly document: Readonly<Record<string, unknown>>;
+}
+
+interface ItemResult {
+  readonly status: number;
+  readonly error?: { readonly type: string; readonly reason: string };
+}
+
+export class FakeElasticsearch {
+  readonly stored: StoredDocument[] = [];
+  /** Statuses of the next items, for partial answers; 201 means that the item is treated as usual. */
+  readonly itemStatuses: number[] = [];
+  /** The Authorization header that is asked for, if any. */
+  authorization: string | undefined;
+  /** `http.max_content_length`. */
+  bodyBytesMax = 100 * 1024 * 1024;
+  readonly server = new ScriptedServer((request, body) => this.#bulk(request, body));
+  readonly #ids = new Set<string>();
+
+  #bulk(request: IncomingMessage, body: Buffer): Answer {
+    // [es] Checked before anything else of the request.
+    if (body.length > this.bodyBytesMax) return { status: 413, body: '' };
+    if (this.authorization !== undefined && request.headers.authorization !== this.authorization) {
+      return failure(401, 'security_exception', 'missing authentication credentials');
+    }
+    const url = new URL(request.url ?? '', 'http://x');
+    const [, index, action] = url.pathname.split('/');
+    if (request.method !== 'POST' || action !== '_bulk' || index === undefined) return { status: 405, body: '' };
+    // [bulk] "the Content-Type header should be set to application/json or application/x-ndjson"
+    if (request.headers['content-type'] !== 'application/x-ndjson') return { status: 406, body: '' };
+    assert.equal(url.searchParams.get('filter_path'), 'errors,items.*.status,items.*.error');
+    // [bulk] "The final line of data must end with a newline character \n"
+    if (body.at(-1) !== 10)
+      return failure(400, 'illegal_argument_exception', 'The bulk request must be terminated by a newline [\\n]');
+    const lines = new TextDecoder('utf-8', { fatal: true }).decode(body).split('\n').slice(0, -1);
+    const results: ItemResult[] = [];
+    for (let i = 0; i < lines.length; i += 2) {
+      const meta = JSON.parse(lines[i] ?? '') as { create?: { _id?: string } };
+      const id = meta.create?._id;
+      // [es] A wrong action line, or an id of more than 512 bytes, fails the whole request.
+      if (id === undefined) return failure(400, 'illegal_argument_exception', 'Malformed action/metadata line');
+      if (Buffer.byteLength(id) > 512) return failure(400, 'action_request_validation_exception', 'id is too long');
+      results.push(this.#create(index, id, JSON.parse(lines[i + 1] ?? '') as Record<string, unknown>));
+    }
+    const errors = results.some(({ status }) => status >= 300);
+    return { status: 200, body: JSON.stringify({ errors, items: results.map((result) => ({ create: result })) }) };
+  }
+
+  #create(index: string, id: string, document: Readonly<Record<string, unknown>>): ItemResult {
+    const status = this.itemStatuses.shift() ?? 201;
+    if (status !== 201) return { status, error: { type: `type_${status}`, reason: `reason ${status}` } };
+    // [bulk] "create: fails if a document with the same ID already exists" (409)
+    if (this.#ids.has(`${index}/${id}`)) {
+      return { status: 409, error: { type: 'version_conflict_engine_exception', reason: 'document already exists' } };
+    }
+    this.#ids.add(`${index}/${id}`);
+    this.stored.push({ index, id, document });
+    return { status };
+  }
+}
+
+function failure(status: number, type: string, reason: string): Answer {
+  return { status, body: JSON.stringify({ error: { type, reason }, status }) };
+}
