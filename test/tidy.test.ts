@@ -81,12 +81,13 @@ function listSources(folder: string): readonly string[] {
     .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)));
 }
 
-const IMPORT = /(?:^|\n)\s*(?:import|export)\b[^;'"]*?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/g;
+/** Static imports and re-exports, side-effect imports, dynamic imports: statements that begin a line, as prettier writes them. */
+const IMPORT =
+  /^(?:import|export)\s+(?:type\s+)?(?:\{[^}]*\}|\*(?:\s+as\s+\w+)?|\w+(?:\s*,\s*\{[^}]*\})?)\s+from\s+'([^']+)'|^import\s+'([^']+)'|\bimport\('([^']+)'\)/gm;
 
 function load(path: string): SourceFile {
   const text = readFileSync(join(ROOT, path), 'utf8');
-  // A template or comment may show an import; only lines that are code at their start count for static ones.
-  const imports = [...text.matchAll(IMPORT)].map((match) => match[1] ?? match[2] ?? '');
+  const imports = [...text.matchAll(IMPORT)].map((match) => match[1] ?? match[2] ?? match[3] ?? '');
   return { path, text, imports };
 }
 
@@ -163,7 +164,7 @@ describe('tidy', () => {
 
   it('every file says what it is for', () => {
     const wrong = [...product, ...tests]
-      .filter((file) => !/^(#![^\n]*\n)?\/\*\*\n/.test(file.text))
+      .filter((file) => !/^(#![^\n]*\n)?\/\*\*\s/.test(file.text))
       .map((file) => file.path);
     assert.deepEqual(wrong, []);
   });

@@ -39,10 +39,14 @@ function row(name: string, value: string): string {
   return `${`${name}:`.padEnd(18)}${value}`;
 }
 
+/** Values of several lines stand below their key, as kubectl prints them. */
 function entries(name: string, values: Json): readonly string[] {
-  const pairs = Object.entries(values).map(([key, value]) => `${key}: ${text(value)}`);
-  if (pairs.length === 0) return [row(name, '<none>')];
-  return pairs.map((pair, i) => (i === 0 ? row(name, pair) : `${' '.repeat(18)}${pair}`));
+  const lines = Object.entries(values).flatMap(([key, value]) => {
+    const parts = text(value).split('\n');
+    return parts.length === 1 ? [`${key}: ${parts[0] ?? ''}`] : [`${key}:`, ...parts.map((part) => `  ${part}`)];
+  });
+  if (lines.length === 0) return [row(name, '<none>')];
+  return lines.map((line, i) => (i === 0 ? row(name, line) : `${' '.repeat(18)}${line}`));
 }
 
 function containers(title: string, list: readonly Json[]): readonly string[] {

@@ -23,7 +23,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   namespace: {
     usage:
       'namespace NAME   prints what a namespace needs: service account, Role, RoleBinding, a form for the sink Secret',
-    run: runNamespace,
+    run: printNamespace,
   },
 };
 
@@ -59,14 +59,9 @@ async function runStart(args: readonly string[]): Promise<number> {
   });
 }
 
-async function runNamespace(args: readonly string[]): Promise<number> {
-  const { positionals } = parseArgs({ args: [...args], allowPositionals: true, options: {} });
-  const [name] = positionals;
-  if (name === undefined || positionals.length > 1) {
-    throw new OperationalError('USAGE', `logtender namespace: expected one NAME, got ${positionals.length}`);
-  }
-  const { namespaceManifests } = await import('./namespace.ts');
-  process.stdout.write(namespaceManifests(name));
+async function printNamespace(args: readonly string[]): Promise<number> {
+  const { runNamespace } = await import('./namespace.ts');
+  runNamespace(args, (text) => process.stdout.write(text));
   return 0;
 }
 

@@ -3,12 +3,13 @@
  *
  * One documented mapping stands between the two: a path P that container C sees is `<root>/<C>/P` here, each mount of a volume is a
  * link to `<root>/volumes/<volume>/<subPath>`, and the image's `/app/forwarder.mjs` is this package's own entry. The downward API's
- * fields are filled in from the pod, and the termination message has its mapped path in env. May import: core, config.
+ * fields are filled in from the pod, and the termination message has its mapped path in env. May import: core, config, webhook.
  */
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ENV } from '../config/forwarder-config.ts';
 import { OperationalError } from '../core/errors.ts';
+import { expandAsKubelet } from '../../webhook/env-expansion.ts';
 
 interface VolumeMount {
   readonly name: string;
@@ -109,10 +110,10 @@ function mapPaths(value: string, places: readonly string[], locate: (path: strin
   return value.replaceAll(pattern, (place) => locate(place));
 }
 
-/** An env entry's value after the kubelet's expansion: `$$(` stands for `$(` (core/v1 EnvVar); we never write a reference. */
+/** An env entry's value as the kubelet gives it to the process; the webhook never writes a reference to another variable. */
 function envValue(variable: EnvEntry, pod: RunnablePod): string {
   const fieldPath = variable.valueFrom?.fieldRef?.fieldPath;
-  if (fieldPath === undefined) return (variable.value ?? '').replaceAll('$$(', '$(');
+  if (fieldPath === undefined) return expandAsKubelet(variable.value ?? '', new Map());
   const fields: Readonly<Record<string, string | undefined>> = {
     'metadata.name': pod.metadata.name,
     'metadata.namespace': pod.metadata.namespace,

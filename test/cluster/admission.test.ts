@@ -115,7 +115,9 @@ describe('admission through a real API server', function () {
 
     it('says in kubectl describe what was decided and why', async () => {
       const text = await plane.kubectl(['describe', 'pod', 'asks', '-n', 'shop']);
-      assert.match(text, /logging\.io\/status: \{"decision":"injected","reason":"injected/);
+      assert.match(text, /logging\.io\/status:\s+\{"decision":"injected","reason":"injected/);
+      assert.match(text, /"account":"default","accountReason":"account_none_named"/);
+      assert.match(text, /"destinations":\{"elasticsearch":"logs-logtender-shop"/);
       assert.match(text, /LOG_GROUP: +\/k8s\/test\/shop\/web/);
       assert.match(text, /kubelets_ready/);
     });
@@ -238,7 +240,7 @@ describe('admission through a real API server', function () {
       const pod = podOf('renewal', { 'logging.io/inject': 'true', ...FILES });
       let created = 0;
       const failures: string[] = [];
-      // Dry runs go the whole way through admission and leave nothing behind; 8 s leaves are renewed at two thirds of their life.
+      // Dry runs go the whole way through admission and leave nothing behind; leaves live 12 s and are renewed at two thirds of that.
       while ((await renewals()) < first + 3 && created + failures.length < 5_000) {
         const answer = await plane.request('POST', '/api/v1/namespaces/strict/pods?dryRun=All', pod);
         const body = answer.body as Pod;

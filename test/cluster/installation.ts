@@ -160,7 +160,8 @@ ${entries.join('\n')}
   writeFileSync(join(folder, 'kustomization.yaml'), text);
 }
 
-async function accountKubeconfig(plane: ControlPlane, folder: string, account: string): Promise<string> {
+/** A kubeconfig with a token of one of our own service accounts: its rights are the rights of the manifests. */
+export async function accountKubeconfig(plane: ControlPlane, folder: string, account: string): Promise<string> {
   const token = await plane.kubectl(['create', 'token', account, '-n', 'logtender', '--duration=2h']);
   const path = join(folder, `${account}.kubeconfig`);
   const config = {

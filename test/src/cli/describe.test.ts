@@ -8,7 +8,7 @@ describe('describePod', () => {
       metadata: {
         generateName: 'web-',
         namespace: 'shop',
-        annotations: { 'logging.io/inject': 'true', 'logging.io/status': '{}' },
+        annotations: { 'logging.io/inject': 'true', 'logging.io/status': '{"a":1,\n"b":2}' },
       },
       spec: {
         initContainers: [
@@ -36,7 +36,9 @@ describe('describePod', () => {
         'Namespace:        shop',
         'Service Account:  default',
         'Annotations:      logging.io/inject: true',
-        '                  logging.io/status: {}',
+        '                  logging.io/status:',
+        '                    {"a":1,',
+        '                    "b":2}',
         'Init Containers:',
         '  logtender:',
         '    Image:            i',

@@ -1,0 +1,204 @@
+/**
+ * The injected container: security context, user, resources, position, env.
+ */
+import assert from 'node:assert/strict';
+
+import { parseForwarderEnv } from '../../src/config/forwarder-config.ts';
+import { escapeForKubelet, expandAsKubelet } from '../../webhook/env-expansion.ts';
+import type { Json, JsonObject } from '../../webhook/json.ts';
+import { at, listAt, textAt } from '../../webhook/json.ts';
+import { applyPatch } from '../../webhook/patch.ts';
+import { ask, reviewOf, testWebhook } from '../fakes/webhook.ts';
+import type { ClusterCase } from '../fakes/webhook.ts';
+
+async function inject(
+  spec: JsonObject,
+  annotations: Readonly<Record<string, string>> = {},
+  cluster: ClusterCase = {},
+): Promise<JsonObject> {
+  const pod = {
+    metadata: {
+      name: 'p',
+      annotations: { 'logging.io/inject': 'true', 'logging.io/files': '/var/log/app/*.log', ...annotations },
+    },
+    spec: { containers: [{ name: 'app' }], ...spec },
+  };
+  return applyPatch(pod, (await ask(testWebhook(cluster).handler, reviewOf(pod))).operations);
+}
+
+function sidecarOf(pod: JsonObject): Json {
+  const all = [...listAt(pod, 'spec', 'initContainers'), ...listAt(pod, 'spec', 'containers')];
+  return all.find((item) => textAt(item, 'name') === 'logtender') ?? null;
+}
+
+function envOf(pod: JsonObject): Readonly<Record<string, string | undefined>> {
+  return Object.fromEntries(
+    listAt(sidecarOf(pod), 'env').map((item) => [
+      textAt(item, 'name') ?? '',
+      textAt(item, 'value') ?? textAt(item, 'valueFrom', 'fieldRef', 'fieldPath'),
+    ]),
+  );
+}
+
+describe('the sidecar', () => {
+  it('passes Pod Security restricted', async () => {
+    const sidecar = sidecarOf(await inject({}));
+    const context = at(sidecar, 'securityContext');
+    assert.deepEqual(context, {
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ['ALL'] },
+      readOnlyRootFilesystem: true,
+      runAsGroup: 65532,
+      runAsNonRoot: true,
+      runAsUser: 65532,
+      seccompProfile: { type: 'RuntimeDefault' },
+    });
+    for (const probe of ['readinessProbe', 'startupProbe', 'livenessProbe', 'lifecycle', 'ports', 'command']) {
+      assert.equal(at(sidecar, probe), undefined, probe);
+    }
+  });
+
+  const USERS: readonly (readonly [string, JsonObject, number, number | undefined])[] = [
+    ['nobody known', {}, 65532, 65532],
+    [
+      "the container's user",
+      { containers: [{ name: 'app', securityContext: { runAsUser: 1000, runAsGroup: 3000 } }] },
+      1000,
+      3000,
+    ],
+    ["the pod's user", { securityContext: { runAsUser: 1001 } }, 1001, undefined],
+    [
+      'the container wins',
+      { securityContext: { runAsUser: 1001 }, containers: [{ name: 'app', securityContext: { runAsUser: 7 } }] },
+      7,
+      undefined,
+    ],
+    ['never root', { securityContext: { runAsUser: 0, runAsGroup: 0 } }, 65532, 65532],
+    ['never the group of root', { securityContext: { runAsUser: 5, runAsGroup: 0 } }, 5, undefined],
+  ];
+  for (const [name, spec, user, group] of USERS) {
+    it(`runs as: ${name}`, async () => {
+      const context = at(sidecarOf(await inject(spec)), 'securityContext');
+      assert.deepEqual([at(context, 'runAsUser'), at(context, 'runAsGroup')], [user, group]);
+    });
+  }
+
+  const FIXED = { limits: { cpu: '1', memory: '1Gi' }, requests: { cpu: '1000m', memory: '1024Mi' } };
+  const RESOURCES: readonly (readonly [string, JsonObject, Readonly<Record<string, string>>, Json])[] = [
+    ['built in', {}, {}, { requests: { cpu: '5m', memory: '48Mi' }, limits: { memory: '48Mi' } }],
+    [
+      'with an AWS sink',
+      {},
+      { 'logging.io/sink': 'cloudwatch' },
+      { requests: { cpu: '5m', memory: '64Mi' }, limits: { memory: '64Mi' } },
+    ],
+    [
+      'Guaranteed stays so',
+      { containers: [{ name: 'app', resources: FIXED }] },
+      {},
+      { requests: { cpu: '50m', memory: '48Mi' }, limits: { cpu: '50m', memory: '48Mi' } },
+    ],
+    [
+      'Guaranteed with wishes',
+      { containers: [{ name: 'app', resources: FIXED }] },
+      { 'logging.io/cpu-request': '200m', 'logging.io/memory-limit': '96Mi' },
+      { requests: { cpu: '200m', memory: '96Mi' }, limits: { cpu: '200m', memory: '96Mi' } },
+    ],
+    [
+      'limits without requests are Guaranteed too',
+      { containers: [{ name: 'app', resources: { limits: { cpu: '1', memory: '1Gi' } } }] },
+      {},
+      { requests: { cpu: '50m', memory: '48Mi' }, limits: { cpu: '50m', memory: '48Mi' } },
+    ],
+    [
+      'a request alone raises the built-in limit',
+      {},
+      { 'logging.io/memory-request': '100Mi' },
+      { requests: { cpu: '5m', memory: '100Mi' }, limits: { memory: '100Mi' } },
+    ],
+    [
+      'a limit alone lowers the built-in request',
+      {},
+      { 'logging.io/memory-limit': '32Mi' },
+      { requests: { cpu: '5m', memory: '32Mi' }, limits: { memory: '32Mi' } },
+    ],
+    [
+      'a request above its limit is lowered',
+      {},
+      { 'logging.io/cpu-request': '1', 'logging.io/cpu-limit': '100m' },
+      { requests: { cpu: '100m', memory: '48Mi' }, limits: { cpu: '100m', memory: '48Mi' } },
+    ],
+  ];
+  for (const [name, spec, annotations, want] of RESOURCES) {
+    it(`resources: ${name}`, async () =>
+      assert.deepEqual(at(sidecarOf(await inject(spec, annotations)), 'resources'), want));
+  }
+
+  it('stands after mesh proxies and before the rest', async () => {
+    const pod = await inject({ initContainers: ['a', 'istio-init', 'istio-proxy', 'b'].map((name) => ({ name })) });
+    assert.deepEqual(
+      listAt(pod, 'spec', 'initContainers').map((c) => textAt(c, 'name')),
+      ['a', 'istio-init', 'istio-proxy', 'logtender', 'b'],
+    );
+  });
+
+  it('writes what the forwarder reads', async () => {
+    const pod = await inject(
+      { terminationGracePeriodSeconds: 120, hostNetwork: true },
+      {
+        'logging.io/sink': 'cloudwatch,elasticsearch',
+        'logging.io/retention-days': '30',
+        'logging.io/flush-interval': '250ms',
+        'logging.io/metadata': 'none',
+      },
+      { config: { awsRegion: 'eu-central-1', cloudwatchEndpoint: 'http://127.0.0.1:5000' } },
+    );
+    const config = parseForwarderEnv(envOf(pod));
+    assert(config.ok);
+    const { files, sinks, retentionDays, graceMs, adminPort, flushIntervalMs, metadata, awsRegion, logGroup } =
+      config.value;
+    assert.deepEqual(
+      [sinks, retentionDays, graceMs, adminPort, flushIntervalMs, metadata],
+      [['cloudwatch', 'elasticsearch'], 30, 120_000, 0, 250, 'none'],
+    );
+    assert.deepEqual([awsRegion, logGroup, files[0]?.container], ['eu-central-1', '/k8s/dev/shop/p', 'app']);
+    assert.equal(envOf(pod)['POD_UID'], 'metadata.uid');
+  });
+
+  it('grace is bounded by what the forwarder plans with', async () => {
+    assert.equal(envOf(await inject({ terminationGracePeriodSeconds: 10 ** 12 }))['GRACE_PERIOD'], '604800s');
+    assert.equal(envOf(await inject({ terminationGracePeriodSeconds: -1 }))['GRACE_PERIOD'], '0s');
+  });
+
+  it('holds no value of a Secret, only its name', async () => {
+    const pod = await inject({}, { 'logging.io/sink-secret': 'mine' });
+    const volume = listAt(pod, 'spec', 'volumes').find((item) => textAt(item, 'name') === 'logtender-secret');
+    assert.deepEqual(at(volume, 'secret'), { secretName: 'mine', optional: true });
+  });
+});
+
+describe('text in env', () => {
+  const known = new Map([
+    ['POD_NAME', 'p'],
+    ['A', 'a'],
+  ]);
+  for (const text of [
+    'plain',
+    '$',
+    '$$',
+    '$(POD_NAME)',
+    '$$(POD_NAME)',
+    'a$b$$c$$$d',
+    '$(A)$(A)',
+    '$((A))',
+    'x$',
+    '$$$$(A)',
+    '$(no end',
+    '{pod}$HOME',
+  ]) {
+    it(`comes through the kubelet as it was: ${text}`, () =>
+      assert.equal(expandAsKubelet(escapeForKubelet(text), known), text));
+  }
+  it('the model expands what is not escaped', () =>
+    assert.equal(expandAsKubelet('$(A)-$(B)-$$(A)', known), 'a-$(B)-$(A)'));
+});

@@ -1,0 +1,208 @@
+/**
+ * Every key under `logging.io/` that a user may write: meaning, format, default, places, and whether this version acts on it.
+ *
+ * Invariants: a key that is read anywhere stands here; the same keys are annotations of a pod, annotations of its namespace (defaults
+ * for its pods) and `defaults` of the operator's config. Most specific wins: pod, namespace, config, built-in. May import: core, config.
+ */
+import { DEFAULTS } from '../src/config/forwarder-config.ts';
+import {
+  fileList,
+  flushInterval,
+  imageReference,
+  objectName,
+  oneOf,
+  quantity,
+  retentionDays,
+  roleArn,
+  sinkList,
+  template,
+} from './annotation-values.ts';
+import type { Value } from './annotation-values.ts';
+
+/** Where a key may be written. `config` means the `defaults` of the operator's config file. */
+export type Place = 'pod' | 'namespace' | 'namespace-label' | 'config';
+
+export interface KeyDocumentation {
+  readonly meaning: string;
+  readonly format: string;
+  /** What holds when nobody says anything. */
+  readonly builtIn: string;
+  readonly places: readonly Place[];
+  /** Undefined for a key that is documented but that this version does not act on. */
+  readonly parse: ((text: string) => Value<unknown>) | undefined;
+}
+
+const EVERYWHERE: readonly Place[] = ['pod', 'namespace', 'config'];
+
+/** Words and parsers that more than one place needs. */
+export const PARSE = {
+  inject: oneOf(['true', 'false']),
+  files: fileList,
+  stdout: oneOf(['auto', 'off'], ['api', 'node']),
+  sink: sinkList,
+  sinkSecret: objectName('Secret'),
+  roleArn,
+  template,
+  naming: oneOf(['path', 'flat']),
+  parser: oneOf(['auto', 'none'], ['json', 'logfmt', 'cri']),
+  metadata: oneOf(['full', 'none']),
+  retentionDays,
+  flushInterval,
+  serviceAccount: objectName('service account'),
+  cpu: quantity('5m'),
+  memory: quantity('48Mi'),
+  image: imageReference,
+  sidecar: oneOf(['auto', 'native', 'container']),
+  onInvalid: oneOf(['warn', 'deny']),
+} as const;
+
+function key(
+  meaning: string,
+  format: string,
+  builtIn: string,
+  parse: (text: string) => Value<unknown>,
+): KeyDocumentation {
+  return { meaning, format, builtIn, places: EVERYWHERE, parse };
+}
+
+/** A key that users may find in the documentation and that this version answers with `key_not_available`. */
+function later(meaning: string, format: string, builtIn: string): KeyDocumentation {
+  return { meaning, format, builtIn, places: EVERYWHERE, parse: undefined };
+}
+
+export const KEYS = {
+  inject: {
+    meaning:
+      'asks for the sidecar; a pod beats its namespace, and a pod that says "false" is never sent to the webhook',
+    format: '"true" or "false"; annotation of a pod, label of a namespace',
+    builtIn: '-',
+    places: ['pod', 'namespace-label'],
+    parse: PARSE.inject,
+  },
+  files: key(
+    'log files to ship, as globs; a prefix names the container, without it every container of the user is meant',
+    'comma list of [container:]/absolute/glob with *, ?, [] and **',
+    'none',
+    PARSE.files,
+  ),
+  stdout: key(
+    'stdout and stderr of the containers; api and node are not available in this version',
+    'auto, api, node or off',
+    'auto (which ships nothing in this version and says so)',
+    PARSE.stdout,
+  ),
+  containers: later(
+    'the containers whose stdout and stderr are shipped',
+    'comma list of names',
+    'all but ours and mesh proxies',
+  ),
+  sink: key(
+    'destinations; s3 and file are not available in this version',
+    'comma list of elasticsearch, cloudwatch, console, s3, file',
+    'console, with a warning',
+    PARSE.sink,
+  ),
+  'sink-secret': key(
+    'Secret in the namespace of the pod with credentials, URL and CA of the sinks; a missing one never blocks the pod',
+    'name of a Secret',
+    'logtender-sink',
+    PARSE.sinkSecret,
+  ),
+  'role-arn': key(
+    'AWS role of the sidecar, and of nothing else in the pod',
+    'ARN of an IAM role',
+    'none',
+    PARSE.roleArn,
+  ),
+  'log-group': key('CloudWatch log group', 'template', DEFAULTS.logGroup, PARSE.template),
+  'log-stream': key(
+    'CloudWatch log stream; /{file} is added for files when the template does not name it',
+    'template',
+    DEFAULTS.logStream,
+    PARSE.template,
+  ),
+  'data-stream': key('Elasticsearch data stream', 'template', DEFAULTS.dataStream, PARSE.template),
+  index: key(
+    'Elasticsearch index; another word for data-stream',
+    'template, dates as {yyyy.MM.dd}',
+    '-',
+    PARSE.template,
+  ),
+  bucket: later('S3 bucket', 'template', '-'),
+  prefix: later('S3 key prefix, before year=/month=/day=/hour=', 'template', '{cluster}/{namespace}/{app}/'),
+  naming: key(
+    'built-in names: path is /k8s/{cluster}/{namespace}/{app}, flat is k8s_{cluster}_{namespace}_{app}_{container}',
+    'path or flat',
+    'path',
+    PARSE.naming,
+  ),
+  parser: key(
+    'how a line becomes a record; json, logfmt and cri are not available in this version',
+    'auto or none',
+    'auto',
+    PARSE.parser,
+  ),
+  metadata: key('kubernetes.* fields on every record, or the line alone', 'full or none', 'full', PARSE.metadata),
+  multiline: later('joins lines to one record', 'name of a preset', 'none'),
+  redact: later('patterns whose matches are made unreadable', 'list', 'none'),
+  include: later('ships only lines that match', 'list', 'none'),
+  exclude: later('drops lines that match', 'list', 'none'),
+  sample: later('ships a share of the lines', 'list', 'none'),
+  'retention-days': key(
+    'retention of the CloudWatch log groups that we create',
+    "one of CloudWatch's allowed days",
+    'none (AWS keeps them for ever)',
+    PARSE.retentionDays,
+  ),
+  'flush-interval': key(
+    'a batch that is not full is sent after this time',
+    'duration from 50ms to 60s',
+    '1s',
+    PARSE.flushInterval,
+  ),
+  'service-account': key(
+    'account under which the pod runs instead of default; only the sidecar gets its token',
+    'name of a service account in the namespace of the pod',
+    'none',
+    PARSE.serviceAccount,
+  ),
+  'cpu-request': key('CPU request of the sidecar', 'quantity', '5m (50m in a Guaranteed pod)', PARSE.cpu),
+  'cpu-limit': key('CPU limit of the sidecar', 'quantity', 'none (the request in a Guaranteed pod)', PARSE.cpu),
+  'memory-request': key('memory request of the sidecar', 'quantity', '48Mi (64Mi with an AWS sink)', PARSE.memory),
+  'memory-limit': key('memory limit of the sidecar', 'quantity', '48Mi (64Mi with an AWS sink)', PARSE.memory),
+  image: key('image of the sidecar, one that the operator allows', 'image reference', "the operator's", PARSE.image),
+  sidecar: key(
+    'shape: native is an init container that keeps running, container a plain one, auto asks the kubelets',
+    'auto, native or container',
+    'auto',
+    PARSE.sidecar,
+  ),
+  'on-invalid': key(
+    'what a bad value does: the next lower level applies and the status says degraded, or the pod is refused',
+    'warn or deny',
+    'warn',
+    PARSE.onInvalid,
+  ),
+  'failure-policy': {
+    meaning: 'what happens to pods that asked while the webhook is down: admitted without sidecar, or refused',
+    format: 'ignore or fail; label of a namespace',
+    builtIn: 'ignore',
+    places: ['namespace-label'],
+    parse: oneOf(['ignore', 'fail']),
+  },
+  status: {
+    meaning: 'written by logtender: decision, reason, level, version, shape, service account, destinations, originals',
+    format: 'JSON',
+    builtIn: '-',
+    places: ['pod'],
+    parse: (text: string): Value<string> => ({ ok: true, value: text }),
+  },
+} as const satisfies Readonly<Record<string, KeyDocumentation>>;
+
+export type Key = keyof typeof KEYS;
+export const KEY_NAMES = Object.keys(KEYS) as readonly Key[];
+
+/** The documentation of a key, or undefined for a word that is none. */
+export function documentationOf(name: string): KeyDocumentation | undefined {
+  return Object.hasOwn(KEYS, name) ? KEYS[name as Key] : undefined;
+}

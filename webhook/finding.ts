@@ -1,0 +1,42 @@
+/**
+ * Something worth telling about a pod: a code, the key it is about, and the detail with values.
+ *
+ * Invariant: `detail` may hold values of annotations, so it appears only in the answer and in the status. May import: nothing else.
+ */
+import { reasonOf } from './reasons.ts';
+import type { ReasonCode } from './reasons.ts';
+
+/** Where a value came from, most specific first. */
+export type Level = 'pod' | 'namespace' | 'config' | 'built-in';
+
+export interface Finding {
+  readonly code: ReasonCode;
+  /** Key without prefix: `flush-interval`; undefined where no key is to blame. */
+  readonly key?: string;
+  readonly level?: Level;
+  /** `expected a duration …, got "5"`. */
+  readonly detail?: string;
+}
+
+/** Longest text of one finding. The API server cuts warnings at 256 characters (KEP-1693, warning headers). */
+const TEXT_CHARS_MAX = 256;
+
+/** One line for people, values included. */
+export function findingText(finding: Finding): string {
+  const { sentence, remedy } = reasonOf(finding.code);
+  const about = finding.key === undefined ? '' : `logging.io/${finding.key}: `;
+  const where = finding.level === 'namespace' ? ' (on the namespace)' : '';
+  const detail = finding.detail === undefined ? '' : `${finding.detail}${where}; `;
+  const text = `${about}${detail}${sentence}${remedy === '' ? '' : `: ${remedy}`}`;
+  return text.length <= TEXT_CHARS_MAX ? text : `${text.slice(0, TEXT_CHARS_MAX - 3)}...`;
+}
+
+/** `invalid_value:flush-interval`: what logs, metrics and Events may say. Keys that nobody knows are not repeated. */
+export function findingLabel(finding: Finding): string {
+  return finding.key === undefined || finding.code === 'unknown_key' ? finding.code : `${finding.code}:${finding.key}`;
+}
+
+/** True for findings that take something away from what was asked. */
+export function isDegrading(finding: Finding): boolean {
+  return reasonOf(finding.code).severity === 'degraded';
+}

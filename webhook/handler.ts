@@ -1,0 +1,152 @@
+/**
+ * The bytes of an AdmissionReview to the answer: the only file that calls all the others.
+ *
+ * Invariants: it never rejects; a failure of our own is an HTTP 500; Events and the log line come after the answer is made.
+ * May import: core, config.
+ */
+import type { WebhookConfig } from '../src/config/webhook-config.ts';
+import type { Clock } from '../src/core/clock.ts';
+import type { Log } from '../src/core/log.ts';
+import type { ClusterFacts } from './cluster-facts.ts';
+import type { Events } from './events.ts';
+import { inject, neededAccount, readAsked } from './injection.ts';
+import type { Outcome, Reading } from './injection.ts';
+import { isDegrading } from './finding.ts';
+import { textAt } from './json.ts';
+import type { JsonObject } from './json.ts';
+import { readPod } from './pod.ts';
+import type { ReasonCode } from './reasons.ts';
+import type { RequestRecord } from './requests.ts';
+import { allowed, decidedAnswer, errored } from './response.ts';
+import type { Answer } from './response.ts';
+import { decodeReview } from './review.ts';
+import type { AdmissionRequest } from './review.ts';
+
+export interface HandlerOptions {
+  readonly config: WebhookConfig;
+  readonly facts: ClusterFacts;
+  readonly events: Events;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly record: (record: RequestRecord) => void;
+  readonly version: string;
+}
+
+export interface Handler {
+  /**
+   * @param body the whole body of the request
+   * @param options startedMs on the monotonic clock; signal is aborted when the deadline is reached
+   */
+  handle(body: Buffer, options: { readonly startedMs: number; readonly signal: AbortSignal }): Promise<Answer>;
+}
+
+type Decided = { readonly ok: true; readonly outcome: Outcome } | { readonly ok: false; readonly text: string };
+
+/** A handler for AdmissionReviews; usable without a server. */
+export function createHandler(options: HandlerOptions): Handler {
+  return new ReviewHandler(options);
+}
+
+class ReviewHandler implements Handler {
+  readonly #options: HandlerOptions;
+
+  constructor(options: HandlerOptions) {
+    this.#options = options;
+  }
+
+  async handle(body: Buffer, { startedMs, signal }: Parameters<Handler['handle']>[1]): Promise<Answer> {
+    const { clock, record, log } = this.#options;
+    const about = { bytes: body.length };
+    const done = (answer: Answer, more: Partial<RequestRecord> = {}): Answer => {
+      record({
+        ...about,
+        ...more,
+        reason: answer.reason,
+        status: answer.status,
+        durationMs: clock.monotonic() - startedMs,
+      });
+      return answer;
+    };
+    const decoded = decodeReview(body);
+    if (!decoded.ok) return done(errored(decoded.reason, decoded.text));
+    const { request } = decoded;
+    const who = { uid: request.uid, namespace: request.namespace, dryRun: request.dryRun, pod: nameOf(request.object) };
+    const object = request.object;
+    if (request.kind !== 'Pod' || object === undefined) return done(untouched(request, 'not_a_pod'), who);
+    if (request.operation !== 'CREATE') return done(untouched(request, 'not_a_create'), who);
+    try {
+      const decided = await this.#decide(object, request, signal);
+      if (!decided.ok)
+        return done(errored(signal.aborted ? 'deadline_exceeded' : 'facts_unavailable', decided.text), who);
+      const { outcome } = decided;
+      const answer = decidedAnswer(request.uid, outcome);
+      this.#announce(object, request, outcome);
+      return done(answer, { ...who, operations: outcome.operations.length, findings: outcome.findings });
+    } catch (error) {
+      // A bug of ours: failurePolicy decides about the pod, the log about what went wrong.
+      log.error('deciding on a pod failed', { uid: request.uid, ...placeOf(error) });
+      return done(errored('internal_error'), who);
+    }
+  }
+
+  async #decide(object: JsonObject, request: AdmissionRequest, signal: AbortSignal): Promise<Decided> {
+    const { config, facts, version } = this.#options;
+    const reading = await this.#read(object, request, signal);
+    if (!reading.ok) return reading;
+    if (reading.value.kind === 'decided') return { ok: true, outcome: reading.value.outcome };
+    const { asked } = reading.value;
+    const account = neededAccount(asked, config);
+    const exists = account === undefined ? undefined : await facts.accountExists(request.namespace, account, signal);
+    if (exists !== undefined && !exists.ok) return exists;
+    const accountExists = exists?.value ?? false;
+    return { ok: true, outcome: inject(asked, { config, version, kubelets: facts.kubelets(), accountExists }) };
+  }
+
+  /** The API server chose us by labels that our cache may not have seen yet: before we say that nobody asked, we ask it. */
+  async #read(
+    object: JsonObject,
+    request: AdmissionRequest,
+    signal: AbortSignal,
+  ): Promise<{ readonly ok: true; readonly value: Reading } | { readonly ok: false; readonly text: string }> {
+    const { config, facts } = this.#options;
+    for (const isFresh of [false, true]) {
+      const namespace = await facts.namespace(request.namespace, { signal, isFresh });
+      if (!namespace.ok) return namespace;
+      const reading = readAsked(object, namespace.value, config);
+      const isDoubtful = reading.kind === 'decided' && reading.outcome.reason === 'not_asked';
+      if (!isDoubtful || isFresh) return { ok: true, value: reading };
+    }
+    return { ok: false, text: 'get namespace: expected an answer, got none' };
+  }
+
+  #announce(object: JsonObject, request: AdmissionRequest, outcome: Outcome): void {
+    const { decision, findings, operations } = outcome;
+    if (request.dryRun || decision.reason === 'injected') return;
+    if (decision.action === 'skip' && !decision.isExplained) return;
+    // A second pass says nothing new.
+    if (decision.action !== 'deny' && operations.length === 0) return;
+    const { owner } = readPod(object);
+    if (owner === undefined || owner.uid === '') return;
+    this.#options.events.announce({
+      namespace: request.namespace,
+      owner,
+      reason: decision.reason,
+      findings: findings.filter(isDegrading),
+    });
+  }
+}
+
+/** Kind and place of a failure: its message may hold values of a user. */
+function placeOf(error: unknown): { readonly error: string; readonly place: readonly string[] } {
+  if (!(error instanceof Error)) return { error: typeof error, place: [] };
+  const frames = (error.stack ?? '').split('\n').filter((line) => line.startsWith('    at '));
+  return { error: error.name, place: frames.slice(0, 3).map((frame) => frame.trim()) };
+}
+
+function untouched(request: AdmissionRequest, reason: ReasonCode): Answer {
+  return allowed(request.uid, { decision: { action: 'skip', reason, isExplained: false }, reason, findings: [] });
+}
+
+function nameOf(object: JsonObject | undefined): string {
+  return textAt(object, 'metadata', 'name') ?? textAt(object, 'metadata', 'generateName') ?? '';
+}

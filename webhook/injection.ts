@@ -1,0 +1,196 @@
+/**
+ * One pod in, decision and operations out: the whole of the webhook without its server, for the handler and the CLI alike.
+ *
+ * Pure. Two steps, because between them the caller has to find out whether the named service account exists.
+ * Invariants: a second pass over the result gives no operation; nothing but our own parts and the declared fields changes.
+ * May import: core, config.
+ */
+import { shown } from '../src/config/fields.ts';
+import type { WebhookConfig } from '../src/config/webhook-config.ts';
+import { findConflicts } from './conflicts.ts';
+import { decide, isInvalidInject, optIn } from './decision.ts';
+import type { Decision } from './decision.ts';
+import { isDegrading } from './finding.ts';
+import type { Finding } from './finding.ts';
+import { at, isObject, listAt, member } from './json.ts';
+import type { JsonObject } from './json.ts';
+import { planLogs } from './log-plan.ts';
+import { FOREIGN_ANNOTATION, PREFIX, STATUS_ANNOTATION } from './names.ts';
+import { PatchBuilder, pointer } from './patch.ts';
+import type { Operation } from './patch.ts';
+import { readPod } from './pod.ts';
+import type { PodView } from './pod.ts';
+import { foreignAnnotations, patchSpec } from './pod-patch.ts';
+import type { ReasonCode } from './reasons.ts';
+import { reasonOf } from './reasons.ts';
+import { decideAccount, needsAccount } from './service-account.ts';
+import { ownKeys, resolveSettings } from './settings.ts';
+import type { Settings } from './settings.ts';
+import { decideShape, hasPlainMesh, shapeObstacle } from './shape.ts';
+import type { Kubelets, Shape } from './shape.ts';
+import { buildSidecar } from './sidecar.ts';
+import { originalAccount, statusText } from './status.ts';
+import type { Injected } from './status.ts';
+
+export interface NamespaceFacts {
+  readonly name: string;
+  readonly labels: ReadonlyMap<string, string>;
+  readonly annotations: ReadonlyMap<string, string>;
+}
+
+/** A pod that was read, with what it asks for. */
+export interface Asked {
+  readonly pod: PodView;
+  readonly namespace: NamespaceFacts;
+  readonly settings: Settings;
+  readonly findings: readonly Finding[];
+}
+
+export type Reading =
+  { readonly kind: 'asked'; readonly asked: Asked } | { readonly kind: 'decided'; readonly outcome: Outcome };
+
+export interface Outcome {
+  readonly decision: Decision;
+  /** The decision's reason, or `already_injected` where nothing was left to do. */
+  readonly reason: ReasonCode;
+  readonly operations: readonly Operation[];
+  readonly findings: readonly Finding[];
+  readonly injected: Injected | undefined;
+}
+
+/** What only the cluster knows. */
+export interface InjectionFacts {
+  readonly config: WebhookConfig;
+  readonly version: string;
+  readonly kubelets: Kubelets;
+  /** Whether the account of `neededAccount` exists. */
+  readonly accountExists: boolean;
+}
+
+/** Reads a pod; one that nobody asked for (or that cannot be read) is decided at once. */
+export function readAsked(raw: JsonObject, namespace: NamespaceFacts, config: WebhookConfig): Reading {
+  const pod = readPod(raw);
+  if (!isObject(pod.spec) || listAt(pod.spec, 'containers').length === 0)
+    return decided({ action: 'skip', reason: 'not_a_pod', isExplained: false });
+  const early = optIn({ ...askFacts(pod, namespace), onInvalid: 'warn' });
+  // A pod that did not ask is told apart before anything of it is resolved.
+  if (typeof early === 'object' && !(early.action === 'skip' && early.isExplained)) return decided(early);
+  const levels = { pod: ownKeys(pod.annotations), namespace: ownKeys(namespace.annotations), config: config.defaults };
+  const { settings, findings } = resolveSettings(levels, config);
+  return { kind: 'asked', asked: { pod, namespace, settings, findings } };
+}
+
+function decided(decision: Decision): Reading {
+  return {
+    kind: 'decided',
+    outcome: { decision, reason: decision.reason, operations: [], findings: [], injected: undefined },
+  };
+}
+
+function askFacts(
+  pod: PodView,
+  namespace: NamespaceFacts,
+): { podInject: string | undefined; isNamespaceLabelled: boolean; isMirror: boolean } {
+  return {
+    podInject: pod.annotations.get(`${PREFIX}inject`),
+    isNamespaceLabelled: namespace.labels.get(`${PREFIX}inject`) === 'true',
+    isMirror: pod.annotations.has(FOREIGN_ANNOTATION.mirror),
+  };
+}
+
+/** The account whose existence has to be known before `inject`, or undefined. */
+export function neededAccount(asked: Asked, config: WebhookConfig): string | undefined {
+  const named = asked.settings.serviceAccount;
+  return needsAccount(asked.pod, { named, mode: config.serviceAccountMode }) ? named : undefined;
+}
+
+/** Decides and says what to change. */
+export function inject(asked: Asked, facts: InjectionFacts): Outcome {
+  const { pod, namespace, settings } = asked;
+  const { config } = facts;
+  const shape = decideShape(settings.shape, facts.kubelets);
+  const account = decideAccount(pod, {
+    named: settings.serviceAccount,
+    mode: config.serviceAccountMode,
+    exists: facts.accountExists,
+    original: originalAccount(pod),
+  });
+  const plan = planLogs(pod, settings.files);
+  const isAccountSwitched = account.action === 'switch';
+  const parts = buildSidecar({
+    pod,
+    namespace: namespace.name,
+    settings,
+    plan,
+    shape: shape.shape,
+    isAccountSwitched,
+    config,
+  });
+  const conflicts = findConflicts(pod);
+  const ask = askFacts(pod, namespace);
+  const about: readonly Finding[] = [
+    ...(isInvalidInject(ask.podInject) ? [invalidInject(ask.podInject)] : []),
+    ...conflicts,
+  ];
+  const all: readonly Finding[] = [
+    ...about,
+    ...asked.findings,
+    ...plan.findings,
+    ...(reasonOf(account.reason).severity === 'info' ? [] : [{ code: account.reason, key: 'service-account' }]),
+    ...parts.findings,
+    ...shippingFindings(pod, settings, plan.globs.length, shape),
+  ];
+  const decision = decide({
+    ...ask,
+    onInvalid: settings.onInvalid,
+    conflict: conflicts[0]?.code,
+    obstacle: shapeObstacle(pod, shape),
+    isDegraded: all.some(isDegrading),
+  });
+  // What the sidecar would have shipped does not matter where there is none.
+  const findings = decision.action === 'inject' || decision.reason === 'invalid_values' ? all : about;
+  const injected: Injected | undefined = decision.action === 'inject' ? { settings, shape, account, parts } : undefined;
+  const patch = new PatchBuilder();
+  if (injected !== undefined) {
+    patchSpec(patch, pod, parts, isAccountSwitched ? { account: account.account } : undefined);
+  }
+  if (injected !== undefined || (decision.action === 'skip' && decision.isExplained)) {
+    const annotations = new Map(injected === undefined ? [] : foreignAnnotations(pod, parts, isAccountSwitched));
+    annotations.set(STATUS_ANNOTATION, statusText({ pod, decision, findings, version: facts.version, injected }));
+    patchAnnotations(patch, pod, annotations);
+  }
+  const isDone = injected !== undefined && patch.operations.length === 0;
+  return {
+    decision,
+    reason: isDone ? 'already_injected' : decision.reason,
+    operations: patch.operations,
+    findings,
+    injected,
+  };
+}
+
+function invalidInject(value: string | undefined): Finding {
+  return {
+    code: 'inject_invalid',
+    key: 'inject',
+    level: 'pod',
+    detail: `expected "true" or "false", got ${shown(value)}`,
+  };
+}
+
+function shippingFindings(pod: PodView, settings: Settings, globs: number, shape: Shape): readonly Finding[] {
+  const findings: Finding[] = [];
+  if (globs === 0) findings.push({ code: 'nothing_to_ship', key: 'files' });
+  if (settings.stdout === 'auto') findings.push({ code: 'stdio_not_shipped', key: 'stdout' });
+  if (shape.shape === 'native' && hasPlainMesh(pod)) findings.push({ code: 'mesh_not_native' });
+  return findings;
+}
+
+function patchAnnotations(patch: PatchBuilder, pod: PodView, wanted: ReadonlyMap<string, string>): void {
+  const annotations = at(pod.raw, 'metadata', 'annotations');
+  const changes = [...wanted].filter(([key, text]) => pod.annotations.get(key) !== text);
+  if (changes.length === 0) return;
+  if (!isObject(member(pod.raw, 'metadata'))) patch.add('/metadata', {});
+  if (!isObject(annotations)) patch.add('/metadata/annotations', {});
+  for (const [key, text] of changes) patch.set(pointer('metadata', 'annotations', key), member(annotations, key), text);
+}

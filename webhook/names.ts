@@ -1,0 +1,66 @@
+/**
+ * Every name that we put into a user's pod, and the names of others that we must know.
+ *
+ * Invariant: nothing of ours has another name, so a second pass and `uninject` find it all. May import: core, config.
+ */
+import { DEFAULTS } from '../src/config/forwarder-config.ts';
+
+/** Prefix of every annotation and label of ours. */
+export const PREFIX = 'logging.io/';
+
+export const CONTAINER = 'logtender';
+export const VOLUME = {
+  logs: 'logtender-logs',
+  state: 'logtender-state',
+  secret: 'logtender-secret',
+  token: 'logtender-token',
+} as const;
+
+/** The image's entrypoint is node; this is the bundle it runs. */
+export const ENTRY_ARGS: readonly string[] = ['/app/forwarder.mjs'];
+
+/** Where our container sees things. */
+export const PATHS = {
+  logs: DEFAULTS.logsDir,
+  state: DEFAULTS.stateDir,
+  secret: DEFAULTS.sinkSecretDir,
+  token: '/logtender/token',
+  /** Where client libraries look for the token of the pod's account (ServiceAccount admission, DefaultAPITokenMountPath). */
+  serviceAccount: '/var/run/secrets/kubernetes.io/serviceaccount',
+} as const;
+
+export const STATUS_ANNOTATION = `${PREFIX}status`;
+
+/** Annotations of others that we extend or set, and nothing else of theirs. */
+export const FOREIGN_ANNOTATION = {
+  /** cluster-autoscaler FAQ, "What types of pods can prevent CA from removing a node?": comma list of volume names. */
+  safeToEvict: 'cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes',
+  /** kubernetes.io well-known annotations. */
+  defaultContainer: 'kubectl.kubernetes.io/default-container',
+  /** amazon-eks-pod-identity-webhook README: comma list of containers that get no AWS identity. */
+  eksSkipContainers: 'eks.amazonaws.com/skip-containers',
+  /** kubernetes.io well-known annotations: a static pod's mirror. */
+  mirror: 'kubernetes.io/config.mirror',
+} as const;
+
+/** The account that `logtender namespace NAME` prints. */
+export const FORWARDER_ACCOUNT = 'logtender-forwarder';
+
+/** Containers of meshes: started before us, and never sources of the user's logs. */
+const MESH_CONTAINERS: ReadonlySet<string> = new Set([
+  'istio-init',
+  'istio-validation',
+  'istio-proxy',
+  'linkerd-init',
+  'linkerd-network-validator',
+  'linkerd-proxy',
+  'kuma-init',
+  'kuma-validation',
+  'kuma-sidecar',
+  'consul-connect-inject-init',
+  'consul-dataplane',
+]);
+
+export function isMeshContainer(name: string): boolean {
+  return MESH_CONTAINERS.has(name);
+}

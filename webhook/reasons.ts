@@ -1,0 +1,167 @@
+/**
+ * Every reason code with its sentence and its remedy: the same words for log line, metric label, status, warning and Event.
+ *
+ * Invariants: a code never changes its meaning; sentences hold no values of a user. What varies (key, expected, found) is the detail
+ * of a finding and goes only into the answer and the status. May import: nothing.
+ */
+
+/** How much a reason takes away from what was asked. Only `degraded` counts for `on-invalid`. */
+export type Severity = 'info' | 'warning' | 'degraded' | 'error';
+
+export interface Reason {
+  readonly severity: Severity;
+  readonly sentence: string;
+  /** What the reader can do; the empty text where nothing is to be done. */
+  readonly remedy: string;
+}
+
+const info = (sentence: string): Reason => ({ severity: 'info', sentence, remedy: '' });
+const warning = (sentence: string, remedy: string): Reason => ({ severity: 'warning', sentence, remedy });
+const degraded = (sentence: string, remedy: string): Reason => ({ severity: 'degraded', sentence, remedy });
+const error = (sentence: string, remedy: string): Reason => ({ severity: 'error', sentence, remedy });
+
+export const REASONS = {
+  // Outcomes.
+  injected: info('the sidecar was injected as asked'),
+  injected_degraded: info('the sidecar was injected, but not everything that was asked for holds'),
+  already_injected: info('the pod already has the sidecar as it should be'),
+  not_asked: info('neither the pod nor its namespace asked for a sidecar'),
+  disabled_by_pod: info('the pod said logging.io/inject: "false"'),
+  mirror_pod: info('a mirror pod of a static pod cannot be changed'),
+  not_a_pod: info('the request is about something else than a pod'),
+  not_a_create: info('only the creation of a pod is acted on'),
+  inject_invalid: degraded('logging.io/inject is neither "true" nor "false"', 'write "true" or "false", in quotes'),
+  invalid_values: error(
+    'logging.io/on-invalid is deny and something that was asked for does not hold',
+    'correct what is listed, or set logging.io/on-invalid: warn',
+  ),
+  conflict_container: error(
+    'the pod has a container named logtender that is not the injected one',
+    'rename that container',
+  ),
+  conflict_volume: error(
+    'the pod uses a volume name that the injected sidecar needs and that is not the injected volume',
+    'rename that volume',
+  ),
+  windows_pod: warning('the forwarder has no Windows image', 'remove logging.io/inject from Windows pods'),
+  ends_without_native: warning(
+    'the pod is meant to end, and a plain sidecar container would keep it running for ever',
+    'use nodes with kubelet 1.29 or newer, or set logging.io/sidecar: native when every node is',
+  ),
+  // Values of annotations.
+  invalid_value: degraded('the next lower level applies', 'correct the value'),
+  value_not_available: degraded(
+    'this version has not got it, the next lower level applies',
+    'choose one of the available values',
+  ),
+  key_not_available: degraded('the key is documented but not available in this version', 'remove the key'),
+  unknown_key: warning('the key is not known and has no effect', 'correct or remove the key'),
+  wrong_place: warning('the key has no effect in this place', 'move it to where it is read'),
+  superseded: warning('another key of the same level says the same and wins', 'keep one of the two'),
+  unknown_container: degraded('the pod has no such container', 'name a container of the pod'),
+  glob_refused: degraded(
+    'a mount there would hide files that containers need',
+    'write logs to a directory of their own, such as /var/log/app',
+  ),
+  mount_refused: degraded(
+    'the volume that is mounted there cannot be read by the sidecar',
+    'mount an emptyDir or a persistent volume without subPathExpr at the directory',
+  ),
+  mount_below_not_seen: warning(
+    'another volume is mounted below the directory and is not seen by the sidecar',
+    'name the directory of that mount in logging.io/files as well',
+  ),
+  persistent_volume: warning(
+    'positions in files on a persistent volume are kept with the pod, a new pod may ship lines again',
+    'use an emptyDir where that matters',
+  ),
+  request_above_limit: degraded('the request is above the limit and was lowered to it', 'raise the limit'),
+  label_missing: warning('the pod has no such label, the name says unknown instead', 'set the label'),
+  // What is shipped.
+  stdio_not_shipped: warning(
+    'stdout and stderr are not shipped by this version, only files are',
+    'name log files in logging.io/files, and set logging.io/stdout: "off" if that is meant',
+  ),
+  nothing_to_ship: warning(
+    'no file is named, so the sidecar has nothing to ship',
+    'name log files in logging.io/files',
+  ),
+  sink_defaulted: warning('no sink is configured, records go to the log of the sidecar', 'set logging.io/sink'),
+  mesh_not_native: warning(
+    'the mesh proxy of the pod is a plain container and may be gone before the last lines are sent',
+    'let the mesh inject its proxy as a native sidecar',
+  ),
+  // Shape of the sidecar.
+  shape_asked: info('the shape was asked for'),
+  kubelets_ready: info('every kubelet knows native sidecars'),
+  kubelets_old: info('a kubelet is older than 1.29'),
+  kubelets_unknown: info('the versions of the kubelets are not known'),
+  // Service account.
+  account_none_named: info('no service account is named'),
+  account_in_use: info('the pod runs under the named account already'),
+  account_switched: info(
+    'the pod ran as default and now runs under the named account, whose token only the sidecar holds',
+  ),
+  account_replaced: warning(
+    'the named account replaced the pod own one (mode require), and only the sidecar holds its token',
+    'ask the operator for the mode if-default if the app needs its own account',
+  ),
+  account_mode_never: warning(
+    'the operator switched changes of service accounts off',
+    'set serviceAccountName in the pod',
+  ),
+  account_not_found: degraded(
+    'the named service account does not exist',
+    'create it: logtender namespace NAME prints it',
+  ),
+  account_pod_names_own: warning(
+    'the pod names a service account of its own and keeps it',
+    'set serviceAccountName in the pod',
+  ),
+  account_token_wanted: warning(
+    'the pod asks for the token of its account and keeps it',
+    'remove automountServiceAccountToken: true, or set serviceAccountName in the pod',
+  ),
+  account_token_volume: warning(
+    'the pod has a volume with a token of its account and keeps it',
+    'set serviceAccountName in the pod',
+  ),
+  // Requests that never became a decision.
+  review_invalid: error('the body is no AdmissionReview v1', 'send admission.k8s.io/v1 AdmissionReview objects'),
+  body_too_large: error('the body is larger than the limit', 'raise server.bodyBytesMax'),
+  body_too_deep: error('the body is nested deeper than any pod', 'send a well-formed pod'),
+  body_encoding: error('the body is compressed', 'send it uncompressed'),
+  media_type: error('the content type is not application/json', 'send application/json'),
+  unknown_path: error('there is nothing under this path', 'post to /mutate'),
+  wrong_method: error('only POST is answered', 'use POST'),
+  overloaded: error('too many bytes are in flight', 'try again in a second'),
+  draining: error('the server is about to end', 'try again, another replica answers'),
+  deadline_exceeded: error('no answer could be found within the time-out', 'look at the API server and its latency'),
+  facts_unavailable: error(
+    'the cluster could not be asked about namespace or account',
+    'look at the API server and our rights',
+  ),
+  body_aborted: error('the client went away before its body was complete', ''),
+  internal_error: error('logtender failed while deciding', 'look at the log of logtender-webhook'),
+} as const satisfies Readonly<Record<string, Reason>>;
+
+export type ReasonCode = keyof typeof REASONS;
+
+/** The entry of a code. */
+export function reasonOf(code: ReasonCode): Reason {
+  return REASONS[code];
+}
+
+/** Sentence and remedy of a code. */
+export function reasonText(code: ReasonCode): string {
+  const { sentence, remedy } = reasonOf(code);
+  return remedy === '' ? sentence : `${sentence}: ${remedy}`;
+}
+
+/** `invalid_value` as the API wants reasons of Events: `InvalidValue`. */
+export function eventReason(code: ReasonCode): string {
+  return code
+    .split('_')
+    .map((word) => word.slice(0, 1).toUpperCase() + word.slice(1))
+    .join('');
+}

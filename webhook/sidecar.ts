@@ -1,0 +1,138 @@
+/**
+ * Everything that an injected pod has and the original has not: our container, volumes, and mounts in the user's containers.
+ *
+ * Pure. Invariants: the container passes Pod Security `restricted`; it has no probe, so the app's readiness never depends on it;
+ * references to Secrets only, never their values. May import: core, config.
+ */
+import { createHash } from 'node:crypto';
+
+import type { WebhookConfig } from '../src/config/webhook-config.ts';
+import type { Finding } from './finding.ts';
+import { integerAt } from './json.ts';
+import type { JsonObject } from './json.ts';
+import type { LogPlan } from './log-plan.ts';
+import { CONTAINER, ENTRY_ARGS, PATHS, VOLUME } from './names.ts';
+import type { PodView } from './pod.ts';
+import { buildResources } from './resources.ts';
+import type { Settings } from './settings.ts';
+import type { Shape } from './shape.ts';
+import { buildEnv } from './sidecar-env.ts';
+import type { Destinations } from './sidecar-env.ts';
+
+export interface UserMount {
+  readonly container: string;
+  readonly mount: JsonObject;
+}
+
+export interface Parts {
+  readonly shape: Shape['shape'];
+  readonly container: JsonObject;
+  readonly volumes: readonly JsonObject[];
+  readonly userMounts: readonly UserMount[];
+  readonly destinations: Destinations;
+  readonly findings: readonly Finding[];
+  /** Twelve hexadecimal characters that change whenever anything that is injected changes. */
+  readonly hash: string;
+}
+
+/** The user of distroless images; anything but root and the users of the apps. */
+const USER_UNKNOWN = 65_532;
+/** What the ServiceAccount admission plugin asks for: an hour and seven seconds, so that ours can be told from the kubelet's. */
+const TOKEN_SECONDS = 3_607;
+/** amazon-eks-pod-identity-webhook's own default. */
+const AWS_TOKEN_SECONDS = 86_400;
+
+/** Builds the parts. */
+export function buildSidecar(options: {
+  readonly pod: PodView;
+  readonly namespace: string;
+  readonly settings: Settings;
+  readonly plan: LogPlan;
+  readonly shape: Shape['shape'];
+  readonly isAccountSwitched: boolean;
+  readonly config: WebhookConfig;
+}): Parts {
+  const { pod, settings, plan, shape, config, isAccountSwitched } = options;
+  const { env, destinations, findings } = buildEnv(options);
+  const resources = buildResources(pod, settings);
+  const hasToken = isAccountSwitched || settings.roleArn !== undefined;
+  const container: JsonObject = {
+    name: CONTAINER,
+    image: settings.image,
+    ...(config.imagePullPolicy === undefined ? {} : { imagePullPolicy: config.imagePullPolicy }),
+    args: ENTRY_ARGS,
+    env,
+    resources: resources.resources,
+    ...(shape === 'native' ? { restartPolicy: 'Always' } : {}),
+    securityContext: securityContext(pod, plan),
+    terminationMessagePath: '/dev/termination-log',
+    terminationMessagePolicy: 'File',
+    volumeMounts: [
+      ...plan.mounts.map((mount) => ({
+        name: mount.volume,
+        mountPath: mount.path,
+        readOnly: true,
+        ...(mount.subPath === undefined ? {} : { subPath: mount.subPath }),
+      })),
+      { name: VOLUME.state, mountPath: PATHS.state },
+      { name: VOLUME.secret, mountPath: PATHS.secret, readOnly: true },
+      ...(settings.roleArn === undefined ? [] : [{ name: VOLUME.token, mountPath: PATHS.token, readOnly: true }]),
+      ...(isAccountSwitched ? [{ name: VOLUME.token, mountPath: PATHS.serviceAccount, readOnly: true }] : []),
+    ],
+  };
+  const volumes: JsonObject[] = [
+    ...(plan.shared.length === 0 ? [] : [{ name: VOLUME.logs, emptyDir: {} }]),
+    { name: VOLUME.state, emptyDir: {} },
+    { name: VOLUME.secret, secret: { secretName: settings.sinkSecret, optional: true } },
+    ...(hasToken ? [tokenVolume(isAccountSwitched, settings.roleArn !== undefined)] : []),
+  ];
+  const userMounts = plan.shared.map(({ container: name, directory, subPath }) => ({
+    container: name,
+    mount: { name: VOLUME.logs, mountPath: directory, subPath },
+  }));
+  const hash = createHash('sha256')
+    .update(JSON.stringify([container, volumes, userMounts]))
+    .digest('hex')
+    .slice(0, 12);
+  return { shape, container, volumes, userMounts, destinations, findings: [...findings, ...resources.findings], hash };
+}
+
+/** Pod Security Standards, "Restricted". We run as the user who writes the files, where that is known and not root. */
+function securityContext(pod: PodView, plan: LogPlan): JsonObject {
+  const writer = plan.sources
+    .map((source) => ({
+      user:
+        integerAt(source.raw, 'securityContext', 'runAsUser') ?? integerAt(pod.spec, 'securityContext', 'runAsUser'),
+      group:
+        integerAt(source.raw, 'securityContext', 'runAsGroup') ?? integerAt(pod.spec, 'securityContext', 'runAsGroup'),
+    }))
+    .find(({ user }) => user !== undefined && user > 0);
+  // Where no user is known the pod's fsGroup, which every container has, and the modes of the files decide.
+  const user = writer?.user ?? USER_UNKNOWN;
+  const group = writer === undefined ? USER_UNKNOWN : writer.group;
+  return {
+    allowPrivilegeEscalation: false,
+    capabilities: { drop: ['ALL'] },
+    readOnlyRootFilesystem: true,
+    ...(group === undefined || group === 0 ? {} : { runAsGroup: group }),
+    runAsNonRoot: true,
+    runAsUser: user,
+    seccompProfile: { type: 'RuntimeDefault' },
+  };
+}
+
+/** What the ServiceAccount admission plugin would mount, for our container alone; and a token that AWS STS takes. */
+function tokenVolume(isAccountSwitched: boolean, hasRole: boolean): JsonObject {
+  const api: readonly JsonObject[] = [
+    { serviceAccountToken: { expirationSeconds: TOKEN_SECONDS, path: 'token' } },
+    // Optional, unlike the plugin's: a cluster without the ConfigMap must not keep the app from starting.
+    { configMap: { name: 'kube-root-ca.crt', items: [{ key: 'ca.crt', path: 'ca.crt' }], optional: true } },
+    {
+      downwardAPI: { items: [{ path: 'namespace', fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.namespace' } }] },
+    },
+  ];
+  const aws: readonly JsonObject[] = [
+    { serviceAccountToken: { audience: 'sts.amazonaws.com', expirationSeconds: AWS_TOKEN_SECONDS, path: 'aws' } },
+  ];
+  return { name: VOLUME.token, projected: { sources: [...(isAccountSwitched ? api : []), ...(hasRole ? aws : [])] } };
+}
