@@ -44,6 +44,7 @@ async function runStart(args: readonly string[]): Promise<number> {
       region: { type: 'string' },
     },
   });
+  checkStart(values.sink, values.url);
   const interrupted = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort());
   const { start } = await import('./start.ts');
@@ -57,6 +58,23 @@ async function runStart(args: readonly string[]): Promise<number> {
     out: (text) => process.stdout.write(text),
     signal: interrupted.signal,
   });
+}
+
+/** A demonstration that shows the wrong thing helps nobody: what the webhook would only warn about is refused here. */
+function checkStart(sink: string, url: string | undefined): void {
+  for (const name of sink.split(',')) {
+    if (SINK_NAMES.some((known) => known === name)) continue;
+    const near = nearest(name, SINK_NAMES);
+    const hint = near === undefined ? 'several are separated by commas' : `did you mean ${near}?`;
+    throw new OperationalError('USAGE', `logtender start: --sink: expected ${SINK_NAMES.join(', ')}, got ${name}`, {
+      hint,
+    });
+  }
+  if (sink.split(',').includes('elasticsearch') && url === undefined) {
+    throw new OperationalError('USAGE', 'logtender start: --sink elasticsearch: expected --url URL, got none', {
+      hint: 'npm start -- --sink elasticsearch --url http://127.0.0.1:9200',
+    });
+  }
 }
 
 async function printNamespace(args: readonly string[]): Promise<number> {
