@@ -4,7 +4,6 @@
  * The only file that reads the system clock or the random generator. May import: node:.
  */
 import { randomBytes } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 
 export interface Clock {
   /** Wall clock, milliseconds since the epoch. May jump. */
@@ -18,14 +17,18 @@ export interface Clock {
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
-  sleep: async (ms, signal) => {
-    if (signal?.aborted === true) return;
-    try {
-      await delay(ms, undefined, signal === undefined ? {} : { signal });
-    } catch {
-      // Aborted: the caller looks at its signal, a rejection would only be a second way to say the same.
-    }
-  },
+  // Not timers/promises: a wait that ends early is the rule here, and each of its rejections would build an error with a stack.
+  sleep: (ms, signal) =>
+    new Promise((resolve) => {
+      if (signal?.aborted === true) return resolve();
+      const end = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', end);
+        resolve();
+      };
+      const timer = setTimeout(end, ms);
+      signal?.addEventListener('abort', end);
+    }),
 };
 
 /** Uniform in [0, 1). */

@@ -79,4 +79,3 @@ export interface Sink {
   deliver(batch: Batch, options: DeliverOptions): Promise<Delivery>;
   close(): Promise<void>;
 }
-

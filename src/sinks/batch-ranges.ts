@@ -1,0 +1,57 @@
+/**
+ * The bookkeeping that every encoder shares: where records end, where they began in their source, which runs they form.
+ *
+ * May import: core.
+ */
+import type { Batch, BatchRange, SourceInfo } from '../core/record.ts';
+
+export class BatchRanges {
+  records = 0;
+  readonly #ends: Uint32Array;
+  readonly #offsets: Float64Array;
+  #ranges: BatchRange[] = [];
+
+  /** @param recordsMax most records of one batch */
+  constructor(recordsMax: number) {
+    this.#ends = new Uint32Array(recordsMax);
+    this.#offsets = new Float64Array(recordsMax);
+  }
+
+  get isFull(): boolean {
+    return this.records >= this.#ends.length;
+  }
+
+  reset(): void {
+    this.records = 0;
+    this.#ranges = [];
+  }
+
+  /** One more record: it ends at `end` of the body and began at `offset` of its source. */
+  add(end: number, offset: number): void {
+    this.#ends[this.records] = end;
+    this.#offsets[this.records] = offset;
+    this.records += 1;
+  }
+
+  /** The last `records` records are [from, to) of the source; a run that goes on is made longer. */
+  cover(source: SourceInfo, from: number, to: number, records: number): void {
+    if (records === 0) return;
+    const last = this.#ranges.at(-1);
+    if (last !== undefined && last.source === source && last.to === from) {
+      this.#ranges[this.#ranges.length - 1] = { source, from: last.from, to, records: last.records + records };
+    } else {
+      this.#ranges.push({ source, from, to, records });
+    }
+  }
+
+  finish(destination: string, body: Buffer): Batch {
+    return {
+      destination,
+      records: this.records,
+      body,
+      ends: this.#ends.subarray(0, this.records),
+      offsets: this.#offsets.subarray(0, this.records),
+      ranges: this.#ranges,
+    };
+  }
+}

@@ -1,0 +1,173 @@
+/**
+ * Lines as the `logEvents` of PutLogEvents: `{"timestamp":N,"message":"…"},` one after another.
+ *
+ * Invariants, by the API reference of PutLogEvents: at most 1,048,576 bytes counted as UTF-8 of the messages before any escaping
+ * plus 26 per event; at most 10,000 events; at most 24 hours from first to last; timestamps never fall. The time of an event is the
+ * time of its reading and never falls within a log stream, but for a clock that was set back by more than CLOCK_STEP_MS_MAX.
+ * A message has at least one byte, so an empty line is shipped as one space. May import: core, config, kernel, parse.
+ */
+import {
+  PUT_LOG_EVENTS_BYTES_MAX,
+  PUT_LOG_EVENTS_COUNT_MAX,
+  PUT_LOG_EVENTS_EVENT_OVERHEAD_BYTES,
+  PUT_LOG_EVENTS_SPAN_MS_MAX,
+} from '../../core/limits.ts';
+import type { Batch, SourceInfo } from '../../core/record.ts';
+import { DECIMAL_BYTES_MAX, writeDecimal } from '../../kernel/decimal.ts';
+import { ESCAPED_LINE_BYTES_MAX, LineEscaper } from '../../kernel/line-escaper.ts';
+import { BatchRanges } from '../batch-ranges.ts';
+import type { Encoder } from '../sink.ts';
+
+/**
+ * Encoded bytes of a batch: twice what it may count. Framing makes 1 MiB of usual lines 1.1 to 1.4 MiB; a batch of bytes that grow
+ * more is closed earlier, so that memory stays small.
+ */
+export const LOG_EVENTS_ENCODED_BYTES_MAX = 2 * PUT_LOG_EVENTS_BYTES_MAX;
+
+/** A clock that steps back further than this was wrong before: its late times would be "too new" for the service after two hours. */
+const CLOCK_STEP_MS_MAX = 3_600_000;
+
+/** Log streams whose last time is remembered; the longest untouched is forgotten first. A forgotten one only loses its clamp. */
+const STREAMS_MAX = 10_000;
+
+const OPEN = Buffer.from('{"timestamp":');
+const OPEN_MESSAGE = Buffer.from(',"message":"');
+const CLOSE = Buffer.from('"},');
+const SPACE = 0x20;
+
+/** The last event time of each log stream, shared by the encoders of a sink. */
+export class StreamTimes {
+  readonly #last = new Map<string, number>();
+
+  /** The last time that was given to an event of this stream. */
+  last(destination: string): number | undefined {
+    return this.#last.get(destination);
+  }
+
+  set(destination: string, timeMs: number): void {
+    this.#last.delete(destination);
+    this.#last.set(destination, timeMs);
+    if (this.#last.size <= STREAMS_MAX) return;
+    for (const oldest of this.#last.keys()) {
+      this.#last.delete(oldest);
+      break;
+    }
+  }
+}
+
+export interface LogEventsEncoderOptions {
+  /** Log group and log stream of a source, as one text. */
+  readonly destinationOf: (source: SourceInfo) => string;
+  readonly times: StreamTimes;
+  readonly onReplaced: (count: number) => void;
+}
+
+export class LogEventsEncoder implements Encoder {
+  readonly #options: LogEventsEncoderOptions;
+  readonly #out = Buffer.allocUnsafeSlow(LOG_EVENTS_ENCODED_BYTES_MAX + ESCAPED_LINE_BYTES_MAX + 128);
+  readonly #escaper = new LineEscaper(this.#out);
+  readonly #ranges = new BatchRanges(PUT_LOG_EVENTS_COUNT_MAX);
+  /** What stands before each message, for the time `#openTimeMs`. */
+  readonly #open = Buffer.alloc(OPEN.length + DECIMAL_BYTES_MAX + OPEN_MESSAGE.length);
+  #openBytes = 0;
+  #openTimeMs = Number.NaN;
+  #bytes = 0;
+  #countedBytes = 0;
+  #firstTimeMs = 0;
+  #destination = '';
+  #replacedBefore = 0;
+
+  constructor(options: LogEventsEncoderOptions) {
+    this.#options = options;
+  }
+
+  get records(): number {
+    return this.#ranges.records;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Bytes as PutLogEvents counts them. */
+  get countedBytes(): number {
+    return this.#countedBytes;
+  }
+
+  reset(): void {
+    this.#ranges.reset();
+    this.#bytes = 0;
+    this.#countedBytes = 0;
+    this.#destination = '';
+    this.#replacedBefore = this.#escaper.replaced;
+  }
+
+  append(source: SourceInfo, input: Buffer, from: number, to: number, offset: number, timeMs: number): number {
+    const destination = this.#options.destinationOf(source);
+    if (this.records > 0 && destination !== this.#destination) return from;
+    const eventTimeMs = this.#eventTime(destination, Math.max(0, Math.floor(timeMs)));
+    if (eventTimeMs === undefined) return from;
+    this.#destination = destination;
+    this.#renderOpen(eventTimeMs);
+    this.#escaper.bind(input, from, to);
+    const before = this.records;
+    let at = from;
+    while (at < to && !this.#ranges.isFull) {
+      const end = this.#event(at, to);
+      const counted =
+        this.#countedBytes + Math.max(1, this.#escaper.messageBytes) + PUT_LOG_EVENTS_EVENT_OVERHEAD_BYTES;
+      if (counted > PUT_LOG_EVENTS_BYTES_MAX || end > LOG_EVENTS_ENCODED_BYTES_MAX) break;
+      this.#ranges.add(end, offset + at - from);
+      this.#bytes = end;
+      this.#countedBytes = counted;
+      at = this.#escaper.next;
+    }
+    if (this.records > before) {
+      if (before === 0) this.#firstTimeMs = eventTimeMs;
+      this.#options.times.set(destination, eventTimeMs);
+    }
+    this.#ranges.cover(source, offset, offset + at - from, this.records - before);
+    return at;
+  }
+
+  finish(): Batch {
+    const replaced = this.#escaper.replaced - this.#replacedBefore;
+    if (replaced > 0) this.#options.onReplaced(replaced);
+    this.#replacedBefore = this.#escaper.replaced;
+    return this.#ranges.finish(this.#destination, this.#out.subarray(0, this.#bytes));
+  }
+
+  /** The time of the next events; undefined when they need a batch of their own. */
+  #eventTime(destination: string, timeMs: number): number | undefined {
+    const last = this.#options.times.last(destination) ?? timeMs;
+    const isStep = last - timeMs > CLOCK_STEP_MS_MAX;
+    const eventTimeMs = isStep ? timeMs : Math.max(timeMs, last);
+    if (this.records === 0) return eventTimeMs;
+    return isStep || eventTimeMs - this.#firstTimeMs > PUT_LOG_EVENTS_SPAN_MS_MAX ? undefined : eventTimeMs;
+  }
+
+  #renderOpen(timeMs: number): void {
+    if (timeMs === this.#openTimeMs) return;
+    this.#openTimeMs = timeMs;
+    this.#open.set(OPEN, 0);
+    const at = writeDecimal(this.#open, OPEN.length, timeMs);
+    this.#open.set(OPEN_MESSAGE, at);
+    this.#openBytes = at + OPEN_MESSAGE.length;
+  }
+
+  /** Writes one event behind the last one; returns where it ends. */
+  #event(at: number, to: number): number {
+    const out = this.#out;
+    out.set(this.#open, this.#bytes);
+    const messageAt = this.#bytes + this.#openBytes;
+    let o = this.#escaper.escapeLine(at, to, messageAt);
+    if (o === messageAt) {
+      out[o] = SPACE;
+      o += 1;
+    }
+    out[o] = CLOSE[0] ?? 0;
+    out[o + 1] = CLOSE[1] ?? 0;
+    out[o + 2] = CLOSE[2] ?? 0;
+    return o + 3;
+  }
+}

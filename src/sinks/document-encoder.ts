@@ -1,0 +1,214 @@
+/**
+ * Lines as JSON documents, one after another, each ended by a newline: the encoder of every sink that takes NDJSON.
+ *
+ * A line that is one whole JSON object is spliced (splice.ts), any other becomes `message`. Invariants: every document is valid
+ * JSON in valid UTF-8 without a newline inside; the same line at the same offset gives the same bytes, but for the time of
+ * reading. Nothing is allocated per record. May import: core, config, kernel, parse.
+ */
+import assert from 'node:assert/strict';
+import { isUtf8 } from 'node:buffer';
+import type { ForwarderConfig } from '../config/forwarder-config.ts';
+import { LINE_BYTES_MAX } from '../core/limits.ts';
+import type { Batch, SourceInfo } from '../core/record.ts';
+import { DECIMAL_BYTES_MAX, writeDecimal } from '../kernel/decimal.ts';
+import { ESCAPED_LINE_BYTES_MAX, LineEscaper } from '../kernel/line-escaper.ts';
+import { RFC3339_BYTES, Rfc3339Writer } from '../kernel/rfc3339.ts';
+import { JsonLineScanner } from '../parse/json-line.ts';
+import { BatchRanges } from './batch-ranges.ts';
+import { FRAME_BYTES_MAX, renderFrame } from './document-frame.ts';
+import type { DocumentFrame, FrameOptions } from './document-frame.ts';
+import type { Encoder } from './sink.ts';
+import { Splice } from './splice.ts';
+
+export interface DocumentEncoderOptions extends FrameOptions {
+  readonly parser: ForwarderConfig['parser'];
+  readonly bytesMax: number;
+  readonly recordsMax: number;
+  /** Where a batch goes whose first record is of this source and was read at this time. */
+  readonly destinationOf: (source: SourceInfo, timeMs: number) => string;
+  /** Told how many ill-formed UTF-8 runs a batch had, if any. */
+  readonly onReplaced: (count: number) => void;
+}
+
+const LF = 10;
+const OPEN_MESSAGE = Buffer.from(',"message":"');
+
+export class DocumentEncoder implements Encoder {
+  readonly #options: DocumentEncoderOptions;
+  readonly #out: Buffer;
+  readonly #escaper: LineEscaper;
+  readonly #clock = new Rfc3339Writer();
+  readonly #scanner = new JsonLineScanner();
+  readonly #splice = new Splice();
+  readonly #ranges: BatchRanges;
+  readonly #frames = new WeakMap<SourceInfo, DocumentFrame>();
+  #bytes = 0;
+  #destination = '';
+  #batchTimeMs = 0;
+  #replacedBefore = 0;
+
+  constructor(options: DocumentEncoderOptions) {
+    assert(ESCAPED_LINE_BYTES_MAX + FRAME_BYTES_MAX * 2 <= options.bytesMax, 'the largest record fits a batch');
+    this.#options = options;
+    // The record that turns out not to fit is written behind the limit and forgotten; those pages are rarely touched.
+    this.#out = Buffer.allocUnsafeSlow(options.bytesMax + ESCAPED_LINE_BYTES_MAX + FRAME_BYTES_MAX * 2);
+    this.#escaper = new LineEscaper(this.#out);
+    this.#ranges = new BatchRanges(options.recordsMax);
+  }
+
+  get records(): number {
+    return this.#ranges.records;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  reset(): void {
+    this.#ranges.reset();
+    this.#bytes = 0;
+    this.#destination = '';
+    this.#replacedBefore = this.#escaper.replaced;
+  }
+
+  append(source: SourceInfo, input: Buffer, from: number, to: number, offset: number, timeMs: number): number {
+    if (this.records === 0) {
+      this.#batchTimeMs = timeMs;
+      this.#destination = this.#options.destinationOf(source, timeMs);
+    } else if (this.#options.destinationOf(source, this.#batchTimeMs) !== this.#destination) {
+      return from;
+    }
+    const frame = this.#frame(source);
+    if (frame.timeMs !== timeMs) {
+      frame.timeMs = timeMs;
+      this.#clock.write(frame.middle, frame.timeAt, timeMs);
+    }
+    this.#escaper.bind(input, from, to);
+    const before = this.records;
+    let at = from;
+    while (at < to && !this.#ranges.isFull) {
+      const lineOffset = offset + at - from;
+      const end = this.#record(frame, input, at, to, lineOffset);
+      if (end > this.#options.bytesMax) break;
+      this.#ranges.add(end, lineOffset);
+      this.#bytes = end;
+      at = this.#escaper.next;
+    }
+    this.#ranges.cover(source, offset, offset + at - from, this.records - before);
+    return at;
+  }
+
+  finish(): Batch {
+    const replaced = this.#escaper.replaced - this.#replacedBefore;
+    if (replaced > 0) this.#options.onReplaced(replaced);
+    this.#replacedBefore = this.#escaper.replaced;
+    return this.#ranges.finish(this.#destination, this.#out.subarray(0, this.#bytes));
+  }
+
+  #frame(source: SourceInfo): DocumentFrame {
+    const known = this.#frames.get(source);
+    if (known !== undefined) return known;
+    const made = renderFrame(source, this.#options);
+    this.#frames.set(source, made);
+    return made;
+  }
+
+  /** Writes the record of the line at `at`; returns where it ends, and leaves the next line in the escaper. */
+  #record(frame: DocumentFrame, input: Buffer, at: number, to: number, offset: number): number {
+    if (this.#options.parser === 'auto' && beginsObject(input, at, to)) {
+      const newline = input.indexOf(LF, at);
+      const lineEnd = newline < 0 || newline > to ? to : newline;
+      if (this.#isSpliceable(frame, input, at, lineEnd)) {
+        this.#escaper.next = lineEnd < to ? lineEnd + 1 : to;
+        return this.#spliced(frame, input, offset);
+      }
+    }
+    const out = this.#out;
+    let o = this.#open(frame, offset);
+    out.set(frame.middle, o);
+    o += frame.middle.length;
+    if (frame.hasPlaces) o = this.#closePlaces(o, offset, false);
+    out.set(OPEN_MESSAGE, o);
+    o = this.#escaper.escapeLine(at, to, o + OPEN_MESSAGE.length);
+    out[o] = 0x22;
+    out[o + 1] = 0x7d;
+    out[o + 2] = LF;
+    return o + 3;
+  }
+
+  #isSpliceable(frame: DocumentFrame, input: Buffer, from: number, to: number): boolean {
+    if (to - from > LINE_BYTES_MAX) return false;
+    if (!this.#escaper.isValid && !isUtf8(input.subarray(from, to))) return false;
+    if (!this.#scanner.scan(input, this.#escaper.view, from, to)) return false;
+    return this.#splice.decide(this.#scanner, input, frame.hasPlaces);
+  }
+
+  /** The action line's beginning with the record's id. */
+  #open(frame: DocumentFrame, offset: number): number {
+    if (frame.head.length === 0) return this.#bytes;
+    this.#out.set(frame.head, this.#bytes);
+    return writeDecimal(this.#out, this.#bytes + frame.head.length, offset);
+  }
+
+  #closePlaces(at: number, offset: number, isDotted: boolean): number {
+    const end = writeDecimal(this.#out, at, offset);
+    if (isDotted) return end;
+    this.#out[end] = 0x7d;
+    return end + 1;
+  }
+
+  #spliced(frame: DocumentFrame, input: Buffer, offset: number): number {
+    const out = this.#out;
+    const scanner = this.#scanner;
+    const { time, isLogDotted: isDotted } = this.#splice;
+    let o = this.#open(frame, offset);
+    const hasTimeOfUsualLength =
+      time === 'number' || (time === 'text' && this.#splice.timeTo - this.#splice.timeFrom === RFC3339_BYTES);
+    if (!isDotted && (time === 'read' || hasTimeOfUsualLength)) {
+      out.set(frame.middle, o);
+      if (time === 'text') this.#escaper.copy(this.#splice.timeFrom, this.#splice.timeTo, o + frame.timeAt);
+      else if (time === 'number') this.#clock.write(out, o + frame.timeAt, this.#splice.timeMs);
+      o += frame.middle.length;
+    } else {
+      o = this.#openSpliced(frame, input, o);
+    }
+    if (frame.hasPlaces) o = this.#closePlaces(o, offset, isDotted);
+    if (scanner.members > 0) {
+      // Whatever we wrote ends a member, unless nothing but the brace stands there.
+      if (out[o - 1] !== 0x7b) {
+        out[o] = 0x2c;
+        o += 1;
+      }
+      o = this.#escaper.copy(scanner.membersFrom, scanner.membersTo, o);
+    }
+    out[o] = 0x7d;
+    out[o + 1] = LF;
+    return o + 2;
+  }
+
+  /** The unusual `middle`: another time, no time, or dotted places. */
+  #openSpliced(frame: DocumentFrame, input: Buffer, at: number): number {
+    const out = this.#out;
+    const { time, timeFrom, timeTo, timeMs, isLogDotted } = this.#splice;
+    let o = at + frame.middle.copy(out, at, 0, time === 'own' ? frame.openBytes : frame.timeAt);
+    if (time === 'text') o += input.copy(out, o, timeFrom, timeTo);
+    else if (time === 'number') o = this.#clock.write(out, o, timeMs);
+    else if (time === 'read') o = this.#clock.write(out, o, frame.timeMs);
+    if (time !== 'own') {
+      out[o] = 0x22;
+      o += 1;
+    }
+    const places = isLogDotted ? frame.dottedPlaces : frame.middle.subarray(frame.placesAt);
+    // Without a time before them the places begin without their comma.
+    return o + places.copy(out, o, time === 'own' ? Math.min(1, places.length) : 0);
+  }
+}
+
+/** Whether the first byte that is no white space is `{`. */
+function beginsObject(input: Uint8Array, from: number, to: number): boolean {
+  let i = from;
+  while (i < to && (input[i] === 0x20 || input[i] === 0x09)) i += 1;
+  return i < to && input[i] === 0x7b;
+}
+
+assert(DECIMAL_BYTES_MAX * 2 + OPEN_MESSAGE.length + 8 < FRAME_BYTES_MAX, 'what surrounds a line fits the reserve');

@@ -1,0 +1,182 @@
+/**
+ * What became of a `_bulk` request, by its answer: pure.
+ *
+ *   item                                     | outcome
+ *   2xx                                      | stored
+ *   409                                      | duplicate if it may have been sent before, else a conflict
+ *   429, 5xx                                 | retry this item
+ *   401, 403, 404 of a missing index         | retry: the destination is not ready, the record is not to blame
+ *   other                                    | rejected with the server's reason
+ *
+ * Sources: Bulk API reference (Elasticsearch, OpenSearch); RFC 9110 sections 10.2.3 and 15. May import: core.
+ */
+import type { Delivery, Rejection, RetryReason } from '../sink.ts';
+
+/** A server's words in a Rejection or a log line. */
+const TEXT_CHARS_MAX = 1024;
+
+/** How an answer without failures begins; then there is nothing to parse. */
+const NO_ERRORS = Buffer.from('{"errors":false');
+
+/** Longest Retry-After that is obeyed: a typing error must not stop the shipping for days. */
+const RETRY_AFTER_MS_MAX = 5 * 60_000;
+
+/** Whole-request 400s that are about the destination's name: no record could pass, so none is to blame. */
+const DESTINATION_ERRORS: ReadonlySet<string> = new Set(['invalid_index_name_exception', 'index_closed_exception']);
+
+export interface BulkAnswer {
+  readonly status: number;
+  readonly retryAfter: string | undefined;
+  readonly location: string | undefined;
+  readonly body: Buffer;
+}
+
+export interface SentRecords {
+  readonly count: number;
+  /** Index in the batch of record `position` of the request. */
+  readonly indexAt: (position: number) => number;
+  readonly sentBefore: (index: number) => boolean;
+}
+
+/** Whether the first bytes of an answer say that every item was stored. */
+export function saysNoErrors(body: Buffer): boolean {
+  return body.length >= NO_ERRORS.length && body.subarray(0, NO_ERRORS.length).equals(NO_ERRORS);
+}
+
+/** The outcome of one answer. */
+export function classifyBulk(answer: BulkAnswer, sent: SentRecords): Delivery {
+  if (answer.status >= 200 && answer.status < 300) {
+    return saysNoErrors(answer.body) ? { status: 'delivered', duplicates: 0 } : classifyItems(answer, sent);
+  }
+  return classifyWhole(answer);
+}
+
+function classifyWhole(answer: BulkAnswer): Delivery {
+  const { status } = answer;
+  const error = serverError(parse(answer.body));
+  const text = `answered ${status}${error.text === '' ? '' : `: ${error.text}`}`;
+  const retryable = (reason: RetryReason, hint = ''): Delivery => {
+    const retryAfterMs = retryAfter(answer.retryAfter);
+    return { status: 'retryable', reason, retryAfterMs, text: hint === '' ? text : `${text}; ${hint}` };
+  };
+  if (status < 400) {
+    return retryable(
+      'not_found',
+      `redirects (to ${shortened(answer.location ?? 'nowhere')}) are not followed: correct the URL`,
+    );
+  }
+  switch (status) {
+    case 400:
+      if (DESTINATION_ERRORS.has(error.type)) return retryable('not_found', 'correct data-stream or the index');
+      return { status: 'refused', reason: 'rejected_by_sink', text };
+    case 401:
+      return retryable('credentials', 'check elasticsearch-api-key, or -username and -password, in the sink Secret');
+    case 403:
+      return retryable('credentials', 'the user needs the privileges create_doc and auto_configure on the index');
+    case 404:
+    case 405:
+    case 406:
+    case 415:
+      return retryable('not_found', 'the URL does not lead to Elasticsearch or OpenSearch');
+    case 408:
+      return retryable('timeout');
+    case 413:
+      return { status: 'too_large', text };
+    case 429:
+      return retryable('throttled');
+    default:
+      // A 4xx that the bulk API does not document comes from something in between; the records are not to blame.
+      return retryable('server_error');
+  }
+}
+
+function classifyItems(answer: BulkAnswer, sent: SentRecords): Delivery {
+  const items = itemsOf(parse(answer.body));
+  if (items === undefined || items.length !== sent.count) {
+    const found = items === undefined ? 'no list of items' : `${items.length} items`;
+    const text = `answered ${answer.status} with ${found} for ${sent.count} records: is it Elasticsearch?`;
+    return { status: 'retryable', reason: 'server_error', retryAfterMs: 0, text };
+  }
+  const retry: number[] = [];
+  const rejected: Rejection[] = [];
+  const conflicts: number[] = [];
+  let duplicates = 0;
+  let retryReason: RetryReason = 'throttled';
+  items.forEach((item, position) => {
+    const { status, error } = itemResult(item);
+    if (status >= 200 && status < 300) return;
+    const index = sent.indexAt(position);
+    const reason = itemRetryReason(status, serverError({ error }).type);
+    if (status === 409) {
+      if (sent.sentBefore(index)) duplicates += 1;
+      else conflicts.push(index);
+    } else if (reason !== undefined) {
+      retry.push(index);
+      retryReason = reason;
+    } else {
+      rejected.push({ index, reason: 'rejected_by_sink', text: shortened(`${status} ${serverError({ error }).text}`) });
+    }
+  });
+  if (retry.length === 0 && rejected.length === 0 && conflicts.length === 0) return { status: 'delivered', duplicates };
+  return { status: 'partial', duplicates, retry, retryReason, rejected, conflicts };
+}
+
+/** Why an item is sent again; undefined when that cannot help. */
+function itemRetryReason(status: number, type: string): RetryReason | undefined {
+  if (status === 429) return 'throttled';
+  if (status >= 500 || status < 200) return 'server_error';
+  if (status === 401) return 'credentials';
+  // A read-only block (disk full) is a 403 before Elasticsearch 8 and a 429 since.
+  if (status === 403) return type === 'cluster_block_exception' ? 'throttled' : 'credentials';
+  if (status === 404 && type === 'index_not_found_exception') return 'not_found';
+  return undefined;
+}
+
+function parse(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    return body.toString('utf8', 0, TEXT_CHARS_MAX);
+  }
+}
+
+function member(value: unknown, key: string): unknown {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, key)
+    ? (value as Readonly<Record<string, unknown>>)[key]
+    : undefined;
+}
+
+function itemsOf(answer: unknown): readonly unknown[] | undefined {
+  const items = member(answer, 'items');
+  return Array.isArray(items) ? items : undefined;
+}
+
+/** `{"create":{"status":201}}`; a missing status is 0, which is retried. */
+function itemResult(item: unknown): { status: number; error: unknown } {
+  const result = member(item, 'create');
+  const status = member(result, 'status');
+  return { status: typeof status === 'number' ? status : 0, error: member(result, 'error') };
+}
+
+/** Type and words of an error body: `{"error":{"type","reason","caused_by"}}`, or a text. */
+function serverError(body: unknown): { type: string; text: string } {
+  if (typeof body === 'string') return { type: '', text: shortened(body) };
+  const error = member(body, 'error');
+  if (typeof error === 'string') return { type: '', text: shortened(error) };
+  const type = member(error, 'type');
+  const words = [type, member(error, 'reason'), member(member(error, 'caused_by'), 'reason')];
+  return {
+    type: typeof type === 'string' ? type : '',
+    text: shortened(words.filter((word) => typeof word === 'string').join(': ')),
+  };
+}
+
+function shortened(text: string): string {
+  return text.length <= TEXT_CHARS_MAX ? text : `${text.slice(0, TEXT_CHARS_MAX - 3)}...`;
+}
+
+/** Seconds only: no server of these sends a date. */
+function retryAfter(value: string | undefined): number {
+  const seconds = Number(value);
+  return value !== undefined && seconds > 0 ? Math.min(seconds * 1000, RETRY_AFTER_MS_MAX) : 0;
+}

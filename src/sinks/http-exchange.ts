@@ -1,0 +1,140 @@
+/**
+ * One HTTP request and its answer over node:http or node:https, every outcome as a value.
+ *
+ * Invariants: it never rejects, never follows a redirect, never reads more than `answerBytesMax`, always ends within `timeoutMs`.
+ * node:https is loaded only when a URL asks for it. May import: core.
+ */
+import type { Agent, ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
+import type { Clock } from '../core/clock.ts';
+import { errorText } from '../core/errors.ts';
+
+export type Exchange =
+  | {
+      readonly kind: 'answer';
+      readonly status: number;
+      readonly headers: IncomingMessage['headers'];
+      readonly body: Buffer;
+    }
+  | {
+      readonly kind: 'failed';
+      readonly reason: 'unreachable' | 'timeout' | 'aborted' | 'answer_too_large';
+      readonly text: string;
+    };
+
+export interface ExchangeRequest {
+  readonly method: 'POST' | 'GET';
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: readonly Buffer[];
+  readonly timeoutMs: number;
+  readonly answerBytesMax: number;
+  /** Asked with the first bytes of a good answer; true means that they tell all and the rest need not be kept. */
+  readonly isEnough?: (first: Buffer) => boolean;
+  readonly signal: AbortSignal;
+}
+
+export interface HttpConnection {
+  exchange(request: ExchangeRequest): Promise<Exchange>;
+  close(): void;
+}
+
+/** Connections that wait for the next request; a lane has one request in flight, a second one covers a server that is closing. */
+const IDLE_SOCKETS_MAX = 2;
+
+/**
+ * A keep-alive connection to the server of `url`.
+ *
+ * @param options.ca PEM of the CA that signed the server's certificate; undefined trusts the system's
+ */
+export async function openConnection(options: {
+  url: URL;
+  ca: string | undefined;
+  clock: Clock;
+}): Promise<HttpConnection> {
+  const { url, ca, clock } = options;
+  const isTls = url.protocol === 'https:';
+  const http = isTls ? await import('node:https') : await import('node:http');
+  const agent: Agent = new http.Agent({
+    keepAlive: true,
+    maxFreeSockets: IDLE_SOCKETS_MAX,
+    ...(ca === undefined ? {} : { ca }),
+  });
+  const target: RequestOptions = {
+    protocol: url.protocol,
+    // A literal IPv6 address stands in brackets in a URL, but not in a socket's options.
+    hostname: url.hostname.replace(/^\[(.*)\]$/, '$1'),
+    port: url.port === '' ? (isTls ? 443 : 80) : url.port,
+    agent,
+  };
+  return {
+    exchange: (request) => send((onAnswer) => http.request(requestOptions(target, request), onAnswer), request, clock),
+    close: () => agent.destroy(),
+  };
+}
+
+function requestOptions(target: RequestOptions, request: ExchangeRequest): RequestOptions {
+  const length = request.body.reduce((sum, slice) => sum + slice.length, 0);
+  return {
+    ...target,
+    method: request.method,
+    path: request.path,
+    headers: { ...request.headers, 'content-length': String(length) },
+  };
+}
+
+function send(
+  open: (onAnswer: (answer: IncomingMessage) => void) => ClientRequest,
+  request: ExchangeRequest,
+  clock: Clock,
+): Promise<Exchange> {
+  return new Promise((resolve) => {
+    const timer = new AbortController();
+    let outgoing: ClientRequest | undefined;
+    let isSettled = false;
+    const settle = (exchange: Exchange): void => {
+      if (isSettled) return;
+      isSettled = true;
+      timer.abort();
+      request.signal.removeEventListener('abort', onAbort);
+      resolve(exchange);
+      // A whole answer leaves the socket to the agent; after anything else nobody knows what still comes.
+      if (exchange.kind === 'failed') outgoing?.destroy();
+    };
+    const onAbort = (): void => settle({ kind: 'failed', reason: 'aborted', text: 'the request was given up' });
+    const onError = (error: unknown): void => settle({ kind: 'failed', reason: 'unreachable', text: errorText(error) });
+    if (request.signal.aborted) return onAbort();
+    request.signal.addEventListener('abort', onAbort);
+    const text = `no answer within ${request.timeoutMs} ms`;
+    void clock.sleep(request.timeoutMs, timer.signal).then(() => settle({ kind: 'failed', reason: 'timeout', text }));
+    try {
+      // It throws for what a Secret may hold: a header with a control character, a CA that is no PEM.
+      outgoing = open((answer) => readAnswer(answer, request, settle));
+      outgoing.on('error', onError);
+      for (const slice of request.body) outgoing.write(slice);
+      outgoing.end();
+    } catch (error) {
+      onError(error);
+    }
+    return undefined;
+  });
+}
+
+function readAnswer(answer: IncomingMessage, request: ExchangeRequest, settle: (exchange: Exchange) => void): void {
+  const status = answer.statusCode ?? 0;
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  let isEnough = false;
+  answer.on('data', (chunk: Buffer) => {
+    if (isEnough) return;
+    if (bytes === 0 && status < 300) isEnough = request.isEnough?.(chunk) ?? false;
+    bytes += chunk.length;
+    chunks.push(chunk);
+    if (bytes > request.answerBytesMax) {
+      const text = `the answer (${status}) is longer than ${request.answerBytesMax} bytes`;
+      settle({ kind: 'failed', reason: 'answer_too_large', text });
+    }
+  });
+  // An answer that was cut is an error, even where its first bytes had been enough: the connection did not work.
+  answer.on('error', (error) => settle({ kind: 'failed', reason: 'unreachable', text: errorText(error) }));
+  answer.on('end', () => settle({ kind: 'answer', status, headers: answer.headers, body: Buffer.concat(chunks) }));
+}

@@ -1,0 +1,73 @@
+/**
+ * A destination that counts and forgets, in a process of its own: answers as Elasticsearch or as CloudWatch Logs do.
+ *
+ * Started by forwarder.ts with a fork: gets its orders as the first message, reports over the same channel.
+ */
+import { createServer } from 'node:http';
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { LineCounter } from './numbered-lines.ts';
+
+export interface DiscardOrders {
+  readonly kind: 'elasticsearch' | 'cloudwatch';
+  readonly lines: number;
+  /** PEM of key and certificate: TLS. */
+  readonly tls: { readonly key: string; readonly cert: string } | undefined;
+}
+
+export type DiscardReport =
+  | { readonly report: 'listening'; readonly port: number }
+  /** Every number has been seen. Times are those of the first request's arrival and the last answer, on the monotonic clock. */
+  | { readonly report: 'complete'; readonly elapsedMs: number; readonly cpuMs: number }
+  | { readonly report: 'counted'; readonly lost: number; readonly duplicates: number };
+
+process.once('message', (orders: DiscardOrders) => void serve(orders));
+
+async function serve(orders: DiscardOrders): Promise<void> {
+  const counter = new LineCounter(orders.lines);
+  let firstMs: number | undefined;
+  let isComplete = false;
+  let cpuBefore = process.cpuUsage();
+  const listener: RequestListener = (request, response) => {
+    if (firstMs === undefined) {
+      firstMs = performance.now();
+      cpuBefore = process.cpuUsage();
+    }
+    read(request, (body) => {
+      const found = counter.count(body);
+      answer(orders.kind, found, response);
+      if (counter.lost > 0 || isComplete) return;
+      isComplete = true;
+      const cpu = process.cpuUsage(cpuBefore);
+      tell({
+        report: 'complete',
+        elapsedMs: performance.now() - (firstMs ?? 0),
+        cpuMs: (cpu.user + cpu.system) / 1000,
+      });
+    });
+  };
+  const server: Server = orders.tls === undefined ? createServer(listener) : createTlsServer(orders.tls, listener);
+  process.on('message', () => tell({ report: 'counted', lost: counter.lost, duplicates: counter.duplicates }));
+  process.once('disconnect', () => process.exit(0));
+  server.listen(0, '127.0.0.1', () => tell({ report: 'listening', port: (server.address() as AddressInfo).port }));
+}
+
+function tell(report: DiscardReport): void {
+  process.send?.(report);
+}
+
+function read(request: IncomingMessage, done: (body: Buffer) => void): void {
+  const chunks: Buffer[] = [];
+  request.on('data', (chunk: Buffer) => chunks.push(chunk));
+  request.on('end', () => done(Buffer.concat(chunks)));
+}
+
+/** Elasticsearch: one item per document, as with `filter_path=errors,items.*.status,items.*.error`; CloudWatch Logs: PutLogEvents. */
+function answer(kind: DiscardOrders['kind'], documents: number, response: ServerResponse): void {
+  const items = Array.from({ length: documents }, () => '{"create":{"status":201}}').join(',');
+  const body = kind === 'elasticsearch' ? `{"errors":false,"items":[${items}]}` : '{"nextSequenceToken":"1"}';
+  const type = kind === 'elasticsearch' ? 'application/json' : 'application/x-amz-json-1.1';
+  response.writeHead(200, { 'content-type': type, 'content-length': String(body.length) });
+  response.end(body);
+}

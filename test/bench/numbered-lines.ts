@@ -1,0 +1,75 @@
+/**
+ * The workloads: lines that carry their number, so that a sink can tell which of them are lost and which came twice.
+ *
+ * The number stands behind MARKER as NUMBER_DIGITS digits, once per line, and survives JSON escaping.
+ */
+import { closeSync, openSync, writeSync } from 'node:fs';
+
+export const MARKER = 'seq=';
+export const NUMBER_DIGITS = 10;
+
+export type Workload = 'plain' | 'json';
+
+/** Bytes of a `plain` line with its newline. */
+const PLAIN_BYTES = 120;
+const LINES_PER_WRITE = 10_000;
+
+/** Line `number` of a workload, with its newline. */
+function line(workload: Workload, number: number): string {
+  const seq = `${MARKER}${String(number).padStart(NUMBER_DIGITS, '0')}`;
+  if (workload === 'json') {
+    return `{"time":"2026-01-31T12:00:00.000Z","level":"info","logger":"http","msg":"GET /api/v1/items/${number % 1000} ${seq}","status":200,"bytes":5120,"duration_ms":12.5,"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736"}\n`;
+  }
+  const text = `2026-01-31T12:00:00.000Z INFO worker-${number % 8} ${seq} handled request path=/api/v1/items status=200 bytes=5120 dur=12ms`;
+  return `${text.padEnd(PLAIN_BYTES - 1, '.')}\n`;
+}
+
+/** Writes lines 0 to `lines` - 1; returns their bytes. */
+export function writeWorkload(path: string, workload: Workload, lines: number): number {
+  const file = openSync(path, 'w');
+  let bytes = 0;
+  for (let first = 0; first < lines; first += LINES_PER_WRITE) {
+    const count = Math.min(LINES_PER_WRITE, lines - first);
+    bytes += writeSync(file, Array.from({ length: count }, (_, i) => line(workload, first + i)).join(''));
+  }
+  closeSync(file);
+  return bytes;
+}
+
+/** Which numbers were seen, and how often more than once. */
+export class LineCounter {
+  duplicates = 0;
+  distinct = 0;
+  readonly #seen: Uint8Array;
+
+  /** @param lines numbers run from 0 to `lines` - 1 */
+  constructor(lines: number) {
+    this.#seen = new Uint8Array(lines);
+  }
+
+  get lost(): number {
+    return this.#seen.length - this.distinct;
+  }
+
+  /** Counts every marker of a request's body; returns how many there were. */
+  count(body: Buffer): number {
+    let found = 0;
+    for (let at = body.indexOf(MARKER); at >= 0; at = body.indexOf(MARKER, at + NUMBER_DIGITS)) {
+      found += 1;
+      this.#mark(body, at + MARKER.length);
+      at += MARKER.length;
+    }
+    return found;
+  }
+
+  #mark(body: Buffer, at: number): void {
+    let number = 0;
+    for (let i = at; i < at + NUMBER_DIGITS; i += 1) number = number * 10 + (body[i] ?? 0) - 0x30;
+    if (this.#seen[number] === 0) {
+      this.#seen[number] = 1;
+      this.distinct += 1;
+    } else {
+      this.duplicates += 1;
+    }
+  }
+}

@@ -1,0 +1,194 @@
+/**
+ * Batches of PutLogEvents against an independent model of the documented limits, and exactly at each of them.
+ */
+import assert from 'node:assert/strict';
+import { LINE_BYTES_MAX } from '../../../../src/core/limits.ts';
+import type { Batch } from '../../../../src/core/record.ts';
+import {
+  LOG_EVENTS_ENCODED_BYTES_MAX,
+  LogEventsEncoder,
+  StreamTimes,
+} from '../../../../src/sinks/cloudwatch-logs/encode.ts';
+import { putLogEventsBody } from '../../../../src/sinks/cloudwatch-logs/request.ts';
+import { selectedSlices } from '../../../../src/sinks/selection.ts';
+import { sourceInfo } from '../../../fakes/forwarder-config.ts';
+import { seededRandom, testSeed } from '../../../fakes/seeded-random.ts';
+
+const SOURCE = sourceInfo();
+const NOW = 1_700_000_000_000;
+const DAY = 24 * 60 * 60 * 1000;
+
+interface LogEvent {
+  readonly timestamp: number;
+  readonly message: string;
+}
+
+function createEncoder(times = new StreamTimes()): LogEventsEncoder {
+  return new LogEventsEncoder({ destinationOf: (source) => `group:${source.path}`, times, onReplaced: () => {} });
+}
+
+/** The request as the service would read it. */
+function readRequest(
+  batch: Batch,
+  selection?: readonly number[],
+): { logGroupName: string; logStreamName: string; logEvents: LogEvent[] } {
+  const body = putLogEventsBody({ group: 'g', stream: 's"x' }, selectedSlices(batch, selection), undefined);
+  return JSON.parse(body.toString()) as { logGroupName: string; logStreamName: string; logEvents: LogEvent[] };
+}
+
+/**
+ * The limits as the API reference of PutLogEvents words them, in other units than the encoder counts in: text, not bytes on the way.
+ */
+function assertLegal(events: readonly LogEvent[]): void {
+  const size = events.reduce((sum, { message }) => sum + Buffer.byteLength(message, 'utf8') + 26, 0);
+  assert(size <= 1_048_576, `${size} bytes`);
+  assert(events.length >= 1 && events.length <= 10_000, `${events.length} events`);
+  events.forEach(({ timestamp, message }, i) => {
+    assert(message.length >= 1, 'a message has at least one character');
+    assert(Buffer.byteLength(message) <= 1_000_000, 'an event has a size');
+    assert(i === 0 || timestamp >= (events[i - 1]?.timestamp ?? 0), 'chronological');
+  });
+  assert((events.at(-1)?.timestamp ?? 0) - (events[0]?.timestamp ?? 0) <= DAY, 'within 24 hours');
+}
+
+/** Feeds all of `input` and gives the batches. */
+function encodeAll(encoder: LogEventsEncoder, input: Buffer, timeMs = NOW): LogEvent[][] {
+  const batches: LogEvent[][] = [];
+  for (let at = 0; at < input.length;) {
+    at = encoder.append(SOURCE, input, at, input.length, at, timeMs);
+    batches.push(readRequest(encoder.finish()).logEvents);
+    encoder.reset();
+  }
+  return batches;
+}
+
+describe('LogEventsEncoder', () => {
+  it('writes these bytes', () => {
+    const encoder = createEncoder();
+    encoder.append(SOURCE, Buffer.from('a "b"\r\n\n\u0001\n'), 0, 10, 0, NOW);
+    const batch = encoder.finish();
+    assert.equal(
+      batch.body.toString(),
+      `{"timestamp":${NOW},"message":"a \\"b\\""},{"timestamp":${NOW},"message":" "},{"timestamp":${NOW},"message":"\\u0001"},`,
+    );
+    assert.equal(batch.destination, 'group:/var/log/app/a.log');
+    assert.deepEqual([...batch.offsets], [0, 7, 8]);
+    assert.deepEqual(batch.ranges, [{ source: SOURCE, from: 0, to: 10, records: 3 }]);
+    const request = readRequest(batch);
+    assert.deepEqual([request.logGroupName, request.logStreamName], ['g', 's"x']);
+    assert.equal(encoder.countedBytes, 5 + 1 + 1 + 3 * 26);
+  });
+
+  it('sends a selection without encoding again', () => {
+    const encoder = createEncoder();
+    encoder.append(SOURCE, Buffer.from('0\n1\n2\n3\n4\n'), 0, 10, 0, NOW);
+    const { logEvents } = readRequest(encoder.finish(), [1, 2, 4]);
+    assert.deepEqual(
+      logEvents.map(({ message }) => message),
+      ['1', '2', '4'],
+    );
+  });
+
+  it('fills a batch to the last byte, counted before escaping, and not one further', () => {
+    // 1,048,576 = 1,024 events of 1,024 counted bytes: 998 of message (quotes: twice as long when escaped) and 26.
+    const line = `${'"'.repeat(500)}${'é'.repeat(249)}\n`;
+    const encoder = createEncoder();
+    const input = Buffer.from(line.repeat(1024));
+    assert.equal(encoder.append(SOURCE, input, 0, input.length, 0, NOW), input.length);
+    assert.equal(encoder.countedBytes, 1_048_576);
+    assertLegal(readRequest(encoder.finish()).logEvents);
+    assert.equal(encoder.append(SOURCE, Buffer.from('\n'), 0, 1, input.length, NOW), 0, 'not even an empty line');
+    encoder.reset();
+    const over = Buffer.from(`x${line.repeat(1024)}`);
+    assert.equal(
+      encoder.append(SOURCE, over, 0, over.length, 0, NOW),
+      over.length - 999,
+      'one byte over: the last waits',
+    );
+  }).timeout(5000);
+
+  it('fills a batch to the last event', () => {
+    const input = Buffer.alloc(10_001, 10);
+    const encoder = createEncoder();
+    assert.equal(encoder.append(SOURCE, input, 0, input.length, 0, NOW), 10_000);
+    assertLegal(readRequest(encoder.finish()).logEvents);
+  });
+
+  it('spans 24 hours and not a millisecond more', () => {
+    const encoder = createEncoder();
+    const input = Buffer.from('x\n');
+    assert.equal(encoder.append(SOURCE, input, 0, 2, 0, NOW), 2);
+    assert.equal(encoder.append(SOURCE, input, 0, 2, 2, NOW + DAY), 2);
+    assert.equal(encoder.append(SOURCE, input, 0, 2, 4, NOW + DAY + 1), 0);
+    assertLegal(readRequest(encoder.finish()).logEvents);
+  });
+
+  const CLOCKS: ReadonlyArray<readonly [name: string, times: readonly number[], want: readonly (readonly number[])[]]> =
+    [
+      ['forward', [0, 5, 7], [[0, 5, 7]]],
+      ['back a little: held', [10, 5, 12], [[10, 10, 12]]],
+      ['back an hour: held', [3_600_000, 0], [[3_600_000, 3_600_000]]],
+      ['back more than an hour: a batch of its own', [3_600_001, 0, 5], [[3_600_001], [0, 5]]],
+      ['forward more than a day: a batch of its own', [0, DAY + 1, DAY + 2], [[0], [DAY + 1, DAY + 2]]],
+    ];
+  for (const [name, times, want] of CLOCKS) {
+    it(`a clock that goes ${name}`, () => {
+      const encoder = createEncoder();
+      const got: number[][] = [];
+      for (const time of times) {
+        while (encoder.append(SOURCE, Buffer.from('x\n'), 0, 2, 0, NOW + time) === 0) {
+          got.push(readRequest(encoder.finish()).logEvents.map(({ timestamp }) => timestamp - NOW));
+          encoder.reset();
+        }
+      }
+      got.push(readRequest(encoder.finish()).logEvents.map(({ timestamp }) => timestamp - NOW));
+      assert.deepEqual(got, want);
+    });
+  }
+
+  it('shares the times of a stream between the two encoders of a lane', () => {
+    const times = new StreamTimes();
+    const one = createEncoder(times);
+    const two = createEncoder(times);
+    one.append(SOURCE, Buffer.from('x\n'), 0, 2, 0, NOW + 50);
+    two.append(SOURCE, Buffer.from('x\n'), 0, 2, 2, NOW);
+    assert.equal(readRequest(two.finish()).logEvents[0]?.timestamp, NOW + 50);
+  });
+
+  it('keeps a batch to one log stream', () => {
+    const encoder = createEncoder();
+    encoder.append(SOURCE, Buffer.from('x\n'), 0, 2, 0, NOW);
+    assert.equal(encoder.append(sourceInfo('/other'), Buffer.from('x\n'), 0, 2, 0, NOW), 0);
+  });
+
+  it('closes a batch that grows under escaping before it grows past its memory', () => {
+    const line = Buffer.alloc(LINE_BYTES_MAX, 1);
+    line[LINE_BYTES_MAX - 1] = 10;
+    const encoder = createEncoder();
+    const input = Buffer.concat([line, line]);
+    let appended = 0;
+    while (encoder.append(SOURCE, input, 0, input.length, appended, NOW) === input.length) appended += input.length;
+    assert(encoder.bytes <= LOG_EVENTS_ENCODED_BYTES_MAX);
+    assertLegal(readRequest(encoder.finish()).logEvents);
+  });
+
+  it('obeys the model of the limits for random lines, and loses none', () => {
+    const seed = testSeed();
+    const random = seededRandom(seed);
+    for (let round = 0; round < 12; round += 1) {
+      const alphabet = ['x', '"', 'é', '😀', '\u0001', '\\'];
+      const lines = Array.from({ length: 1 + random.below(4000) }, () => {
+        const letter = alphabet[random.below(alphabet.length)] ?? 'x';
+        return letter.repeat(random.below(2) === 0 ? random.below(40) : random.below(1500));
+      });
+      const batches = encodeAll(createEncoder(), Buffer.from(`${lines.join('\n')}\n`));
+      for (const events of batches) assertLegal(events);
+      const got = batches.flat().map(({ message }) => message);
+      assert.deepEqual(
+        got,
+        lines.map((line) => line || ' '),
+        `seed ${seed}, round ${round}`,
+      );
+    }
+  }).timeout(10_000);
+});

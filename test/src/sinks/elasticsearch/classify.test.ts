@@ -1,0 +1,174 @@
+/**
+ * Every answer of `_bulk` and what it means. Bodies as Elasticsearch 8, 9 and OpenSearch 2 send them.
+ */
+import assert from 'node:assert/strict';
+import { classifyBulk, saysNoErrors } from '../../../../src/sinks/elasticsearch/classify.ts';
+import type { Delivery } from '../../../../src/sinks/sink.ts';
+
+const selection = [2, 5, 9];
+const sent = {
+  count: 3,
+  indexAt: (position: number): number => selection[position] ?? -1,
+  sentBefore: (index: number): boolean => index === 5,
+};
+
+function classify(status: number, body: unknown, headers: { retryAfter?: string; location?: string } = {}): Delivery {
+  const text = typeof body === 'string' ? body : JSON.stringify(body);
+  const { retryAfter, location } = headers;
+  return classifyBulk({ status, retryAfter, location, body: Buffer.from(text) }, sent);
+}
+
+function items(...results: ReadonlyArray<readonly [status: number, type?: string]>): unknown {
+  return {
+    errors: true,
+    items: results.map(([status, type]) => ({
+      create:
+        type === undefined
+          ? { status }
+          : { status, error: { type, reason: 'because', caused_by: { reason: 'of it' } } },
+    })),
+  };
+}
+
+const nothing = { duplicates: 0, retry: [], retryReason: 'throttled', rejected: [], conflicts: [] } as const;
+
+const ITEMS: ReadonlyArray<readonly [name: string, body: unknown, want: Delivery]> = [
+  ['all stored', '{"errors":false,"items":[{"create":{"status":201}},{"crea', { status: 'delivered', duplicates: 0 }],
+  ['stored, but an older answer form', items([201], [201], [200]), { status: 'delivered', duplicates: 0 }],
+  [
+    'a duplicate that was sent before',
+    items([201], [409, 'version_conflict_engine_exception'], [201]),
+    { status: 'delivered', duplicates: 1 },
+  ],
+  [
+    'a conflict that was never sent',
+    items([409, 'version_conflict_engine_exception'], [201], [201]),
+    { status: 'partial', ...nothing, conflicts: [2] },
+  ],
+  [
+    'throttled items',
+    items([201], [429, 'es_rejected_execution_exception'], [429, 'x']),
+    { status: 'partial', ...nothing, retry: [5, 9] },
+  ],
+  [
+    'a failed shard',
+    items([503, 'unavailable_shards_exception'], [201], [201]),
+    { status: 'partial', ...nothing, retry: [2], retryReason: 'server_error' },
+  ],
+  [
+    'a read-only block of Elasticsearch 7',
+    items([403, 'cluster_block_exception'], [201], [201]),
+    { status: 'partial', ...nothing, retry: [2] },
+  ],
+  [
+    'a missing privilege',
+    items([403, 'security_exception'], [201], [201]),
+    { status: 'partial', ...nothing, retry: [2], retryReason: 'credentials' },
+  ],
+  [
+    'no index and none may be made',
+    items([404, 'index_not_found_exception'], [201], [201]),
+    { status: 'partial', ...nothing, retry: [2], retryReason: 'not_found' },
+  ],
+  [
+    'an item without status',
+    { errors: true, items: [{ create: {} }, { create: { status: 201 } }, { create: { status: 201 } }] },
+    { status: 'partial', ...nothing, retry: [2], retryReason: 'server_error' },
+  ],
+  [
+    'a mapping conflict',
+    items([400, 'document_parsing_exception'], [201], [409, 'version_conflict_engine_exception']),
+    {
+      status: 'partial',
+      ...nothing,
+      conflicts: [9],
+      rejected: [{ index: 2, reason: 'rejected_by_sink', text: '400 document_parsing_exception: because: of it' }],
+    },
+  ],
+];
+
+const WHOLE: ReadonlyArray<
+  readonly [status: number, body: unknown, want: readonly [status: Delivery['status'], reason?: string], words?: RegExp]
+> = [
+  [301, '', ['retryable', 'not_found'], /redirects \(to https:\/\/other\/\) are not followed/],
+  [
+    400,
+    { error: { type: 'illegal_argument_exception', reason: 'Malformed action/metadata line' } },
+    ['refused', 'rejected_by_sink'],
+    /Malformed/,
+  ],
+  [
+    400,
+    { error: { type: 'invalid_index_name_exception', reason: 'Invalid index name' } },
+    ['retryable', 'not_found'],
+    /data-stream/,
+  ],
+  [
+    401,
+    { error: { type: 'security_exception', reason: 'missing authentication credentials' } },
+    ['retryable', 'credentials'],
+    /elasticsearch-api-key/,
+  ],
+  [
+    403,
+    { error: { type: 'security_exception', reason: 'action is unauthorized' } },
+    ['retryable', 'credentials'],
+    /create_doc/,
+  ],
+  [404, 'nginx', ['retryable', 'not_found'], /nginx.*does not lead to Elasticsearch/],
+  [405, '', ['retryable', 'not_found']],
+  [406, '', ['retryable', 'not_found']],
+  [408, '', ['retryable', 'timeout']],
+  [413, '', ['too_large']],
+  [
+    429,
+    { error: { type: 'es_rejected_execution_exception', reason: 'rejected' }, status: 429 },
+    ['retryable', 'throttled'],
+  ],
+  [418, '', ['retryable', 'server_error']],
+  [500, '', ['retryable', 'server_error']],
+  [502, '<html>', ['retryable', 'server_error'], /502: <html>/],
+  [503, 'OpenSearch Security not initialized.', ['retryable', 'server_error'], /not initialized/],
+  [200, 'not json', ['retryable', 'server_error'], /is it Elasticsearch/],
+  [200, { errors: true, items: [{ create: { status: 201 } }] }, ['retryable', 'server_error'], /1 items for 3 records/],
+  [200, {}, ['retryable', 'server_error'], /no list of items/],
+];
+
+describe('classifyBulk', () => {
+  for (const [name, body, want] of ITEMS) it(name, () => assert.deepEqual(classify(200, body), want));
+
+  for (const [status, body, [want, reason], words] of WHOLE) {
+    it(`${status} ${JSON.stringify(body)} is ${want} ${reason ?? ''}`, () => {
+      const delivery = classify(status, body, { location: 'https://other/' });
+      assert.equal(delivery.status, want);
+      if (reason !== undefined)
+        assert(('reason' in delivery ? delivery.reason : undefined) === reason, JSON.stringify(delivery));
+      if (words !== undefined) assert.match('text' in delivery ? delivery.text : '', words);
+    });
+  }
+
+  const waits: ReadonlyArray<readonly [header: string, want: number]> = [
+    ['7', 7000],
+    ['0', 0],
+    ['-5', 0],
+    ['999999', 300_000],
+    ['Fri, 31 Dec 1999 23:59:59 GMT', 0],
+  ];
+  for (const [header, want] of waits) {
+    it(`Retry-After: ${header} waits ${want} ms`, () => {
+      const delivery = classify(429, '', { retryAfter: header });
+      assert.equal(delivery.status === 'retryable' ? delivery.retryAfterMs : undefined, want);
+    });
+  }
+
+  it('cuts the words of a server', () => {
+    const delivery = classify(200, items([400, 'x'.repeat(5000)], [201], [201]));
+    assert(delivery.status === 'partial' && delivery.rejected[0]?.text.length === 1024);
+  });
+
+  it('knows an answer without errors only by its first bytes', () => {
+    assert(saysNoErrors(Buffer.from('{"errors":false}')));
+    assert(!saysNoErrors(Buffer.from('{"errors":fals')));
+    assert(!saysNoErrors(Buffer.from('{"errors":true,"x":{"errors":false}}')));
+  });
+});
