@@ -1,5 +1,5 @@
 /**
- * `npm run build`: one bundle per entry into dist/, and nothing else.
+ * `npm run build [-- FOLDER]`: one bundle per entry into dist/ (or FOLDER), and nothing else.
  *
  * Bundles are ESM for the pinned Node. Libraries that still use `require` get it from the banner. Each AWS and Kubernetes library
  * stays behind its dynamic import, as a chunk of its own, so that a forwarder without that sink never reads it.
@@ -9,7 +9,7 @@ import { join, resolve } from 'node:path';
 import { build } from 'esbuild';
 
 const root = resolve(import.meta.dirname, '..');
-const outdir = join(root, 'dist');
+const outdir = resolve(root, process.argv[2] ?? 'dist');
 
 /** Entry name in dist/ -> its composition root. */
 const ENTRIES = {

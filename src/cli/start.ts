@@ -250,9 +250,9 @@ function inherited(env: StartOptions['env']): Record<string, string> {
   return Object.fromEntries(names.map((name) => [name, env[name] ?? '']));
 }
 
-/** Beside a bundle the bundled forwarder, in a checkout the source. */
+/** In a build the bundled forwarder (this file is then a chunk in a folder beside it), in a checkout the source. */
 function forwarderEntry(): string {
-  const bundle = join(import.meta.dirname, 'forwarder.mjs');
+  const bundle = resolve(import.meta.dirname, '../forwarder.mjs');
   return existsSync(bundle) ? bundle : resolve(import.meta.dirname, '../main.ts');
 }
 

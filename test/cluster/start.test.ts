@@ -39,6 +39,7 @@ describe('npm start', function () {
 
   it('sends to a real Elasticsearch', async function () {
     const server = await requireServer(this, 'elasticsearch');
+    await server.request('DELETE', '/logs-logtender-shop');
     const { code, out, written } = await start(['--sink', 'elasticsearch', '--url', server.url]);
     assert.equal(code, 0, out);
     await server.request('POST', '/logs-logtender-shop/_refresh');
@@ -48,6 +49,7 @@ describe('npm start', function () {
 
   it('sends to CloudWatch Logs', async function () {
     const server = await requireServer(this, 'cloudwatch');
+    await server.reset();
     const { code, out, written } = await start(
       ['--sink', 'cloudwatch', '--endpoint', server.url, '--region', server.region],
       {

@@ -1,0 +1,66 @@
+/**
+ * The bundles that an image holds do what the source does: built into a folder of their own, then run.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { run } from '../servers/programs.ts';
+import { requireServer } from '../servers/require-server.ts';
+
+const ROOT = resolve(import.meta.dirname, '../..');
+const RUN_MS_MAX = 60_000;
+
+describe('bundles', function () {
+  this.timeout(RUN_MS_MAX + 10_000);
+  let folder: string;
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'logtender-bundles-'));
+    const built = await run(process.execPath, ['deploy/build.ts', folder], { cwd: ROOT, timeoutMs: RUN_MS_MAX });
+    assert.equal(built.code, 0, built.stderr);
+  });
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  const start = (args: readonly string[], env: Readonly<Record<string, string>> = {}): ReturnType<typeof run> =>
+    run(process.execPath, [join(folder, 'cli.mjs'), 'start', '--once', ...args], {
+      cwd: folder,
+      timeoutMs: RUN_MS_MAX,
+      env,
+    });
+
+  it('cli, webhook code, certs code and forwarder: npm start without a checkout', async () => {
+    const { code, stdout, stderr } = await start([]);
+    assert.equal(code, 0, stdout + stderr);
+    assert.match(stdout, /console: read=(\d+) delivered=\1 dropped=0 pending=0/);
+  });
+
+  it('forwarder with the AWS SDK', async function () {
+    const server = await requireServer(this, 'cloudwatch');
+    await server.reset();
+    const { code, stdout, stderr } = await start(
+      ['--sink', 'cloudwatch', '--endpoint', server.url, '--region', server.region],
+      {
+        AWS_ACCESS_KEY_ID: server.credentials.accessKeyId,
+        AWS_SECRET_ACCESS_KEY: server.credentials.secretAccessKey,
+      },
+    );
+    assert.equal(code, 0, stdout + stderr);
+    assert.match(stdout, /cloudwatch: read=(\d+) delivered=\1 dropped=0 pending=0/);
+  });
+
+  for (const [name, config] of [
+    ['webhook', 'WEBHOOK_CONFIG_FILE'],
+    ['certs', 'CERTS_CONFIG_FILE'],
+  ] as const) {
+    it(`${name} loads, and says what its configuration lacks`, async () => {
+      const entry = join(folder, `${name}.mjs`);
+      assert.ok(existsSync(entry));
+      const { code, stderr } = await run(process.execPath, [entry], {
+        timeoutMs: RUN_MS_MAX,
+        env: { [config]: join(folder, 'absent.yaml') },
+      });
+      assert.equal(code, 2, stderr);
+      assert.match(stderr, /absent\.yaml: expected a .*file/);
+    });
+  }
+});
