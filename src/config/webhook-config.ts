@@ -163,14 +163,21 @@ function readDefaults(raw: unknown, check: DefaultCheck, problems: Problem[]): R
     });
     return defaults;
   }
-  for (const [key, value] of Object.entries(raw)) {
-    const text = Array.isArray(value) ? value.map(String).join(',') : value;
-    if (typeof text === 'object' || text === undefined) {
+  for (const [key, value] of Object.entries(raw as Readonly<Record<string, unknown>>)) {
+    const texts = (Array.isArray(value) ? value : [value]).map(scalarText);
+    if (texts.includes(undefined)) {
       problems.push({ path: `defaults.${key}`, expected: 'a text', found: shown(value) });
       continue;
     }
-    problems.push(...check(key, String(text)).map((problem) => ({ ...problem, path: `defaults.${problem.path}` })));
-    defaults.set(key, String(text));
+    const text = texts.join(',');
+    problems.push(...check(key, text).map((problem) => ({ ...problem, path: `defaults.${problem.path}` })));
+    defaults.set(key, text);
   }
   return defaults;
+}
+
+function scalarText(value: unknown): string | undefined {
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
+    ? String(value)
+    : undefined;
 }
