@@ -1,0 +1,214 @@
+/**
+ * The forwarder process: reads its env, puts the parts together, and ends in order.
+ *
+ * The app comes first: whatever is wrong with our config, our sinks or our state, this process says so and stays. It ends with 0 after
+ * SIGTERM or SIGINT (or by itself with ONCE=true), and with 1 only on a bug of its own.
+ * May import: every room under src but cli and kube; webhook and certs never.
+ */
+import { writeFile } from 'node:fs/promises';
+
+import type { NamedCheck } from './admin/server.ts';
+import { problemText } from './config/fields.ts';
+import { DEFAULTS, ENV, parseForwarderEnv } from './config/forwarder-config.ts';
+import type { ForwarderConfig, SinkName } from './config/forwarder-config.ts';
+import { backoffMs } from './core/backoff.ts';
+import { randomHex, systemClock, systemRandom } from './core/clock.ts';
+import { errorText } from './core/errors.ts';
+import { RETRY_BASE_MS, RETRY_MAX_MS } from './core/limits.ts';
+import { createLog } from './core/log.ts';
+import type { Log } from './core/log.ts';
+import { createMetrics } from './core/metrics.ts';
+import type { Metrics } from './core/metrics.ts';
+import { cutBytes, exitSummary, TERMINATION_MESSAGE_BYTES_MAX } from './pipeline/exit-summary.ts';
+import { Forwarder } from './pipeline/forwarder.ts';
+import { nodeStateFiles } from './pipeline/state-files.ts';
+
+/** Of the pod's grace period this much is left to the kubelet and to the last writes: a tenth, within reason. */
+const GRACE_MARGIN_MS = { min: 250, max: 2_000 };
+/** After everything is closed and saved the process is gone within this time. */
+const EXIT_WAIT_MS = 500;
+
+/** Probes and people come from outside the pod. */
+const ADMIN_HOST = '0.0.0.0';
+
+/** SIGTERM and SIGINT: the first asks for an end in order, the second for an end at once. */
+interface Signals {
+  readonly ended: Promise<NodeJS.Signals>;
+  readonly hurried: AbortSignal;
+}
+
+function listenToSignals(): Signals {
+  const hurry = new AbortController();
+  const ended = new Promise<NodeJS.Signals>((resolve) => {
+    let isFirst = true;
+    const receive = (signal: NodeJS.Signals): void => {
+      if (isFirst) resolve(signal);
+      else hurry.abort();
+      isFirst = false;
+    };
+    process.on('SIGTERM', receive);
+    process.on('SIGINT', receive);
+  });
+  return { ended, hurried: hurry.signal };
+}
+
+async function main(): Promise<void> {
+  const signals = listenToSignals();
+  // A reader that went away must not end us.
+  process.stderr.on('error', () => {});
+  const parsed = parseForwarderEnv(process.env);
+  const level = parsed.ok ? parsed.value.logLevel : 'info';
+  const log = createLog({ clock: systemClock, level, write: (line) => process.stderr.write(line) });
+  const metrics = createMetrics();
+  if (parsed.ok) await forward(parsed.value, { signals, log, metrics });
+  else await stayWithBadConfig(parsed.problems.map(problemText), { signals, log, metrics });
+}
+
+interface Surroundings {
+  readonly signals: Signals;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+/** A sidecar that ends with an error would restart for ever beside an app that is well: we say what is wrong, and wait. */
+async function stayWithBadConfig(problems: readonly string[], { signals, log, metrics }: Surroundings): Promise<void> {
+  for (const problem of problems) log.error('configuration is wrong, nothing is forwarded', { problem });
+  const words = ['logtender forwards nothing, its configuration is wrong:', ...problems].join('\n');
+  const path = process.env[ENV.terminationMessagePath] ?? DEFAULTS.terminationMessagePath;
+  await writeTerminationMessage(path, words, log);
+  const port = Number(process.env[ENV.adminPort] ?? DEFAULTS.adminPort);
+  const ready = [{ name: 'config', check: () => ({ ok: false as const, reason: problems.join('; ') }) }];
+  const close = await startAdmin(Number.isInteger(port) && port >= 0 && port < 65_536 ? port : 0, {
+    log,
+    metrics,
+    ready,
+    pages: {},
+  });
+  // Nothing else keeps the process alive when the admin port is off.
+  const keepAlive = setInterval(() => {}, RETRY_MAX_MS);
+  const signal = await signals.ended;
+  clearInterval(keepAlive);
+  log.info('ends', { signal });
+  await close();
+}
+
+async function forward(config: ForwarderConfig, surroundings: Surroundings): Promise<void> {
+  const { signals, log, metrics } = surroundings;
+  log.info('forwarder starts', {
+    pod: config.pod.pod,
+    namespace: config.pod.namespace,
+    files: config.files.map(({ container, path }) => `${container}:${path}`),
+    sinks: config.sinks,
+    flush_interval_ms: config.flushIntervalMs,
+  });
+  const forwarder = await Forwarder.open({
+    files: config.files,
+    sinks: config.sinks,
+    uid: config.pod.uid,
+    epoch: randomHex(16),
+    flushIntervalMs: config.flushIntervalMs,
+    stateFiles: nodeStateFiles(config.stateDir),
+    clock: systemClock,
+    random: systemRandom,
+    log,
+    metrics,
+    watch: true,
+  });
+  const ending = new AbortController();
+  for (const name of config.sinks) void openSink(name, config, { forwarder, log, metrics, signal: ending.signal });
+  const closeAdmin = await startAdmin(config.adminPort, {
+    log,
+    metrics: { ...metrics, expose: () => (forwarder.observe(), metrics.expose()) },
+    ready: readiness(forwarder),
+    pages: { '/ledger': () => forwarder.ledger() },
+  });
+  const stop = (): void => forwarder.stop();
+  void signals.ended.then(stop);
+  if (!config.once) await forwarder.run();
+  await end(config, forwarder, surroundings);
+  ending.abort();
+  await closeAdmin();
+}
+
+/** The end in order: ship what is there within the grace period, save, and say how it stands. */
+async function end(config: ForwarderConfig, forwarder: Forwarder, { signals, log }: Surroundings): Promise<void> {
+  const deadline = new AbortController();
+  const margin = Math.min(GRACE_MARGIN_MS.max, Math.max(GRACE_MARGIN_MS.min, config.graceMs / 10));
+  // ONCE has no deadline of its own: it begins with the signal, if one comes.
+  const signalled = signals.ended.then((signal) => {
+    log.info('drains', { signal, grace_ms: config.graceMs });
+    const timer = setTimeout(() => deadline.abort(), Math.max(0, config.graceMs - margin));
+    timer.unref();
+    return undefined;
+  });
+  const isEmpty = await forwarder.drain(AbortSignal.any([deadline.signal, signals.hurried]));
+  void signalled;
+  await forwarder.close();
+  const words = isEmpty ? [] : ['not everything was delivered; positions are saved'];
+  const summary = exitSummary(forwarder.summaries(), words);
+  for (const line of summary.split('\n')) log.info('exit summary', { summary: line });
+  await writeTerminationMessage(config.terminationMessagePath, summary, log);
+}
+
+/** A sink that cannot be made (a missing URL, a Secret that comes later) is tried again; the others work meanwhile. */
+async function openSink(
+  name: SinkName,
+  config: ForwarderConfig,
+  surroundings: { forwarder: Forwarder; log: Log; metrics: Metrics; signal: AbortSignal },
+): Promise<void> {
+  const { forwarder, log, metrics, signal } = surroundings;
+  for (let attempt = 1; !signal.aborted; attempt += 1) {
+    try {
+      const { createSink } = await import('./sinks/registry.ts');
+      forwarder.attach(await createSink(name, config, { log, metrics, clock: systemClock, random: systemRandom }));
+      return;
+    } catch (error) {
+      const waitMs = backoffMs(
+        { baseMs: 10 * RETRY_BASE_MS, maxMs: RETRY_MAX_MS },
+        attempt,
+        systemRandom,
+        RETRY_BASE_MS,
+      );
+      log.error('sink cannot be opened, files are held', { sink: name, error: errorText(error), wait_ms: waitMs });
+      await systemClock.sleep(waitMs, signal);
+    }
+  }
+}
+
+function readiness(forwarder: Forwarder): NamedCheck[] {
+  return Object.keys(forwarder.problems()).map((name) => ({
+    name,
+    check: () => {
+      const reason = forwarder.problems()[name];
+      return reason === undefined ? { ok: true } : { ok: false, reason };
+    },
+  }));
+}
+
+/** Serves probes and pages; a port that cannot be had costs the pages and nothing else. */
+async function startAdmin(
+  port: number,
+  parts: { log: Log; metrics: Metrics; ready: readonly NamedCheck[]; pages: Readonly<Record<string, () => unknown>> },
+): Promise<() => Promise<void>> {
+  if (port === 0) return async () => {};
+  try {
+    const { startAdminServer } = await import('./admin/server.ts');
+    const server = await startAdminServer({ host: ADMIN_HOST, port, ...parts });
+    return () => server.close();
+  } catch (error) {
+    parts.log.warn('admin port cannot be had, going on without it', { port, error: errorText(error) });
+    return async () => {};
+  }
+}
+
+async function writeTerminationMessage(path: string, text: string, log: Log): Promise<void> {
+  try {
+    await writeFile(path, `${cutBytes(text, TERMINATION_MESSAGE_BYTES_MAX - 1)}\n`);
+  } catch (error) {
+    log.debug('termination message cannot be written', { path, error: errorText(error) });
+  }
+}
+
+await main();
+// Whatever may still hold the event loop (a socket that does not close) must not hold the pod.
+setTimeout(() => process.exit(), EXIT_WAIT_MS).unref();

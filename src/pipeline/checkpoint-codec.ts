@@ -1,0 +1,186 @@
+/**
+ * The checkpoint as bytes: one JSON entry a line, each behind the CRC-32 of its bytes. Pure.
+ *
+ * Entries are absolute ("acknowledged up to N"), never steps, so that a line which is lost costs only what it said. A line without a
+ * newline at the very end is a torn write and is cut without alarm: nobody relied on it, because whoever relies on a line waits for the
+ * fsync after it. Any other bad line is damage, skipped and reported.
+ * May import: core, node:, pipeline.
+ */
+import { crc32 } from 'node:zlib';
+
+import { DROP_REASONS } from './ledger.ts';
+import type { AccountState, Count } from './ledger.ts';
+
+export const CHECKPOINT_VERSION = 1;
+
+/** What is known of one source. Birth in microseconds since the epoch. */
+export interface SourceEntry {
+  readonly t: 'source';
+  readonly id: string;
+  readonly container: string;
+  readonly path: string;
+  readonly dev: string;
+  readonly ino: string;
+  readonly birthUs: number;
+  readonly order: number;
+  readonly headLength: number;
+  readonly headHash: string;
+  readonly copy: boolean;
+  readonly orphan: boolean;
+}
+
+/** Where one sink stands in one source. Offsets in bytes. */
+export interface LaneEntry {
+  readonly t: 'lane';
+  readonly sink: string;
+  readonly id: string;
+  readonly acked: number;
+  /** Hash of the bytes before `acked`. */
+  readonly tail: string;
+  /** Nothing at or beyond this offset was ever sent. */
+  readonly reserved: number;
+  /** How far the last request reached, and the hash of the bytes before that: what was sent must still stand there. */
+  readonly sent: number;
+  readonly sentTail: string;
+  /** Offsets beyond `acked` where a record ended without a newline. */
+  readonly cuts: readonly number[];
+  readonly account: AccountState;
+}
+
+/** A source is done with: its counts went into the sinks' totals, which are given as they are after that. */
+export interface GoneEntry {
+  readonly t: 'gone';
+  readonly id: string;
+  readonly retired: Readonly<Record<string, AccountState>>;
+}
+
+export type Entry = SourceEntry | LaneEntry | GoneEntry;
+
+/** First line of a snapshot or log. */
+export interface HeaderEntry {
+  readonly t: 'logtender-checkpoint' | 'logtender-checkpoint-log';
+  readonly version: number;
+  /** Snapshot and log belong together when they carry the same. */
+  readonly seq: number;
+}
+
+/** Last line of a snapshot: how many entries there are. */
+export interface EndEntry {
+  readonly t: 'end';
+  readonly entries: number;
+}
+
+export function encodeLine(entry: Entry | HeaderEntry | EndEntry): string {
+  const json = JSON.stringify(entry);
+  return `${crc32(json).toString(16).padStart(8, '0')} ${json}\n`;
+}
+
+export interface Decoded {
+  readonly header: HeaderEntry | undefined;
+  readonly entries: readonly Entry[];
+  readonly end: EndEntry | undefined;
+  /** Complete lines that are not what they should be. */
+  readonly damagedLines: number;
+  /** Bytes after the last newline. */
+  readonly tornBytes: number;
+}
+
+/** Reads whatever can be read. Never throws: a checkpoint may hold anything. */
+export function decodeLines(bytes: Buffer): Decoded {
+  const entries: Entry[] = [];
+  let header: HeaderEntry | undefined;
+  let end: EndEntry | undefined;
+  let damagedLines = 0;
+  let at = 0;
+  for (let newline = bytes.indexOf(10, at); newline >= 0; newline = bytes.indexOf(10, at)) {
+    const parsed = decodeLine(bytes.subarray(at, newline));
+    const isFirst = at === 0;
+    at = newline + 1;
+    if (parsed === undefined || (isFirst && !isHeader(parsed))) damagedLines += 1;
+    else if (isHeader(parsed)) header = parsed;
+    else if (isEnd(parsed)) end = parsed;
+    else if (isSource(parsed) || isLane(parsed) || isGone(parsed)) entries.push(parsed);
+    else damagedLines += 1;
+  }
+  return { header, entries, end, damagedLines, tornBytes: bytes.length - at };
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function decodeLine(line: Buffer): Fields | undefined {
+  const json = line.subarray(9);
+  if (line.length < 10 || line.toString('latin1', 0, 9) !== `${crc32(json).toString(16).padStart(8, '0')} `)
+    return undefined;
+  try {
+    const value: unknown = JSON.parse(json.toString('utf8'));
+    return isFields(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function areTexts(fields: Fields, keys: readonly string[]): boolean {
+  return keys.every((key) => typeof fields[key] === 'string');
+}
+
+function areCounts(fields: Fields, keys: readonly string[]): boolean {
+  return keys.every((key) => Number.isSafeInteger(fields[key]) && Number(fields[key]) >= 0);
+}
+
+function isHeader(fields: Fields): fields is Fields & HeaderEntry {
+  return (
+    (fields['t'] === 'logtender-checkpoint' || fields['t'] === 'logtender-checkpoint-log') &&
+    areCounts(fields, ['version', 'seq'])
+  );
+}
+
+function isEnd(fields: Fields): fields is Fields & EndEntry {
+  return fields['t'] === 'end' && areCounts(fields, ['entries']);
+}
+
+function isSource(fields: Fields): fields is Fields & SourceEntry {
+  return (
+    fields['t'] === 'source' &&
+    areTexts(fields, ['id', 'container', 'path', 'dev', 'ino', 'headHash']) &&
+    areCounts(fields, ['birthUs', 'headLength']) &&
+    Number.isFinite(fields['order']) &&
+    typeof fields['copy'] === 'boolean' &&
+    typeof fields['orphan'] === 'boolean'
+  );
+}
+
+function isLane(fields: Fields): fields is Fields & LaneEntry {
+  return (
+    fields['t'] === 'lane' &&
+    areTexts(fields, ['sink', 'id', 'tail', 'sentTail']) &&
+    areCounts(fields, ['acked', 'reserved', 'sent']) &&
+    Array.isArray(fields['cuts']) &&
+    fields['cuts'].every(Number.isSafeInteger) &&
+    isAccount(fields['account'])
+  );
+}
+
+function isGone(fields: Fields): fields is Fields & GoneEntry {
+  const retired = fields['retired'];
+  return (
+    fields['t'] === 'gone' && areTexts(fields, ['id']) && isFields(retired) && Object.values(retired).every(isAccount)
+  );
+}
+
+function isAccount(value: unknown): value is AccountState {
+  if (!isFields(value) || !areCounts(value, ['duplicates']) || !isCount(value['delivered'])) return false;
+  const dropped = value['dropped'];
+  return isFields(dropped) && Object.entries(dropped).every(([reason, count]) => isReason(reason) && isCount(count));
+}
+
+function isReason(text: string): boolean {
+  return DROP_REASONS.some((reason) => reason === text);
+}
+
+function isCount(value: unknown): value is Count {
+  return isFields(value) && areCounts(value, ['lines', 'bytes']);
+}

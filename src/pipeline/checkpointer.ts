@@ -1,0 +1,268 @@
+/**
+ * Keeps what must outlive us: a snapshot and an append log beside it, written by one writer at a time.
+ *
+ * Invariants: `persist` resolves to true only when everything put before the call is on the disk; a failure to write never stops the
+ * shipping, it is said loudly and tried again; the snapshot and its log carry the same number, so a crash between the two writes
+ * leaves a log that is known to be stale. May import: core, pipeline.
+ */
+import type { Clock } from '../core/clock.ts';
+import { errorText } from '../core/errors.ts';
+import { KiB } from '../core/limits.ts';
+import type { Log } from '../core/log.ts';
+import type { Metrics } from '../core/metrics.ts';
+import { CHECKPOINT_VERSION, decodeLines, encodeLine } from './checkpoint-codec.ts';
+import type { Decoded, Entry, GoneEntry, LaneEntry, SourceEntry } from './checkpoint-codec.ts';
+import type { AccountState } from './ledger.ts';
+import type { StateFiles } from './state-files.ts';
+
+/** Acknowledgements are written this often, so that a kill repeats at most this much. */
+const WRITE_INTERVAL_MS = 200;
+/** And made to survive a power cut this often: an fsync for each write would be a burden on a node with a hundred pods. */
+const SYNC_INTERVAL_MS = 1_000;
+/** After a failure (disk full, read-only) the next try waits this long. */
+const FAILURE_WAIT_MS = 5_000;
+/** A log of this size is folded into a snapshot: about a thousand acknowledgements, read in a few milliseconds at the start. */
+const LOG_BYTES_MAX = 256 * KiB;
+
+const SNAPSHOT = 'checkpoint';
+const UNREADABLE = 'checkpoint.unreadable';
+const logName = (seq: number): string => `checkpoint-${seq % 2}.log`;
+const laneKey = (sink: string, id: string): string => `${sink}\0${id}`;
+
+/** What the checkpoint says, by source id and by sink. */
+export interface CheckpointState {
+  readonly sources: Map<string, SourceEntry>;
+  readonly lanes: Map<string, LaneEntry>;
+  /** Settled counts of sources that are done with, by sink. */
+  retired: Readonly<Record<string, AccountState>>;
+  /** Bytes went missing: what is reserved cannot be trusted, and everything may have been sent before. */
+  damaged: boolean;
+}
+
+export class Checkpointer {
+  readonly state: CheckpointState = { sources: new Map(), lanes: new Map(), retired: {}, damaged: false };
+  readonly #files: StateFiles;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #metrics: Metrics;
+  #dirty = new Map<string, Entry>();
+  #seq = 0;
+  #logBytes = 0;
+  #needsSnapshot = true;
+  #unsynced = false;
+  #wroteAt = Number.NEGATIVE_INFINITY;
+  #syncedAt = Number.NEGATIVE_INFINITY;
+  #failedAt: number | undefined;
+  #writing: Promise<unknown> = Promise.resolve();
+  #busy = 0;
+
+  constructor(options: { files: StateFiles; clock: Clock; log: Log; metrics: Metrics }) {
+    this.#files = options.files;
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#metrics = options.metrics;
+  }
+
+  /** Why positions are not being saved, or undefined. For /readyz. */
+  problem: string | undefined;
+
+  /** Reads what is there by rule (see checkpoint-codec) and writes it anew. Never rejects: without a state folder we run from memory. */
+  async open(): Promise<void> {
+    try {
+      const snapshot = await this.#files.read(SNAPSHOT);
+      if (snapshot !== undefined) await this.#load(snapshot);
+    } catch (error) {
+      this.#fail(error);
+    }
+    await this.persist();
+  }
+
+  putSource(entry: SourceEntry): void {
+    this.#put(entry.id, entry);
+  }
+
+  putLane(entry: LaneEntry): void {
+    this.#put(laneKey(entry.sink, entry.id), entry);
+  }
+
+  lane(sink: string, id: string): LaneEntry | undefined {
+    return this.state.lanes.get(laneKey(sink, id));
+  }
+
+  /** Forgets a source; `retired` are the sinks' settled totals after that. */
+  putGone(id: string, retired: Readonly<Record<string, AccountState>>): void {
+    this.#put(`gone\0${id}`, { t: 'gone', id, retired });
+  }
+
+  /** Is there anything that a crash now would forget? */
+  get dirty(): boolean {
+    return this.#dirty.size > 0 || this.#needsSnapshot;
+  }
+
+  /** Begins a write when one is due. Does not wait for it. */
+  tick(): void {
+    const now = this.#clock.monotonic();
+    const due = this.dirty
+      ? now - this.#wroteAt >= WRITE_INTERVAL_MS
+      : this.#unsynced && now - this.#syncedAt >= SYNC_INTERVAL_MS;
+    if (!due || this.#busy > 0 || this.#isWaiting(now)) return;
+    void this.#enqueue(now - this.#syncedAt >= SYNC_INTERVAL_MS);
+  }
+
+  /** Everything put so far is with the system: it survives a kill, not a power cut. */
+  write(): Promise<boolean> {
+    return this.#enqueue(false);
+  }
+
+  /** True when everything put so far is on the disk. */
+  persist(): Promise<boolean> {
+    return this.#enqueue(true);
+  }
+
+  async close(): Promise<void> {
+    this.#failedAt = undefined;
+    await this.persist();
+    await this.#files.close();
+  }
+
+  #put(key: string, entry: Entry): void {
+    apply(this.state, entry);
+    this.#dirty.set(key, entry);
+  }
+
+  /** One write after the other; each takes what is dirty when its turn comes. */
+  #enqueue(sync: boolean): Promise<boolean> {
+    this.#busy += 1;
+    const turn = this.#writing.then(() => this.#write(sync));
+    this.#writing = turn;
+    return turn;
+  }
+
+  async #write(sync: boolean): Promise<boolean> {
+    const now = this.#clock.monotonic();
+    try {
+      if (this.#isWaiting(now)) return false;
+      if (this.#needsSnapshot || this.#logBytes > LOG_BYTES_MAX) await this.#writeSnapshot();
+      else await this.#appendLog(sync);
+      this.#wroteAt = now;
+      if (sync) this.#syncedAt = now;
+      this.#recover();
+      return true;
+    } catch (error) {
+      this.#fail(error);
+      return false;
+    } finally {
+      this.#busy -= 1;
+    }
+  }
+
+  async #appendLog(sync: boolean): Promise<void> {
+    const name = logName(this.#seq);
+    if (this.#dirty.size > 0) {
+      const lines = Buffer.from([...this.#dirty.values()].map(encodeLine).join(''));
+      this.#dirty = new Map();
+      this.#unsynced = true;
+      this.#logBytes += lines.length;
+      await this.#files.append(name, lines);
+    }
+    if (!sync || !this.#unsynced) return;
+    await this.#files.sync(name);
+    this.#unsynced = false;
+  }
+
+  async #writeSnapshot(): Promise<void> {
+    const { sources, lanes, retired } = this.state;
+    const seq = this.#seq + 1;
+    const entries: Entry[] = [{ t: 'gone', id: '', retired }, ...sources.values(), ...lanes.values()];
+    this.#dirty = new Map();
+    // Until both files stand, every failure comes back here: the seq of a half-written pair is never used again.
+    this.#needsSnapshot = true;
+    this.#seq = seq;
+    const lines = [
+      encodeLine({ t: 'logtender-checkpoint', version: CHECKPOINT_VERSION, seq }),
+      ...entries.map(encodeLine),
+      encodeLine({ t: 'end', entries: entries.length }),
+    ];
+    await this.#files.replace(SNAPSHOT, Buffer.from(lines.join('')));
+    const header = Buffer.from(encodeLine({ t: 'logtender-checkpoint-log', version: CHECKPOINT_VERSION, seq }));
+    await this.#files.replace(logName(seq), header);
+    this.#logBytes = header.length;
+    this.#unsynced = false;
+    this.#needsSnapshot = false;
+  }
+
+  async #load(bytes: Buffer): Promise<void> {
+    const snapshot = decodeLines(bytes);
+    if (snapshot.header?.t !== 'logtender-checkpoint' || snapshot.header.version !== CHECKPOINT_VERSION) {
+      await this.#files.rename(SNAPSHOT, UNREADABLE);
+      this.#log.error('checkpoint is set aside, every file is read from its beginning', {
+        expected_version: CHECKPOINT_VERSION,
+        found_version: snapshot.header?.version ?? null,
+        kept_as: UNREADABLE,
+      });
+      this.state.damaged = true;
+      return;
+    }
+    this.#seq = snapshot.header.seq;
+    const appended = await this.#files.read(logName(this.#seq));
+    const log = appended === undefined ? undefined : decodeLines(appended);
+    for (const entry of snapshot.entries) apply(this.state, entry);
+    // The other number: a crash came between snapshot and log, and the snapshot holds all that this log says.
+    const isOurs = log?.header?.t === 'logtender-checkpoint-log' && log.header.seq === this.#seq;
+    if (isOurs) for (const entry of log.entries) apply(this.state, entry);
+    this.#report(snapshot, log, isOurs);
+  }
+
+  #report(snapshot: Decoded, log: Decoded | undefined, logIsOurs: boolean): void {
+    const damagedLines = snapshot.damagedLines + (log?.damagedLines ?? 0);
+    const isShort = snapshot.end?.entries !== snapshot.entries.length || snapshot.tornBytes > 0;
+    const isHeadless = log !== undefined && log.header === undefined;
+    if (damagedLines > 0 || isShort || isHeadless) {
+      this.state.damaged = true;
+      this.#metrics.counter('logtender_checkpoint_damage_total', 'Starts with a damaged checkpoint.').add(1);
+      this.#log.error('checkpoint is damaged, what it does not say is read again', {
+        damaged_lines: damagedLines,
+        snapshot_cut: isShort,
+        sources_known: this.state.sources.size,
+      });
+    }
+    if (logIsOurs && log !== undefined && log.tornBytes > 0) {
+      this.#log.info('torn end of the checkpoint log is cut', { bytes: log.tornBytes });
+    }
+  }
+
+  #isWaiting(now: number): boolean {
+    return this.#failedAt !== undefined && now - this.#failedAt < FAILURE_WAIT_MS;
+  }
+
+  #fail(error: unknown): void {
+    this.#failedAt = this.#clock.monotonic();
+    // A log that took half a line cannot be appended to; the next write starts a new pair.
+    this.#needsSnapshot = true;
+    this.#metrics.counter('logtender_checkpoint_failures_total', 'Writes of the checkpoint that failed.').add(1);
+    const text = errorText(error);
+    if (this.problem !== text) {
+      this.#log.error('positions cannot be saved, shipping goes on and a restart repeats lines', { error: text });
+    }
+    this.problem = text;
+  }
+
+  #recover(): void {
+    if (this.problem !== undefined) this.#log.info('positions are saved again');
+    this.problem = undefined;
+    this.#failedAt = undefined;
+  }
+}
+
+function apply(state: CheckpointState, entry: Entry): void {
+  if (entry.t === 'source') state.sources.set(entry.id, entry);
+  else if (entry.t === 'lane') state.lanes.set(laneKey(entry.sink, entry.id), entry);
+  else forget(state, entry);
+}
+
+function forget(state: CheckpointState, entry: GoneEntry): void {
+  state.sources.delete(entry.id);
+  state.retired = entry.retired;
+  if (entry.id === '') return;
+  for (const [key, lane] of state.lanes) if (lane.id === entry.id) state.lanes.delete(key);
+}

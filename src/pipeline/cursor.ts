@@ -1,0 +1,94 @@
+/**
+ * Where one lane stands in one source.
+ *
+ * Invariant: acked <= read <= size, and acked <= reserved once something was sent; `tail` are the bytes right before `read`.
+ * May import: core, source, pipeline.
+ */
+import { readAnchor, readAt, TAIL_BYTES_MAX } from '../source/identity.ts';
+import type { SourceFile } from '../source/source-file.ts';
+import { Account } from './ledger.ts';
+import type { LaneEntry } from './checkpoint-codec.ts';
+
+export class Cursor {
+  readonly source: SourceFile;
+  readonly account: Account;
+  /** Everything before this offset is encoded. */
+  read: number;
+  /** Everything before this offset is settled. */
+  acked: number;
+  /** Hash of the bytes before `acked`. */
+  ackedTail: string;
+  /** The checkpoint on disk says that nothing at or beyond this offset was ever sent. */
+  reserved: number;
+  /** How far the last request reached, and the hash of the bytes before that. */
+  sent: number;
+  sentTail: string;
+  /** What lies before this offset may have been sent by a process before this one. */
+  sentBefore: number;
+  /**
+   * Offsets beyond `acked` where a record ended without a newline. A resend must end there too, or one id would stand for a line and for
+   * its beginning.
+   */
+  cuts: readonly number[];
+  /** When bytes beyond `read` were first noticed, on the monotonic clock. */
+  noticedAt: number | undefined;
+  /** Up to here there is no whole line beyond `read`. */
+  scannedTo = 0;
+  /** After a failure to read: not again before this time, on the monotonic clock. */
+  pausedUntil = 0;
+  /** Number of the batch that did not take this source's next record. */
+  refusedBy = 0;
+  readonly #tail = Buffer.allocUnsafeSlow(TAIL_BYTES_MAX);
+  #tailLength = 0;
+
+  /** @param saved what the checkpoint says; @param damaged the checkpoint lost something, so anything may have been sent */
+  constructor(source: SourceFile, saved: LaneEntry | undefined, damaged: boolean) {
+    this.source = source;
+    this.account = new Account(saved?.account);
+    this.acked = saved?.acked ?? 0;
+    this.ackedTail = saved?.tail ?? '';
+    this.read = this.acked;
+    this.reserved = saved?.reserved ?? 0;
+    this.sent = saved?.sent ?? 0;
+    this.sentTail = saved?.sentTail ?? '';
+    this.cuts = saved?.cuts ?? [];
+    this.sentBefore = damaged ? Number.POSITIVE_INFINITY : this.reserved;
+    this.#reloadTail();
+  }
+
+  /** Bytes that stand before `read` and are kept for comparison. */
+  get tail(): Buffer {
+    return this.#tail.subarray(0, this.#tailLength);
+  }
+
+  /** Moves on to `read`; the bytes before it stand in `buffer` before `end`, as far as they are needed. */
+  advance(read: number, buffer: Buffer, end: number): void {
+    this.read = read;
+    this.#tailLength = Math.min(TAIL_BYTES_MAX, read, end);
+    buffer.copy(this.#tail, 0, end - this.#tailLength, end);
+  }
+
+  /** Everything before `offset` is settled; `tail` is the hash of the bytes before it. */
+  settle(offset: number, tail: string): void {
+    this.acked = offset;
+    this.ackedTail = tail;
+    if (this.cuts.length > 0) this.cuts = this.cuts.filter((cut) => cut > offset);
+  }
+
+  /** Goes back to what is settled: the rest will be read again. */
+  rewind(): void {
+    this.read = this.acked;
+    this.scannedTo = 0;
+    this.refusedBy = 0;
+    this.#reloadTail();
+  }
+
+  /** Takes the bytes before `read` from the file, if they still are what was acknowledged. */
+  #reloadTail(): void {
+    this.#tailLength = 0;
+    const { fd } = this.source;
+    const length = Math.min(TAIL_BYTES_MAX, this.read);
+    if (fd === undefined || length === 0 || readAnchor(fd, this.read)?.hash !== this.ackedTail) return;
+    this.#tailLength = readAt(fd, this.#tail, length, this.read - length);
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * Where records go that a destination will never take: NDJSON in the state folder, for people and for `replay`.
+ *
+ * Bounded: two files of half the bound each; the older one makes room for the next, and what goes with it is counted.
+ * May import: core, pipeline.
+ */
+import type { Clock } from '../core/clock.ts';
+import { errorText } from '../core/errors.ts';
+import { MiB } from '../core/limits.ts';
+import type { Log } from '../core/log.ts';
+import type { Metrics } from '../core/metrics.ts';
+import type { StateFiles } from './state-files.ts';
+
+/** The state folder is a small emptyDir: enough for thousands of refused records, far below any eviction threshold. */
+const DEAD_LETTER_BYTES_MAX = 8 * MiB;
+const CURRENT = 'dead-letter.ndjson';
+const OLDER = 'dead-letter.1.ndjson';
+
+export interface DeadRecord {
+  readonly sink: string;
+  readonly reason: string;
+  /** The destination's own words. */
+  readonly text: string;
+  readonly container: string;
+  readonly path: string;
+  /** Id of the source and where the record begins in it, in bytes. */
+  readonly source: string;
+  readonly offset: number;
+  /** The record as it was sent. */
+  readonly record: string;
+}
+
+export class DeadLetter {
+  readonly #files: StateFiles;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #metrics: Metrics;
+  readonly #bytesMax: number;
+  #bytes: number | undefined;
+  #records = 0;
+  #olderRecords = 0;
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(options: { files: StateFiles; clock: Clock; log: Log; metrics: Metrics; bytesMax?: number }) {
+    this.#files = options.files;
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#metrics = options.metrics;
+    this.#bytesMax = options.bytesMax ?? DEAD_LETTER_BYTES_MAX;
+  }
+
+  /** Keeps the records; when that fails it is said, and the records are still counted as dropped by whoever called. */
+  keep(records: readonly DeadRecord[]): Promise<void> {
+    this.#writing = this.#writing.then(() => this.#write(records));
+    return this.#writing;
+  }
+
+  async #write(records: readonly DeadRecord[]): Promise<void> {
+    const time = new Date(this.#clock.now()).toISOString();
+    const content = Buffer.from(records.map((record) => `${JSON.stringify({ time, ...record })}\n`).join(''));
+    const [first] = records;
+    if (first === undefined) return;
+    const { sink, reason, text, path, offset } = first;
+    this.#log.error('records were rejected for good', {
+      sink,
+      reason,
+      text,
+      path,
+      offset,
+      records: records.length,
+      kept_in: CURRENT,
+    });
+    try {
+      this.#bytes ??= (await this.#files.read(CURRENT))?.length ?? 0;
+      if (this.#bytes > 0 && this.#bytes + content.length > this.#bytesMax / 2) await this.#rotate();
+      await this.#files.append(CURRENT, content);
+      await this.#files.sync(CURRENT);
+      this.#bytes += content.length;
+      this.#records += records.length;
+    } catch (error) {
+      this.#discarded(records.length);
+      this.#log.error('dead letter cannot be written', { records: records.length, error: errorText(error) });
+    }
+  }
+
+  async #rotate(): Promise<void> {
+    await this.#files.rename(CURRENT, OLDER);
+    this.#discarded(this.#olderRecords);
+    this.#olderRecords = this.#records;
+    this.#records = 0;
+    this.#bytes = 0;
+  }
+
+  #discarded(records: number): void {
+    const counter = this.#metrics.counter(
+      'logtender_dead_letter_discarded_total',
+      'Dead records that were not kept (bound, disk full).',
+    );
+    if (records > 0) counter.add(records);
+  }
+}

@@ -1,0 +1,390 @@
+/**
+ * The loop: look at the files, give each lane its step, save positions, wait. And the end: read to the end, flush, save.
+ *
+ * Invariants: one turn touches the files once and is bounded; a lane that is behind holds files, never the other lanes; the end is
+ * bounded by a deadline and leaves saved positions. May import: core, config, source, sinks/sink.ts, pipeline.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
+import type { FileGlob, SinkName } from '../config/forwarder-config.ts';
+import type { Clock, Random } from '../core/clock.ts';
+import type { Log } from '../core/log.ts';
+import type { Counter, Labels, Metrics } from '../core/metrics.ts';
+import type { Sink } from '../sinks/sink.ts';
+import { FileSet } from '../source/file-set.ts';
+import type { KnownSource, SourceFile } from '../source/source-file.ts';
+import { FolderWatch } from '../source/watch.ts';
+import type { CheckpointState } from './checkpointer.ts';
+import { Checkpointer } from './checkpointer.ts';
+import type { SourceEntry } from './checkpoint-codec.ts';
+import { DeadLetter } from './dead-letter.ts';
+import type { SinkSummary } from './exit-summary.ts';
+import { Lane } from './lane.ts';
+import type { LaneMode } from './lane.ts';
+import type { AccountState } from './ledger.ts';
+import type { StateFiles } from './state-files.ts';
+import { Wake } from './wake.ts';
+
+/** Discovery: each folder at least this often (issue: within one second). */
+const SCAN_INTERVAL_MS = 1_000;
+/** A watch may ask for scans, but not more often than this: a burst of new names is one scan. */
+const SCAN_INTERVAL_MS_MIN = 50;
+/** What a watch says is looked at this often: an app that writes a thousand times a second costs forty looks. */
+const LOOK_INTERVAL_MS_MIN = 25;
+/** Growth of active files where no watch tells. */
+const POLL_INTERVAL_MS = 250;
+/** At the end, writers that were quiet for this long are done: longer than one poll, short beside the two seconds that may be left. */
+const DRAIN_QUIET_MS = 300;
+/** Sources on the ledger page. */
+const LEDGER_SOURCES_MAX = 1_000;
+
+export interface ForwarderOptions {
+  readonly files: readonly FileGlob[];
+  readonly sinks: readonly SinkName[];
+  readonly uid: string;
+  /** Random for each start. */
+  readonly epoch: string;
+  readonly flushIntervalMs: number;
+  readonly stateFiles: StateFiles;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Without it growth is found by polling alone. */
+  readonly watch: boolean;
+  readonly holdBytesMax?: number;
+}
+
+export class Forwarder {
+  readonly lanes: readonly Lane[];
+  readonly #options: ForwarderOptions;
+  readonly #files: FileSet;
+  readonly #checkpointer: Checkpointer;
+  readonly #wake = new Wake();
+  readonly #watch: FolderWatch | undefined;
+  #scannedAt = Number.NEGATIVE_INFINITY;
+  #polledAt = Number.NEGATIVE_INFINITY;
+  #lookedAt = Number.NEGATIVE_INFINITY;
+  #scanHinted = false;
+  #stopped = false;
+
+  /** Reads the checkpoint and makes ready; nothing is sent before the first turn. */
+  static async open(options: ForwarderOptions): Promise<Forwarder> {
+    const { stateFiles: files, clock, log, metrics } = options;
+    const checkpointer = new Checkpointer({ files, clock, log, metrics });
+    await checkpointer.open();
+    return new Forwarder(options, checkpointer);
+  }
+
+  constructor(options: ForwarderOptions, checkpointer: Checkpointer) {
+    this.#options = options;
+    this.#checkpointer = checkpointer;
+    const wake = (): void => this.#wake.call();
+    this.#files = new FileSet({
+      ...options,
+      known: knownSources(checkpointer.state),
+      isSettled: (source) => this.lanes.every((lane) => lane.isSettled(source)),
+      unsettledBytes: (source) => Math.max(...this.lanes.map((lane) => source.size - lane.cursorOf(source).acked)),
+      onRestored: (source) => this.lanes.forEach((lane) => lane.cursorOf(source)),
+      onChanged: (source) => this.#changed(source),
+      onReleased: (source) => this.lanes.forEach((lane) => lane.release(source)),
+      onEnded: (source) => this.#retire(source.info.id, (lane) => lane.retire(source)),
+      onVanished: (known) => this.#forget(known),
+    });
+    const { stateFiles: files, clock, log, metrics } = options;
+    const deadLetter = new DeadLetter({ files, clock, log, metrics });
+    const shared = { ...options, files: this.#files, checkpointer, deadLetter, wake };
+    const hooks = {
+      regenerate: (source: SourceFile) => this.#regenerate(source),
+      putSource: (source: SourceFile) => this.#putSource(source),
+    };
+    this.lanes = options.sinks.map((name) => new Lane({ ...shared, ...hooks, name }));
+    this.#watch = options.watch ? new FolderWatch({ wake, log: options.log }) : undefined;
+  }
+
+  /** Gives a lane its sink; lanes may get theirs at any time. */
+  attach(sink: Sink): void {
+    this.lanes.find((lane) => lane.name === sink.name)?.open(sink);
+    this.#wake.call();
+  }
+
+  /** One round. Gives the milliseconds that may pass until the next; 0 when there is more to do at once. */
+  turn(): number {
+    const now = this.#options.clock.monotonic();
+    this.#look(now);
+    let waitMs = Number.POSITIVE_INFINITY;
+    for (const lane of this.lanes) waitMs = Math.min(waitMs, lane.step());
+    this.#checkpointer.tick();
+    return Math.max(0, Math.min(waitMs, this.#nextLook(now)));
+  }
+
+  /** Runs until `stop`. Rejects on a bug. */
+  async run(): Promise<void> {
+    while (!this.#stopped) await this.#pause(this.turn());
+  }
+
+  /** Ends `run` after its current turn. */
+  stop(): void {
+    this.#stopped = true;
+    this.#wake.call();
+  }
+
+  /** Drops what is in flight: the fast end. */
+  abort(): void {
+    for (const lane of this.lanes) lane.abort();
+    this.#wake.call();
+  }
+
+  /**
+   * Ships what is there and waits for the acknowledgements, at most until the signal is aborted. True when nothing is left. Files that
+   * still grow are followed; once they are quiet their last lines count as complete.
+   */
+  async drain(signal: AbortSignal): Promise<boolean> {
+    this.#setMode('draining');
+    signal.addEventListener('abort', () => this.abort(), { once: true });
+    let quietSince: number | undefined;
+    while (!signal.aborted) {
+      if (quietSince === undefined || this.#now() - quietSince >= DRAIN_QUIET_MS) this.#lookAtAll();
+      await this.#pause(Math.min(this.turn(), POLL_INTERVAL_MS / 5));
+      if (!this.#isAtEnd()) {
+        quietSince = undefined;
+        this.#setMode('draining');
+      } else if (quietSince === undefined) quietSince = this.#now();
+      else if (this.#now() - quietSince >= DRAIN_QUIET_MS) {
+        if (this.#isSettled()) return true;
+        this.#setMode('flushing');
+      }
+    }
+    return this.#isSettled();
+  }
+
+  /** Saves positions and lets go of everything. */
+  async close(): Promise<void> {
+    this.abort();
+    await Promise.all(this.lanes.map((lane) => lane.close()));
+    this.#watch?.close();
+    this.#files.close();
+    await this.#checkpointer.close();
+  }
+
+  /** What the readiness page says, by part; undefined: all well. */
+  problems(): Readonly<Record<string, string | undefined>> {
+    const files = [...this.#files.problems].map(([name, code]) => `${name}: ${code}`);
+    const sinks = this.lanes.map((lane) => [`sink-${lane.name}`, laneProblem(lane)]);
+    return {
+      positions: this.#checkpointer.problem,
+      files: files.length === 0 ? undefined : files.slice(0, 10).join(', '),
+      ...Object.fromEntries(sinks),
+    };
+  }
+
+  summaries(): readonly SinkSummary[] {
+    return this.lanes.map((lane) => ({
+      sink: lane.name,
+      account: lane.account,
+      unreadBytes: this.#unreadBytes(lane),
+      trouble: laneProblem(lane),
+    }));
+  }
+
+  /** The ledger page. */
+  ledger(): unknown {
+    return {
+      sinks: this.lanes.map((lane) => {
+        const { account } = lane;
+        const sources = [...lane.cursors].slice(0, LEDGER_SOURCES_MAX).map(({ source, read, acked, account: own }) => ({
+          ...source.info,
+          state: source.state,
+          size: source.size,
+          read_to: read,
+          acked_to: acked,
+          ...books(own),
+        }));
+        return { sink: lane.name, ...books(account), unread_bytes: this.#unreadBytes(lane), sources };
+      }),
+    };
+  }
+
+  /** Brings the metrics up to date; to be called before they are shown. */
+  observe(): void {
+    const { metrics } = this.#options;
+    for (const lane of this.lanes) {
+      const { account } = lane;
+      const labels = { sink: lane.name };
+      raise(metrics.counter('logtender_read_lines_total', 'Lines read for a sink.'), account.read.lines, labels);
+      raise(metrics.counter('logtender_read_bytes_total', 'Source bytes read for a sink.'), account.read.bytes, labels);
+      raise(
+        metrics.counter('logtender_delivered_lines_total', 'Lines that the sink acknowledged.'),
+        account.delivered.lines,
+        labels,
+      );
+      raise(
+        metrics.counter('logtender_delivered_bytes_total', 'Source bytes that the sink acknowledged.'),
+        account.delivered.bytes,
+        labels,
+      );
+      raise(
+        metrics.counter('logtender_duplicate_lines_total', 'Lines that the sink already had.'),
+        account.duplicates,
+        labels,
+      );
+      for (const [reason, { lines, bytes }] of account.dropped) {
+        raise(metrics.counter('logtender_dropped_lines_total', 'Lines that will never arrive.'), lines, {
+          ...labels,
+          reason,
+        });
+        raise(metrics.counter('logtender_dropped_bytes_total', 'Source bytes that will never arrive.'), bytes, {
+          ...labels,
+          reason,
+        });
+      }
+      metrics
+        .gauge('logtender_pending_lines', 'Lines read and not yet acknowledged.')
+        .set(account.pending.lines, labels);
+      metrics
+        .gauge('logtender_unread_bytes', 'Bytes in files that are not read yet.')
+        .set(this.#unreadBytes(lane), labels);
+    }
+    metrics.gauge('logtender_sources', 'Files that are known.').set([...this.#files.sources].length);
+  }
+
+  #now(): number {
+    return this.#options.clock.monotonic();
+  }
+
+  async #pause(ms: number): Promise<void> {
+    if (ms <= 0) await nextTurn();
+    else await this.#wake.wait(this.#options.clock, ms);
+  }
+
+  #look(now: number): void {
+    const hints = now - this.#lookedAt >= LOOK_INTERVAL_MS_MIN ? this.#watch?.take() : undefined;
+    if (hints !== undefined) this.#lookedAt = now;
+    if (hints?.scan === true) this.#scanHinted = true;
+    const sinceScan = now - this.#scannedAt;
+    const scanAfterMs = this.#scanHinted ? SCAN_INTERVAL_MS_MIN : SCAN_INTERVAL_MS;
+    if (this.#files.scanWanted || sinceScan >= scanAfterMs) {
+      this.#files.scan();
+      this.#watch?.follow(this.#files.folders);
+      this.#scannedAt = now;
+      this.#scanHinted = false;
+    }
+    const isDue = now - this.#polledAt >= POLL_INTERVAL_MS;
+    if (isDue) {
+      this.#files.sweep();
+      this.#polledAt = now;
+    }
+    const names = hints === undefined ? NO_NAMES : hints.names;
+    if (isDue || names === undefined || names.size > 0) this.#files.poll({ names, active: isDue });
+  }
+
+  /** Milliseconds until the files want to be looked at. */
+  #nextLook(now: number): number {
+    if (this.#files.scanWanted) return 0;
+    const scanAfterMs = this.#scanHinted ? SCAN_INTERVAL_MS_MIN : SCAN_INTERVAL_MS;
+    const hintAt = this.#watch?.isPending === true ? this.#lookedAt + LOOK_INTERVAL_MS_MIN : Number.POSITIVE_INFINITY;
+    return Math.min(this.#scannedAt + scanAfterMs, this.#polledAt + POLL_INTERVAL_MS, hintAt) - now;
+  }
+
+  /** A scan and a look at every size, not only at those that are due. */
+  #lookAtAll(): void {
+    this.#files.scan();
+    this.#files.poll({ names: undefined, active: true });
+    this.#scannedAt = this.#now();
+    this.#polledAt = this.#scannedAt;
+  }
+
+  #setMode(mode: LaneMode): void {
+    for (const lane of this.lanes) lane.mode = mode;
+  }
+
+  #isAtEnd(): boolean {
+    return this.lanes.every((lane) => lane.isIdle && this.#open().every((source) => lane.isAtEnd(source)));
+  }
+
+  #isSettled(): boolean {
+    return this.lanes.every((lane) => lane.isIdle && this.#open().every((source) => lane.isSettled(source)));
+  }
+
+  #open(): SourceFile[] {
+    return this.#files.chains.flat();
+  }
+
+  #unreadBytes(lane: Lane): number {
+    let sum = 0;
+    for (const source of this.#open())
+      if (source.fd !== undefined) sum += Math.max(0, source.size - lane.cursorOf(source).read);
+    return sum;
+  }
+
+  #putSource(source: SourceFile): void {
+    const { info, identity, head, order, copy } = source;
+    const { id, container, path } = info;
+    const place = { id, container, path, ...identity, order, copy, orphan: source.state === 'orphan' };
+    this.#checkpointer.putSource({ t: 'source', ...place, headLength: head.length, headHash: head.hash });
+  }
+
+  /** Its identity is not what the checkpoint says: that must not survive a power cut. */
+  #changed(source: SourceFile): void {
+    if (!this.#checkpointer.state.sources.has(source.info.id)) return;
+    this.#putSource(source);
+    void this.#checkpointer.persist();
+  }
+
+  #regenerate(source: SourceFile): void {
+    const { id } = source.info;
+    this.#files.regenerate(source);
+    this.#putSource(source);
+    for (const lane of this.lanes) lane.renamed(source);
+    this.#retire(id, () => {});
+  }
+
+  #forget(known: KnownSource): void {
+    this.#options.log.warn('file of the last run is gone', { path: known.path, container: known.container });
+    this.#retire(known.id, (lane) => lane.retireVanished(known.id));
+  }
+
+  /** The lanes' books take a source's counts over, and the checkpoint forgets it, in one entry. */
+  #retire(id: string, takeOver: (lane: Lane) => void): void {
+    this.lanes.forEach(takeOver);
+    const isSaved = this.#checkpointer.state.sources.has(id);
+    if (isSaved)
+      this.#checkpointer.putGone(id, Object.fromEntries(this.lanes.map((lane) => [lane.name, lane.retired])));
+  }
+}
+
+const NO_NAMES: ReadonlySet<string> = new Set();
+
+function knownSources({ sources, lanes }: CheckpointState): KnownSource[] {
+  const anchors = new Map<string, { offset: number; hash: string }[]>();
+  for (const { id, acked, tail, sent, sentTail } of lanes.values()) {
+    const own = anchors.get(id) ?? [];
+    own.push({ offset: acked, hash: tail }, { offset: sent, hash: sentTail });
+    anchors.set(id, own);
+  }
+  return [...sources.values()].map((entry: SourceEntry) => ({
+    id: entry.id,
+    container: entry.container,
+    path: entry.path,
+    identity: { dev: entry.dev, ino: entry.ino, birthUs: entry.birthUs },
+    head: { length: entry.headLength, hash: entry.headHash },
+    copy: entry.copy,
+    orphan: entry.orphan,
+    order: entry.order,
+    anchors: anchors.get(entry.id) ?? [],
+  }));
+}
+
+function laneProblem(lane: Lane): string | undefined {
+  if (!lane.isOpen) return 'not open yet, see the log';
+  return lane.trouble === undefined ? undefined : `${lane.trouble.reason}: ${lane.trouble.text}`;
+}
+
+function books(account: Lane['account']): AccountState & { read: object; pending: object } {
+  return { read: account.read, ...account.save(), pending: account.pending };
+}
+
+/** A counter is brought up to a total that is kept elsewhere. */
+function raise(counter: Counter, total: number, labels: Labels): void {
+  counter.add(total - counter.value(labels), labels);
+}

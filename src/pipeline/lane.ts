@@ -1,0 +1,517 @@
+/**
+ * One sink's way through all sources: its own position in each, its own read buffer, two encoders (one filling, one in flight).
+ *
+ * The file is the queue: what the sink does not take stays in the file, unread. Invariants: one request sequence in flight, so records
+ * settle in order; a newer source of a path is not read before the older one's end; every byte that is read is compared with what stood
+ * before it; nothing is sent before the checkpoint on disk says that it may be.
+ * May import: core, config, source, sinks/sink.ts, pipeline.
+ */
+import assert from 'node:assert/strict';
+
+import type { SinkName } from '../config/forwarder-config.ts';
+import type { Clock, Random } from '../core/clock.ts';
+import { KiB, MiB, READ_BYTES } from '../core/limits.ts';
+import type { Log } from '../core/log.ts';
+import type { Metrics } from '../core/metrics.ts';
+import type { Batch } from '../core/record.ts';
+import { recordBytes } from '../core/record.ts';
+import type { Encoder, Rejection, Sink } from '../sinks/sink.ts';
+import { digest, HEAD_BYTES_MAX, readAnchor } from '../source/identity.ts';
+import type { FileSet } from '../source/file-set.ts';
+import type { SourceFile } from '../source/source-file.ts';
+import type { Checkpointer } from './checkpointer.ts';
+import { Cursor } from './cursor.ts';
+import type { DeadLetter, DeadRecord } from './dead-letter.ts';
+import { Account } from './ledger.ts';
+import type { AccountState, DropReason } from './ledger.ts';
+import { lineCut } from './line-cut.ts';
+import { RetryingSink } from './retrying-sink.ts';
+import type { Settlement, Trouble } from './retrying-sink.ts';
+import { SourceReader } from './source-reader.ts';
+import { offsetOf, settleSpan, spanAt } from './span.ts';
+import type { Span } from './span.ts';
+
+const NEWLINE = 0x0a;
+
+/** Reads in one step: about a megabyte, a few milliseconds, then the event loop has its turn. */
+const READS_PER_STEP = 4;
+/** A batch of this size is not kept waiting for a source that has to go elsewhere. */
+const WORTH_SENDING_BYTES = 256 * KiB;
+/** Positions are promised ahead in steps of this size, so that a busy file costs an fsync every few seconds and not every batch. */
+const RESERVE_AHEAD_BYTES = 16 * MiB;
+
+export interface LaneOptions {
+  readonly name: SinkName;
+  readonly files: FileSet;
+  readonly checkpointer: Checkpointer;
+  readonly deadLetter: DeadLetter;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly flushIntervalMs: number;
+  readonly wake: () => void;
+  /** The destination holds other bytes under the ids of this source: it goes on under a new one, in every lane. */
+  readonly regenerate: (source: SourceFile) => void;
+  /** Puts what is known of the source into the checkpoint. */
+  readonly putSource: (source: SourceFile) => void;
+}
+
+/** How eagerly a lane takes what is there. */
+export type LaneMode =
+  /** Batches fill until the flush interval is over. */
+  | 'steady'
+  /** The process ends: batches go out at once, rotated files are not waited for. */
+  | 'draining'
+  /** And the writers are quiet: the last lines count as complete. */
+  | 'flushing';
+
+export class Lane {
+  readonly name: SinkName;
+  mode: LaneMode = 'steady';
+  readonly #options: LaneOptions;
+  readonly #cursors = new Map<SourceFile, Cursor>();
+  readonly #reader: SourceReader;
+  readonly #abort = new AbortController();
+  readonly #retired: Account;
+  /** Saved counts of sources that were not found again yet: the books are whole from the first moment. */
+  readonly #unclaimed = new Map<string, AccountState>();
+  #retrying: RetryingSink | undefined;
+  #sink: Sink | undefined;
+  #filling: Encoder | undefined;
+  #spare: Encoder | undefined;
+  #spans: Span[] = [];
+  /** Number of the batch that is filling. */
+  #serial = 1;
+  /** The flush interval of the filling batch began here, on the monotonic clock. */
+  #since: number | undefined;
+  #closed = false;
+  #next = 0;
+  #sending: Promise<void> | undefined;
+  #bug: unknown;
+
+  constructor(options: LaneOptions) {
+    this.name = options.name;
+    this.#reader = new SourceReader(options);
+    this.#options = options;
+    this.#retired = new Account(options.checkpointer.state.retired[options.name]);
+    for (const lane of options.checkpointer.state.lanes.values()) {
+      if (lane.sink === this.name) this.#unclaimed.set(lane.id, lane.account);
+    }
+  }
+
+  /** Gives the lane its sink. Until then it holds its positions, so that no file is let go before it. */
+  open(sink: Sink): void {
+    this.#sink = sink;
+    this.#retrying = new RetryingSink({ ...this.#options, sink });
+    this.#filling = sink.createEncoder();
+    this.#spare = sink.createEncoder();
+  }
+
+  get trouble(): Trouble | undefined {
+    return this.#retrying?.trouble;
+  }
+
+  get isOpen(): boolean {
+    return this.#sink !== undefined;
+  }
+
+  /** Nothing is filling and nothing in flight. */
+  get isIdle(): boolean {
+    return this.#sending === undefined && this.#spans.length === 0;
+  }
+
+  /** The lane's books over all sources, those that are done with included. */
+  get account(): Account {
+    const total = new Account(this.#retired.save());
+    for (const saved of this.#unclaimed.values()) total.absorb(saved);
+    for (const { account } of this.#cursors.values()) {
+      total.absorb(account.save());
+      total.take(account.pending);
+    }
+    return total;
+  }
+
+  get retired(): AccountState {
+    return this.#retired.save();
+  }
+
+  /** Every cursor, for the ledger page. */
+  get cursors(): Iterable<Cursor> {
+    return this.#cursors.values();
+  }
+
+  cursorOf(source: SourceFile): Cursor {
+    const known = this.#cursors.get(source);
+    if (known !== undefined) return known;
+    const { checkpointer } = this.#options;
+    const saved = checkpointer.lane(this.name, source.info.id);
+    const cursor = new Cursor(source, saved, checkpointer.state.damaged);
+    this.#unclaimed.delete(source.info.id);
+    this.#cursors.set(source, cursor);
+    return cursor;
+  }
+
+  isSettled(source: SourceFile): boolean {
+    const cursor = this.cursorOf(source);
+    return cursor.acked === cursor.read && (source.fd === undefined || cursor.read >= source.size);
+  }
+
+  /** Is there nothing left but an incomplete last line? */
+  isAtEnd(source: SourceFile): boolean {
+    const cursor = this.cursorOf(source);
+    return (
+      cursor.acked === cursor.read &&
+      (source.fd === undefined || Math.max(cursor.read, cursor.scannedTo) >= source.size)
+    );
+  }
+
+  /** The source is done with: its counts go to the lane's total. */
+  retire(source: SourceFile): void {
+    const cursor = this.#cursors.get(source);
+    if (cursor !== undefined) this.#retired.absorb(cursor.account.save());
+    this.#cursors.delete(source);
+  }
+
+  /** A source of the checkpoint is gone for good. */
+  retireVanished(id: string): void {
+    const saved = this.#unclaimed.get(id);
+    this.#unclaimed.delete(id);
+    if (saved !== undefined) this.#retired.absorb(saved);
+  }
+
+  /** What is unread of a source is given up. */
+  release(source: SourceFile): void {
+    const cursor = this.cursorOf(source);
+    const bytes = Math.max(0, source.size - cursor.read);
+    cursor.account.take({ lines: 0, bytes });
+    cursor.account.drop('hold_limit', { lines: 0, bytes });
+  }
+
+  /** The source's id changed: nothing was sent under the new one. */
+  renamed(source: SourceFile): void {
+    const cursor = this.#cursors.get(source);
+    if (cursor === undefined) return;
+    cursor.reserved = cursor.acked;
+    cursor.sent = 0;
+    cursor.sentTail = '';
+    cursor.sentBefore = 0;
+    this.#put(cursor);
+  }
+
+  /** Drops what is in flight and takes no more. */
+  abort(): void {
+    this.#abort.abort();
+  }
+
+  /** Resolves when the request in flight, if any, is settled or aborted. */
+  async close(): Promise<void> {
+    await this.#sending;
+    await this.#sink?.close();
+  }
+
+  /** Reads, and sends when it is time. Gives the milliseconds until it wants to be asked again, 0 when there is more to do at once. */
+  step(): number {
+    if (this.#bug !== undefined) throw this.#bug;
+    if (this.#filling === undefined || this.#abort.signal.aborted) return Number.POSITIVE_INFINITY;
+    const now = this.#options.clock.monotonic();
+    const progress = !this.#closed && this.#fill(this.#filling, now);
+    if (this.#spans.length === 0) return progress ? 0 : Number.POSITIVE_INFINITY;
+    const waitMs = this.mode === 'steady' ? (this.#since ?? now) + this.#options.flushIntervalMs - now : 0;
+    if (!progress && waitMs <= 0) this.#closed = true;
+    if (this.#closed && this.#sending === undefined) {
+      this.#send(this.#filling);
+      return 0;
+    }
+    if (this.#closed) return Number.POSITIVE_INFINITY;
+    return progress ? 0 : waitMs;
+  }
+
+  #fill(encoder: Encoder, now: number): boolean {
+    let progress = false;
+    for (let turn = 0; turn < READS_PER_STEP && !this.#closed; turn += 1) {
+      const cursor = this.#candidate(now);
+      if (cursor === undefined) break;
+      if (this.#take(encoder, cursor, now)) progress = true;
+    }
+    return progress;
+  }
+
+  /** The next source with something to read, one turn each. */
+  #candidate(now: number): Cursor | undefined {
+    const { chains } = this.#options.files;
+    for (let i = 0; i < chains.length; i += 1) {
+      const at = (this.#next + i) % chains.length;
+      const cursor = this.#readable(chains[at] ?? [], now);
+      if (cursor === undefined) continue;
+      this.#next = at + 1;
+      return cursor;
+    }
+    return undefined;
+  }
+
+  #readable(chain: readonly SourceFile[], now: number): Cursor | undefined {
+    for (const source of chain) {
+      const cursor = this.cursorOf(source);
+      if (this.#hasMore(cursor)) {
+        cursor.noticedAt ??= now;
+        return cursor.refusedBy === this.#serial || now < cursor.pausedUntil ? undefined : cursor;
+      }
+      if (source.awaitsCopy || (this.mode === 'steady' && !this.#options.files.isPassable(source))) return undefined;
+    }
+    return undefined;
+  }
+
+  #hasMore(cursor: Cursor): boolean {
+    const { source } = cursor;
+    if (source.fd === undefined || source.size <= cursor.read) return false;
+    return source.size > cursor.scannedTo || this.#isLastLineComplete(source);
+  }
+
+  #isLastLineComplete(source: SourceFile): boolean {
+    return source.sealed || this.mode === 'flushing' || (this.mode === 'draining' && source.detachedAt !== undefined);
+  }
+
+  /** Reads once from a source and encodes whole lines. True when the encoder took something or the source changed under us. */
+  #take(encoder: Encoder, cursor: Cursor, now: number): boolean {
+    const { source } = cursor;
+    const available = this.#reader.read(cursor, now);
+    if (available === undefined || source.fd === undefined) return true;
+    const lead = cursor.tail.length;
+    const end = lead + available;
+    const isWhole = cursor.read + available >= source.size;
+    const atEnd = isWhole && this.#isLastLineComplete(source);
+    let at = lead;
+    let refused = false;
+    while (at < end && !refused) {
+      const known = cursor.cuts.find((offset) => offset > cursor.read) ?? Number.POSITIVE_INFINITY;
+      const limit = Math.min(end, at + known - cursor.read);
+      const cut = lineCut(this.#reader.buffer, at, limit, limit < end || atEnd);
+      if (cut === at) break;
+      const used = this.#append(encoder, cursor, at, cut);
+      refused = used < cut;
+      at = used;
+      // Where an incomplete line was taken for a whole one is told to the checkpoint before it is sent.
+      if (at === end && this.#reader.buffer[end - 1] !== NEWLINE && atEnd) this.#rememberCut(cursor);
+    }
+    if (at > lead) this.#finishTake(cursor);
+    if (refused) this.#refuse(encoder, cursor, at > lead, now);
+    else if (isWhole) {
+      cursor.scannedTo = source.size;
+      cursor.noticedAt = undefined;
+    }
+    return at > lead;
+  }
+
+  /** Encodes `buffer[from, to)` and books it. Gives the position up to which the encoder took it. */
+  #append(encoder: Encoder, cursor: Cursor, from: number, to: number): number {
+    const first = encoder.records;
+    const used = encoder.append(
+      cursor.source.info,
+      this.#reader.buffer,
+      from,
+      to,
+      cursor.read,
+      this.#options.clock.now(),
+    );
+    const lines = encoder.records - first;
+    assert(used > from || first > 0, 'an empty batch takes any record');
+    if (used === from) return from;
+    cursor.account.take({ lines, bytes: used - from });
+    const last = this.#spans.at(-1);
+    const until = cursor.read + used - from;
+    if (last?.cursor === cursor) {
+      last.records += lines;
+      last.to = until;
+    } else {
+      this.#spans.push({ cursor, first, records: lines, from: cursor.read, to: until, tail: '', isCut: false });
+    }
+    cursor.advance(until, this.#reader.buffer, used);
+    return used;
+  }
+
+  #rememberCut(cursor: Cursor): void {
+    const last = this.#spans.at(-1);
+    if (cursor.cuts.includes(cursor.read) || last === undefined) return;
+    cursor.cuts = [...cursor.cuts, cursor.read];
+    last.isCut = true;
+  }
+
+  #finishTake(cursor: Cursor): void {
+    const hash = digest(cursor.tail);
+    const last = this.#spans.at(-1);
+    if (last !== undefined) last.tail = hash;
+    if (cursor.read > cursor.source.anchor.offset) cursor.source.anchor = { offset: cursor.read, hash };
+    this.#since = Math.min(
+      this.#since ?? Number.POSITIVE_INFINITY,
+      cursor.noticedAt ?? this.#options.clock.monotonic(),
+    );
+    cursor.noticedAt = this.#options.clock.monotonic();
+  }
+
+  /** The batch has no room for this source's next record, or goes elsewhere: when it does not wait for more, close it. */
+  #refuse(encoder: Encoder, cursor: Cursor, tookSome: boolean, now: number): void {
+    const unread = cursor.source.size - cursor.read;
+    cursor.refusedBy = this.#serial;
+    this.#since = Math.min(this.#since ?? now, cursor.noticedAt ?? now);
+    if (tookSome || unread >= READ_BYTES || encoder.bytes >= WORTH_SENDING_BYTES) this.#closed = true;
+  }
+
+  #send(encoder: Encoder): void {
+    const spans = this.#spans;
+    const batch = encoder.finish();
+    this.#filling = this.#spare;
+    this.#spare = encoder;
+    this.#filling?.reset();
+    this.#spans = [];
+    this.#serial += 1;
+    this.#since = undefined;
+    this.#closed = false;
+    // Who was turned away goes first.
+    const { chains } = this.#options.files;
+    const turnedAway = chains.findIndex((chain) =>
+      chain.some((s) => this.#cursors.get(s)?.refusedBy === this.#serial - 1),
+    );
+    if (turnedAway >= 0) this.#next = turnedAway;
+    this.#sending = this.#deliver(batch, spans)
+      .catch((error: unknown) => {
+        this.#bug = error;
+      })
+      .finally(() => {
+        this.#sending = undefined;
+        this.#options.wake();
+      });
+  }
+
+  async #deliver(batch: Batch, spans: readonly Span[]): Promise<void> {
+    assert(this.#retrying !== undefined, 'a lane without a sink has nothing to send');
+    await this.#reserve(spans);
+    const wasNever = spans.every((span) => span.cursor.sentBefore <= span.from);
+    const settlement = await this.#retrying.deliver(batch, {
+      sentBefore: wasNever
+        ? () => false
+        : (index) => (batch.offsets[index] ?? 0) < (spanAt(spans, index)?.cursor.sentBefore ?? 0),
+      signal: this.#abort.signal,
+    });
+    await this.#buryRejected(batch, spans, settlement.rejected);
+    this.#settle(batch, spans, settlement);
+  }
+
+  /**
+   * The checkpoint on disk must say what is about to be sent, and what the file looks like, before it is sent. What is promised ahead
+   * costs no fsync, but a write: after a kill the last bytes that were sent are known and can be compared.
+   */
+  async #reserve(spans: readonly Span[]): Promise<void> {
+    const { checkpointer, putSource } = this.#options;
+    let mustSync = false;
+    for (const { cursor, to, tail, isCut } of spans) {
+      cursor.sent = to;
+      cursor.sentTail = tail;
+      if (to > cursor.reserved || isCut) {
+        mustSync = true;
+        // Not ahead of the head hash: until that has its full length it must cover every byte that was sent.
+        const ahead = cursor.source.head.length < HEAD_BYTES_MAX ? 0 : RESERVE_AHEAD_BYTES;
+        cursor.reserved = Math.max(cursor.reserved, to + ahead);
+        putSource(cursor.source);
+      }
+      this.#put(cursor);
+    }
+    await (mustSync ? checkpointer.persist() : checkpointer.write());
+  }
+
+  #settle(batch: Batch, spans: readonly Span[], settlement: Settlement): void {
+    let conflict: Cursor | undefined;
+    const [firstSpan] = spans;
+    if (firstSpan !== undefined) firstSpan.cursor.account.duplicates += settlement.duplicates;
+    for (const span of spans) {
+      const { cursor, first, records } = span;
+      const conflictAt = settlement.conflicts.find((index) => index >= first && index < first + records);
+      const canReadAgain = conflictAt !== undefined && cursor.source.fd !== undefined;
+      const end = Math.min(first + records, settlement.settled, canReadAgain ? conflictAt : Number.POSITIVE_INFINITY);
+      if (canReadAgain) conflict = cursor;
+      // What stands before it is not settled (an abort, a conflict): neither is this.
+      if (end <= first || cursor.acked !== span.from) continue;
+      const acked = offsetOf(batch, span, end);
+      const tail = end === first + records ? span.tail : this.#tailAt(cursor, acked);
+      // An aborted rest whose hash cannot be had any more stays unacknowledged as a whole.
+      if (tail === undefined) continue;
+      settleSpan(batch, span, end, withConflicts(settlement, canReadAgain));
+      cursor.settle(acked, tail);
+      cursor.account.assertBalanced();
+      this.#put(cursor);
+    }
+    if (conflict !== undefined) this.#restartAfterConflict(spans);
+  }
+
+  #tailAt(cursor: Cursor, offset: number): string | undefined {
+    const { fd } = cursor.source;
+    return fd === undefined ? undefined : readAnchor(fd, offset)?.hash;
+  }
+
+  /** Everything that is encoded under the old ids is forgotten; the sources in conflict go on under new ones. */
+  #restartAfterConflict(spans: readonly Span[]): void {
+    const conflicting = new Set(spans.filter(({ cursor, to }) => cursor.acked < to).map(({ cursor }) => cursor));
+    const touched = new Set([...conflicting, ...this.#spans.map(({ cursor }) => cursor)]);
+    for (const cursor of touched) {
+      cursor.account.giveBack(cursor.account.pending);
+      cursor.rewind();
+    }
+    this.#filling?.reset();
+    this.#spans = [];
+    this.#closed = false;
+    this.#since = undefined;
+    for (const { source } of conflicting) {
+      this.#options.log.error('destination holds other records under our ids, lines from here on get new ones', {
+        sink: this.name,
+        path: source.info.path,
+      });
+      this.#options.regenerate(source);
+    }
+  }
+
+  async #buryRejected(batch: Batch, spans: readonly Span[], rejected: readonly Rejection[]): Promise<void> {
+    if (rejected.length === 0) return;
+    const dead: DeadRecord[] = [];
+    for (const { index, reason, text } of rejected) {
+      const span = spanAt(spans, index);
+      if (span === undefined) continue;
+      const { id, container, path } = span.cursor.source.info;
+      const record = recordBytes(batch, index).toString('utf8');
+      dead.push({
+        sink: this.name,
+        reason,
+        text,
+        container,
+        path,
+        source: id,
+        offset: offsetOf(batch, span, index),
+        record,
+      });
+    }
+    await this.#options.deadLetter.keep(dead);
+  }
+
+  #put(cursor: Cursor): void {
+    this.#options.checkpointer.putLane({
+      t: 'lane',
+      sink: this.name,
+      id: cursor.source.info.id,
+      acked: cursor.acked,
+      tail: cursor.ackedTail,
+      reserved: cursor.reserved,
+      sent: cursor.sent,
+      sentTail: cursor.sentTail,
+      cuts: cursor.cuts,
+      account: cursor.account.save(),
+    });
+  }
+}
+
+/** A conflict whose source cannot be read again is a loss like a rejection. */
+function withConflicts(
+  settlement: Settlement,
+  canReadAgain: boolean,
+): readonly { index: number; reason: DropReason }[] {
+  if (canReadAgain || settlement.conflicts.length === 0) return settlement.rejected;
+  return [...settlement.rejected, ...settlement.conflicts.map((index) => ({ index, reason: 'id_conflict' as const }))];
+}

@@ -1,0 +1,86 @@
+/**
+ * The few files of the state folder behind a port, so that tests can cut the power.
+ *
+ * Every call rejects with the system's error. May import: core, node:.
+ */
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+
+export interface StateFiles {
+  /** The whole file; undefined when there is none. */
+  read(name: string): Promise<Buffer | undefined>;
+  /** Puts the content in place of the file: afterwards it is there as a whole and on the disk, or the old one is. */
+  replace(name: string, content: Buffer): Promise<void>;
+  /** Adds to the end. Not on the disk before `sync`. */
+  append(name: string, content: Buffer): Promise<void>;
+  sync(name: string): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Files of a folder, which is made when it is not there. Mode 0600: dead letters hold log lines. */
+export function nodeStateFiles(folder: string): StateFiles {
+  const handles = new Map<string, FileHandle>();
+  const release = async (name: string): Promise<void> => {
+    const handle = handles.get(name);
+    handles.delete(name);
+    await handle?.close();
+  };
+  const syncFolder = async (): Promise<void> => {
+    const handle = await open(folder, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  };
+  const appending = async (name: string): Promise<FileHandle> => {
+    const known = handles.get(name);
+    if (known !== undefined) return known;
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const handle = await open(join(folder, name), 'a', 0o600);
+    handles.set(name, handle);
+    return handle;
+  };
+  return {
+    read: async (name) => {
+      try {
+        return await readFile(join(folder, name));
+      } catch (error) {
+        if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+        throw error;
+      }
+    },
+    replace: async (name, content) => {
+      await release(name);
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      const temporary = join(folder, `${name}.tmp`);
+      const handle = await open(temporary, 'w', 0o600);
+      try {
+        await handle.writeFile(content);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      await rename(temporary, join(folder, name));
+      await syncFolder();
+    },
+    append: async (name, content) => {
+      await (await appending(name)).appendFile(content);
+    },
+    sync: async (name) => {
+      await (await appending(name)).datasync();
+    },
+    rename: async (from, to) => {
+      await release(from);
+      await release(to);
+      await rm(join(folder, to), { force: true });
+      await rename(join(folder, from), join(folder, to));
+      await syncFolder();
+    },
+    close: async () => {
+      for (const name of handles.keys()) await release(name);
+    },
+  };
+}

@@ -1,0 +1,158 @@
+/**
+ * One look at the folders of a glob: every file that it means, and every rotated form of such a file.
+ *
+ * Symbolic links are followed only inside the mount: the sidecar has other files (credentials) that an app must not be able to name.
+ * Compressed files are left alone whatever the glob says: their bytes are not lines, and what they hold was read before.
+ * May import: core, config, node:, source.
+ */
+import type { Dirent } from 'node:fs';
+import { lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+
+import type { FileGlob } from '../config/forwarder-config.ts';
+import { globDepth, matchGlob, mayHold, parseGlob } from './glob.ts';
+import type { Glob } from './glob.ts';
+import type { FileIdentity } from './identity.ts';
+import { rotationOf } from './rotation.ts';
+
+/** Folders below a mount that `**` may reach, and files that one scan takes in: bounds against loops and floods. */
+const DEPTH_MAX = 16;
+const FILES_MAX = 20_000;
+
+const COMPRESSED = /\.(?:gz|bz2|xz|zst|lz4|zip)$/;
+
+/** One file as a scan saw it. */
+export interface Sighting {
+  /** Where the sidecar sees it. */
+  readonly name: string;
+  /** The app's own path of it. */
+  readonly path: string;
+  readonly container: string;
+  readonly identity: FileIdentity;
+  readonly size: number;
+  readonly mtimeUs: number;
+  /** The name that the app writes to when this is a rotated form, as the sidecar and as the app see it. */
+  readonly base: { readonly name: string; readonly path: string } | undefined;
+  readonly rank: number;
+  /** Does the glob itself match, or only its rotation rule? */
+  readonly matched: boolean;
+}
+
+export interface Scan {
+  readonly sightings: Sighting[];
+  /** Folders that were looked at, for the watch. */
+  readonly folders: string[];
+  /** What could not be looked at, with the system's error code. */
+  readonly problems: { readonly name: string; readonly code: string }[];
+}
+
+/** Looks at everything below `glob.mount` that the glob may mean. A mount that does not exist yet is empty. */
+export function scanGlob(glob: FileGlob, scan: Scan): void {
+  const relative = glob.path.startsWith(`${glob.directory}/`) ? glob.path.slice(glob.directory.length) : glob.path;
+  const pattern = parseGlob(relative);
+  walk({ glob, pattern, depth: Math.min(globDepth(pattern), DEPTH_MAX), scan }, []);
+}
+
+interface Walk {
+  readonly glob: FileGlob;
+  readonly pattern: Glob;
+  readonly depth: number;
+  readonly scan: Scan;
+}
+
+function walk(walking: Walk, folder: readonly string[]): void {
+  const { glob, pattern, depth, scan } = walking;
+  const here = join(glob.mount, ...folder);
+  const entries = list(here, scan);
+  if (entries === undefined) return;
+  scan.folders.push(here);
+  for (const entry of entries) {
+    if (scan.sightings.length >= FILES_MAX) {
+      scan.problems.push({ name: here, code: 'TOO_MANY_FILES' });
+      return;
+    }
+    const below = [...folder, entry.name];
+    if (entry.isDirectory()) {
+      if (folder.length < depth && mayHold(pattern, below)) walk(walking, below);
+      continue;
+    }
+    if ((!entry.isFile() && !entry.isSymbolicLink()) || COMPRESSED.test(entry.name)) continue;
+    const matched = matchGlob(pattern, below);
+    const rotation = rotatedFrom(pattern, folder, entry.name);
+    if (!matched && rotation === undefined) continue;
+    const sighting = look(walking, below, entry, { matched, rotation });
+    if (sighting !== undefined) scan.sightings.push(sighting);
+  }
+}
+
+/** The rotation whose base the glob matches; names may carry several suffixes (`app.log-20240501.1`). */
+function rotatedFrom(
+  pattern: Glob,
+  folder: readonly string[],
+  name: string,
+): { base: string; rank: number } | undefined {
+  let rotation = rotationOf(name);
+  while (rotation !== undefined) {
+    if (matchGlob(pattern, [...folder, rotation.base])) return rotation;
+    const again = rotationOf(rotation.base);
+    rotation = again === undefined ? undefined : { base: again.base, rank: rotation.rank };
+  }
+  return undefined;
+}
+
+function look(
+  walking: Walk,
+  below: readonly string[],
+  entry: Dirent,
+  rule: { matched: boolean; rotation: { base: string; rank: number } | undefined },
+): Sighting | undefined {
+  const { glob, scan } = walking;
+  const name = join(glob.mount, ...below);
+  try {
+    if (entry.isSymbolicLink() && !staysInside(glob.mount, name)) return undefined;
+    const stat = statSync(name, { bigint: true });
+    if (!stat.isFile()) return undefined;
+    const folder = below.slice(0, -1);
+    const { rotation } = rule;
+    return {
+      name,
+      path: join(glob.directory, ...below),
+      container: glob.container,
+      identity: { dev: String(stat.dev), ino: String(stat.ino), birthUs: Number(stat.birthtimeNs / 1000n) },
+      size: Number(stat.size),
+      mtimeUs: Number(stat.mtimeNs / 1000n),
+      base:
+        rotation === undefined
+          ? undefined
+          : { name: join(glob.mount, ...folder, rotation.base), path: join(glob.directory, ...folder, rotation.base) },
+      rank: rotation?.rank ?? 0,
+      matched: rule.matched,
+    };
+  } catch (error) {
+    // Gone between the listing and the look: the next scan sees what became of it.
+    // A name that is no UTF-8 was garbled by the listing and can never be found.
+    const code = entry.name.includes('\uFFFD') ? 'NAME_NOT_UTF8' : codeOf(error);
+    if (code !== 'ENOENT') scan.problems.push({ name, code });
+    return undefined;
+  }
+}
+
+function staysInside(mount: string, name: string): boolean {
+  return `${realpathSync(name)}/`.startsWith(`${realpathSync(mount)}/`) && lstatSync(name).isSymbolicLink();
+}
+
+function list(folder: string, scan: Scan): Dirent[] | undefined {
+  try {
+    return readdirSync(folder, { withFileTypes: true });
+  } catch (error) {
+    const code = codeOf(error);
+    if (code !== 'ENOENT') scan.problems.push({ name: folder, code });
+    return undefined;
+  }
+}
+
+/** The system's error code (`EACCES`), or the error's name. */
+export function codeOf(error: unknown): string {
+  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;
+  return error instanceof Error ? error.name : 'UNKNOWN';
+}

@@ -1,0 +1,548 @@
+/**
+ * The set of files that are read: finds them, keeps them open until every lane has their last byte acknowledged, follows renames, sees
+ * truncations, and knows copies.
+ *
+ * Invariants: an inode has one current owner; a generation never continues over bytes that changed; nothing is closed before it is
+ * settled, but for the hold limit, and that is counted. All calls are synchronous: they touch directory entries and page cache, and
+ * between two of them the set does not change.
+ * May import: core, config, node:, source.
+ */
+import assert from 'node:assert/strict';
+import { closeSync, fstatSync } from 'node:fs';
+
+import type { FileGlob } from '../config/forwarder-config.ts';
+import type { Clock } from '../core/clock.ts';
+import { errorText } from '../core/errors.ts';
+import { HOLD_BYTES_MAX } from '../core/limits.ts';
+import type { Log } from '../core/log.ts';
+import type { Metrics } from '../core/metrics.ts';
+import type { SourceInfo } from '../core/record.ts';
+import { Chains, compareSources } from './chains.ts';
+import { isCopyOfLive, isCopyOfTruncated } from './copies.ts';
+import { codeOf, scanGlob } from './directory-scan.ts';
+import type { Scan, Sighting } from './directory-scan.ts';
+import {
+  anchorAt,
+  fitsAnchor,
+  fitsHead,
+  keyOf,
+  NO_HEAD,
+  openFile,
+  readHead,
+  sourceId,
+  HEAD_BYTES_MAX,
+} from './identity.ts';
+import type { FileIdentity, OpenedFile } from './identity.ts';
+import { isSameBirth, KnownSources } from './known-sources.ts';
+import type { KnownSource, SourceFile } from './source-file.ts';
+import { UnreadableFiles } from './unreadable-files.ts';
+
+/**
+ * A detached file that did not grow for this long is sealed. Loggers reopen at the next line or at a signal and flush what they had
+ * buffered at once; a second is ten times what that takes on a loaded node, and what comes later is still read.
+ */
+export const SEAL_QUIET_MS = 1_000;
+
+/** The file that followed waits for the older one's seal no longer than this: an app that never lets go must not stop its new log. */
+export const SEAL_WAIT_MS_MAX = 10_000;
+
+/** A file that grew within this time is asked for its size at every poll; others at every scan or when a watch names them. */
+const ACTIVE_MS = 10_000;
+
+export interface FileSetOptions {
+  readonly files: readonly FileGlob[];
+  readonly uid: string;
+  /** Random for each start of the process. */
+  readonly epoch: string;
+  readonly known: readonly KnownSource[];
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly holdBytesMax?: number;
+  /** Has every lane read all of the source that can be read, and had it acknowledged? */
+  readonly isSettled: (source: SourceFile) => boolean;
+  /** Bytes of the source that the slowest lane has not had acknowledged. */
+  readonly unsettledBytes: (source: SourceFile) => number;
+  /** A source was found again under an id that the checkpoint knows. */
+  readonly onRestored: (source: SourceFile) => void;
+  /** Identity, head or id changed: the checkpoint must learn it before the next send. */
+  readonly onChanged: (source: SourceFile) => void;
+  /** Bytes that nobody read are given up (hold limit). Called before the descriptor is closed. */
+  readonly onReleased: (source: SourceFile) => void;
+  readonly onEnded: (source: SourceFile) => void;
+  /** A source of the checkpoint is not to be found any more. */
+  readonly onVanished: (known: KnownSource) => void;
+}
+
+export class FileSet {
+  readonly #options: FileSetOptions;
+  readonly #owners = new Map<string, SourceFile>();
+  readonly #sources = new Set<SourceFile>();
+  readonly #chains: Chains;
+  readonly #known: KnownSources;
+  readonly #unreadable: UnreadableFiles;
+  #generation = 0;
+  /** A truncation asks for a scan at once: the copy, if there is one, is already there. */
+  scanWanted = false;
+  folders: readonly string[] = [];
+
+  constructor(options: FileSetOptions) {
+    this.#options = options;
+    this.#known = new KnownSources(options.known);
+    this.#chains = new Chains(options.known.reduce((newest, { order }) => Math.max(newest, order), 0));
+    this.#unreadable = new UnreadableFiles(options);
+  }
+
+  /** What can be read, one list for each path, older sources first. The same arrays until the next scan or truncation. */
+  get chains(): readonly (readonly SourceFile[])[] {
+    return this.#chains.list;
+  }
+
+  /** Every source that is known, parked ones too. */
+  get sources(): Iterable<SourceFile> {
+    return this.#sources;
+  }
+
+  /** Files that cannot be read, with the reason, for /readyz. */
+  get problems(): ReadonlyMap<string, string> {
+    return this.#unreadable.reasons;
+  }
+
+  /** Looks at all folders: finds new files, follows names, seals, parks and ends. */
+  scan(): void {
+    this.scanWanted = false;
+    const scan: Scan = { sightings: [], folders: [], problems: [] };
+    for (const glob of this.#options.files) scanGlob(glob, scan);
+    this.folders = [...new Set(scan.folders)];
+    for (const folder of this.folders) this.#unreadable.clear(folder);
+    const seen = bestSightings(scan.sightings, this.#owners);
+    this.#followNames(seen);
+    const strangers = [...seen.values()].filter((sighting) => !this.#owners.has(keyOf(sighting.identity)));
+    // An original is known before its copy is looked at.
+    strangers.sort((a, b) => a.identity.birthUs - b.identity.birthUs || b.rank - a.rank);
+    for (const sighting of this.#restore(strangers)) this.#adopt(sighting, seen);
+    for (const { name, code } of scan.problems) this.#unreadable.report(name, code);
+    this.#giveUpMissing();
+    this.sweep();
+    this.#relist();
+  }
+
+  /** Asks files for their size: those that a watch named (undefined: all), and those that grew lately. */
+  poll(which: { names: ReadonlySet<string> | undefined; active: boolean }): void {
+    const { names, active } = which;
+    const now = this.#options.clock.monotonic();
+    for (const source of this.#sources) {
+      if (source.fd === undefined) continue;
+      const named = names === undefined || (source.name !== undefined && names.has(source.name));
+      const isActive = now - source.grewAt < ACTIVE_MS || source.detachedAt !== undefined;
+      if (named || (active && isActive)) this.measure(source);
+    }
+  }
+
+  /** Asks one open file for its size. */
+  measure(source: SourceFile): void {
+    if (source.fd === undefined) return;
+    let stat;
+    try {
+      stat = fstatSync(source.fd);
+    } catch (error) {
+      // A network file system may lose a file that is open; the next scan tells what became of it.
+      this.#unreadable.report(source.name ?? source.info.path, codeOf(error), errorText(error));
+      return;
+    }
+    // Written to and as long as before: cut off and written anew, unless nothing of it has changed.
+    const isSuspect = stat.mtimeMs !== source.mtimeMs && stat.size === source.size;
+    source.mtimeMs = stat.mtimeMs;
+    if (isSuspect && !source.copy && !isIntact(source.fd, source)) this.truncated(source);
+    else this.noteSize(source, stat.size);
+  }
+
+  /** A new size of an open file, from whoever learnt it. Smaller than before means truncated. */
+  noteSize(source: SourceFile, size: number): void {
+    if (source.fd === undefined || size === source.size) return;
+    if (size < source.size) {
+      this.truncated(source);
+      return;
+    }
+    // However alike beginnings are: the bytes before the old end tell whether it is the same file that grew.
+    const isShort = source.head.length < HEAD_BYTES_MAX;
+    if (!fitsAnchor(source.fd, source.end) || (isShort && !fitsHead(source.fd, source.head))) {
+      this.truncated(source);
+      return;
+    }
+    if (isShort) source.head = readHead(source.fd);
+    source.size = size;
+    source.end = anchorAt(source.fd, size);
+    source.grewAt = this.#options.clock.monotonic();
+    source.sealed = false;
+  }
+
+  /** The bytes of an open file are not what they were: what follows is another generation, under another id, from offset 0. */
+  truncated(source: SourceFile): void {
+    const { fd } = source;
+    assert(fd !== undefined, 'only an open file can be truncated');
+    const { log, metrics, clock } = this.#options;
+    metrics.counter('logtender_truncations_total', 'Files that were truncated or rewritten in place.').add(1);
+    log.warn('file was truncated', {
+      path: source.info.path,
+      container: source.info.container,
+      size_before: source.size,
+    });
+    const next = this.#create(
+      { fd, identity: source.identity, size: fstatSync(fd).size },
+      source.info.container,
+      source.info.path,
+    );
+    next.name = source.name;
+    next.rank = source.rank;
+    next.detachedAt = source.detachedAt === undefined ? undefined : clock.monotonic();
+    next.order = this.#chains.placeAfter(source);
+    source.fd = undefined;
+    source.state = 'orphan';
+    source.sealed = false;
+    source.awaitsCopy = true;
+    this.scanWanted = true;
+    this.#options.onChanged(source);
+    this.#relist();
+  }
+
+  /** The same bytes under a new id: the destination holds other records under the old one. */
+  regenerate(source: SourceFile): void {
+    source.info = this.#info(source.info.container, source.info.path, source.identity);
+    this.#options.onChanged(source);
+  }
+
+  /** Seals what is quiet, lets go of what is settled, and enforces the hold limit. */
+  sweep(): void {
+    const now = this.#options.clock.monotonic();
+    for (const source of this.#sources) {
+      if (source.state === 'orphan') {
+        if (!source.awaitsCopy && this.#options.isSettled(source)) this.#end(source);
+      } else if (source.state === 'open' && source.detachedAt !== undefined) {
+        this.#sweepDetached(source, source.detachedAt, now);
+      }
+    }
+    this.#enforceHold();
+  }
+
+  /** May a newer source of the same path be read once a lane stands at this one's end? */
+  isPassable(source: SourceFile): boolean {
+    if (source.state === 'orphan') return !source.awaitsCopy;
+    if (source.sealed || source.state !== 'open') return true;
+    return source.detachedAt !== undefined && this.#options.clock.monotonic() - source.detachedAt > SEAL_WAIT_MS_MAX;
+  }
+
+  close(): void {
+    for (const source of this.#sources) {
+      if (source.fd !== undefined) closeSync(source.fd);
+      source.fd = undefined;
+    }
+    this.#sources.clear();
+    this.#owners.clear();
+    this.#relist();
+  }
+
+  #sweepDetached(source: SourceFile, detachedAt: number, now: number): void {
+    if (!source.sealed && now - Math.max(source.grewAt, detachedAt) >= SEAL_QUIET_MS) {
+      this.measure(source);
+      // Asked again at the last moment: growth or truncation in between starts the wait anew.
+      source.sealed = source.state === 'open' && now - source.grewAt >= SEAL_QUIET_MS;
+    }
+    if (!source.sealed || !this.#options.isSettled(source)) return;
+    if (source.name !== undefined) this.#park(source);
+    else if (!this.#moveToCopy(source)) this.#end(source);
+  }
+
+  /** The original is gone for good, its copy still stands there: it is the same log and must not be read a second time. */
+  #moveToCopy(source: SourceFile): boolean {
+    const { fd, copySeen } = source;
+    if (fd === undefined || copySeen === undefined) return false;
+    source.copySeen = undefined;
+    const opened = this.#open(copySeen);
+    if (opened === undefined) return false;
+    const isCopy = !this.#owners.has(keyOf(opened.identity)) && isCopyOfLive(opened, { ...source, fd });
+    if (!isCopy) {
+      closeSync(opened.fd);
+      return false;
+    }
+    closeSync(fd);
+    this.#disown(source);
+    this.#attach(source, opened, copySeen);
+    return true;
+  }
+
+  #followNames(seen: ReadonlyMap<string, Sighting>): void {
+    const now = this.#options.clock.monotonic();
+    for (const source of this.#sources) {
+      if (source.state === 'orphan') continue;
+      const sighting = seen.get(keyOf(source.identity));
+      const same =
+        sighting !== undefined && (source.fd !== undefined || isSameBirth(sighting.identity, source.identity));
+      source.name = same ? sighting.name : undefined;
+      source.rank = same ? sighting.rank : Number.MAX_SAFE_INTEGER;
+      const attached = same && sighting.path === source.info.path && !source.copy;
+      if (attached) {
+        source.detachedAt = undefined;
+        source.sealed = false;
+      } else source.detachedAt ??= now;
+      if (source.state === 'parked') this.#followParked(source, same ? sighting : undefined);
+      else if (same) this.measure(source);
+    }
+  }
+
+  /** A parked file that grew is opened again; one that shrank or went is forgotten, and what stands there now is a stranger. */
+  #followParked(source: SourceFile, sighting: Sighting | undefined): void {
+    if (sighting !== undefined && sighting.size === source.size) return;
+    const opened = sighting !== undefined && sighting.size > source.size ? this.#open(sighting) : undefined;
+    if (opened === undefined) {
+      this.#end(source);
+      return;
+    }
+    const same = keyOf(opened.identity) === keyOf(source.identity) && fitsHead(opened.fd, source.head);
+    if (same && opened.size >= source.size && (source.copy || fitsAnchor(opened.fd, source.anchor))) {
+      source.fd = opened.fd;
+      source.state = 'open';
+      source.sealed = false;
+      this.noteSize(source, opened.size);
+      return;
+    }
+    closeSync(opened.fd);
+    this.#end(source);
+  }
+
+  /** Gives known files their ids back; what remains are strangers. Only the first scan has anything to do here. */
+  #restore(strangers: readonly Sighting[]): readonly Sighting[] {
+    if (this.#known.isEmpty) return strangers;
+    return strangers.filter((sighting) => {
+      if (!this.#known.mayHold(sighting)) return true;
+      const opened = this.#open(sighting);
+      if (opened === undefined) return false;
+      const known = this.#known.claim(sighting, opened);
+      if (known === undefined) closeSync(opened.fd);
+      else this.#resume(known, opened, sighting);
+      return known === undefined;
+    });
+  }
+
+  #resume(known: KnownSource, opened: OpenedFile, sighting: Sighting): void {
+    const source = this.#create(opened, known.container, known.path, known.id);
+    this.#place(source, sighting);
+    source.copy = known.copy;
+    source.order = known.order;
+    if (known.copy) source.detachedAt ??= this.#options.clock.monotonic();
+    source.anchor = known.anchors.reduce((a, b) => (b.offset > a.offset ? b : a), source.anchor);
+    this.#options.onRestored(source);
+    this.#options.onChanged(source);
+  }
+
+  #place(source: SourceFile, sighting: Sighting): void {
+    source.name = sighting.name;
+    source.rank = sighting.rank;
+    source.order = this.#chains.placeByRank(source, sighting.rank);
+    if (sighting.path !== source.info.path) source.detachedAt = this.#options.clock.monotonic();
+  }
+
+  /** A file that nobody owns: the copy of one that we know, or a source of its own. */
+  #adopt(sighting: Sighting, seen: ReadonlyMap<string, Sighting>): void {
+    // An empty rotated file is about to become a copy or says nothing at all.
+    if (sighting.base !== undefined && sighting.size === 0) return;
+    const opened = this.#open(sighting);
+    if (opened === undefined) return;
+    if (this.#isCopy(opened, sighting, seen)) return;
+    const { base } = sighting;
+    const baseIsThere =
+      base !== undefined &&
+      (!sighting.matched ||
+        this.#chains.of(sighting.container, base.path).length > 0 ||
+        [...seen.values()].some((other) => other.path === base.path && other.container === sighting.container));
+    const path = baseIsThere ? base.path : sighting.path;
+    this.#place(this.#create(opened, sighting.container, path), sighting);
+  }
+
+  #isCopy(opened: OpenedFile, sighting: Sighting, seen: ReadonlyMap<string, Sighting>): boolean {
+    if (sighting.base === undefined) return false;
+    const { path } = sighting.base;
+    // A copy is put aside under a name that is older than its original's; what is not, only looks like one.
+    const isOlderName = ({ identity }: { identity: FileIdentity }): boolean =>
+      sighting.rank > (seen.get(keyOf(identity))?.rank ?? -1);
+    // Newest first: of several generations that begin alike the last one was copied.
+    for (const source of this.#chains.of(sighting.container, path).toReversed()) {
+      // It may have been truncated and written anew since it was last looked at.
+      if (source.fd !== undefined && !source.copy && !isIntact(source.fd, source)) this.truncated(source);
+      if (!isOlderName(source)) continue;
+      // What was seen to be a copy while the original stood may be shorter than what was read of the original after that.
+      const wasSeen = source.copySeen !== undefined && keyOf(source.copySeen.identity) === keyOf(opened.identity);
+      if (source.awaitsCopy && isCopyOfTruncated(opened, { ...source, anchors: wasSeen ? [] : [source.anchor] })) {
+        this.#attach(source, opened, sighting);
+        return true;
+      }
+      if (source.fd !== undefined && isCopyOfLive(opened, { ...source, fd: source.fd })) {
+        // Not taken and not forgotten: every scan asks again, until the original is truncated or the two differ.
+        closeSync(opened.fd);
+        source.copySeen = sighting;
+        return true;
+      }
+    }
+    const known = this.#known.claimCopy(sighting, opened, isOlderName);
+    if (known !== undefined) this.#resume({ ...known, copy: true }, opened, sighting);
+    return known !== undefined;
+  }
+
+  /** The orphan's bytes are found again in its copy: it goes on where it stopped, under its own id. */
+  #attach(source: SourceFile, opened: OpenedFile, sighting: Sighting): void {
+    Object.assign(source, {
+      fd: opened.fd,
+      identity: opened.identity,
+      size: opened.size,
+      name: sighting.name,
+      rank: sighting.rank,
+    });
+    source.state = 'open';
+    source.copy = true;
+    source.end = anchorAt(opened.fd, opened.size);
+    source.awaitsCopy = false;
+    source.detachedAt = this.#options.clock.monotonic();
+    source.grewAt = source.detachedAt;
+    this.#owners.set(keyOf(opened.identity), source);
+    this.#options.log.info('copy of a truncated file is read on', { path: source.info.path, copy: sighting.path });
+    this.#options.onChanged(source);
+  }
+
+  #giveUpMissing(): void {
+    for (const source of this.#sources) {
+      if (!source.awaitsCopy) continue;
+      source.awaitsCopy = false;
+      const unread = Math.max(0, source.size - source.anchor.offset);
+      if (unread === 0) continue;
+      const { log, metrics } = this.#options;
+      metrics
+        .counter('logtender_truncated_unread_bytes_total', 'Bytes that were seen but cut off before they were read.')
+        .add(unread);
+      log.error('bytes were cut off before they were read', { path: source.info.path, bytes: unread });
+    }
+    // What cannot be looked at may still be there.
+    if (this.#unreadable.reasons.size > 0) return;
+    for (const known of this.#known.giveUp()) this.#options.onVanished(known);
+  }
+
+  #create(opened: OpenedFile, container: string, path: string, id?: string): SourceFile {
+    const now = this.#options.clock.monotonic();
+    const fresh = this.#info(container, path, opened.identity);
+    const source: SourceFile = {
+      info: id === undefined ? fresh : { ...fresh, id },
+      identity: opened.identity,
+      head: opened.size === 0 ? NO_HEAD : readHead(opened.fd),
+      fd: opened.fd,
+      state: 'open',
+      size: opened.size,
+      end: anchorAt(opened.fd, opened.size),
+      mtimeMs: 0,
+      name: undefined,
+      order: 0,
+      rank: 0,
+      detachedAt: undefined,
+      grewAt: now,
+      sealed: false,
+      copy: false,
+      awaitsCopy: false,
+      copySeen: undefined,
+      anchor: { offset: 0, hash: '' },
+    };
+    this.#sources.add(source);
+    this.#owners.set(keyOf(opened.identity), source);
+    this.#chains.add(source);
+    return source;
+  }
+
+  #info(container: string, path: string, identity: FileIdentity): SourceInfo {
+    this.#generation += 1;
+    const { uid, epoch } = this.#options;
+    const id = sourceId({ uid, container, identity, epoch, generation: this.#generation });
+    return { id, container, path, file: path.replace(/^\/+/, '') };
+  }
+
+  #open(sighting: Sighting): OpenedFile | undefined {
+    try {
+      const opened = openFile(sighting.name);
+      this.#unreadable.clear(sighting.name);
+      // The name was given to another file since it was listed: the next scan sees that one.
+      if (opened !== undefined && keyOf(opened.identity) !== keyOf(sighting.identity)) {
+        closeSync(opened.fd);
+        this.scanWanted = true;
+        return undefined;
+      }
+      return opened;
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') this.#unreadable.report(sighting.name, codeOf(error), errorText(error));
+      return undefined;
+    }
+  }
+
+  #park(source: SourceFile): void {
+    if (source.fd !== undefined) closeSync(source.fd);
+    source.fd = undefined;
+    source.state = 'parked';
+    this.#relist();
+  }
+
+  #end(source: SourceFile): void {
+    if (source.fd !== undefined) closeSync(source.fd);
+    source.fd = undefined;
+    source.state = 'ended';
+    this.#sources.delete(source);
+    this.#disown(source);
+    this.#options.onEnded(source);
+    this.#relist();
+  }
+
+  /** Its inode may be given to another file from now on. */
+  #disown(source: SourceFile): void {
+    const key = keyOf(source.identity);
+    if (this.#owners.get(key) === source) this.#owners.delete(key);
+  }
+
+  #enforceHold(): void {
+    const limit = this.#options.holdBytesMax ?? HOLD_BYTES_MAX;
+    const invisible = [...this.#sources].filter((source) => source.state === 'open' && source.name === undefined);
+    let held = invisible.reduce((sum, source) => sum + this.#options.unsettledBytes(source), 0);
+    this.#options.metrics
+      .gauge('logtender_held_bytes', 'Bytes of deleted files that are held open for the sinks.')
+      .set(held);
+    if (held <= limit) return;
+    for (const source of invisible.toSorted(compareSources)) {
+      if (held <= limit) return;
+      const bytes = this.#options.unsettledBytes(source);
+      this.#options.log.error('deleted file is given up at the hold limit', { path: source.info.path, bytes, limit });
+      this.#options.onReleased(source);
+      if (source.fd !== undefined) closeSync(source.fd);
+      source.fd = undefined;
+      source.state = 'orphan';
+      this.#disown(source);
+      held -= bytes;
+    }
+    this.#relist();
+  }
+
+  #relist(): void {
+    this.#chains.rebuild([...this.#sources].filter(({ state }) => state !== 'parked'));
+  }
+}
+
+/** One sighting for each inode: the owner's own path before others, then the name that is no rotation, then the one the glob matches. */
+function bestSightings(sightings: readonly Sighting[], owners: ReadonlyMap<string, SourceFile>): Map<string, Sighting> {
+  const best = new Map<string, Sighting>();
+  for (const sighting of sightings) {
+    const key = keyOf(sighting.identity);
+    const other = best.get(key);
+    const own = owners.get(key)?.info.path;
+    const score = (s: Sighting): number =>
+      (s.path === own ? 4 : 0) + (s.base === undefined ? 2 : 0) + (s.matched ? 1 : 0);
+    if (other === undefined || score(sighting) > score(other)) best.set(key, sighting);
+  }
+  return best;
+}
+
+/** Does the file still hold what was read of it? */
+function isIntact(fd: number, source: SourceFile): boolean {
+  return fitsHead(fd, source.head) && fitsAnchor(fd, source.anchor) && fitsAnchor(fd, source.end);
+}

@@ -1,0 +1,424 @@
+/**
+ * The forwarder against random lives of log files: written, rotated, copied and truncated, deleted, while the process is killed, the
+ * power is cut and the sink fails. Real files, a clock that the test moves, a state folder and a destination in memory.
+ *
+ * Oracle: every token that was written arrives exactly once and in order; allowed to be missing is only what was cut off or deleted
+ * before it was acknowledged where nobody could have read it; twice may come only a short copy whose original was deleted. `TEST_SEED` repeats a run, `MODEL_SEQUENCES` makes it longer.
+ */
+import assert from 'node:assert/strict';
+import {
+  appendFileSync,
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { silentLog } from '../../src/core/log.ts';
+import { createMetrics } from '../../src/core/metrics.ts';
+import { Forwarder } from '../../src/pipeline/forwarder.ts';
+import { MemoryDisk } from '../fakes/memory-state-files.ts';
+import { whileTimePasses } from '../fakes/passing-time.ts';
+import { seededRandom, testSeed } from '../fakes/seeded-random.ts';
+import type { SeededRandom } from '../fakes/seeded-random.ts';
+import { FakeDestination, fakeSink, UNREACHABLE } from '../fakes/sink.ts';
+import { VirtualClock } from '../fakes/virtual-clock.ts';
+
+const SEQUENCES = Number(process.env['MODEL_SEQUENCES'] ?? 400);
+const STEPS = 40;
+const PATHS = ['a.log', 'b.log'];
+const ROTATIONS_MAX = 4;
+const BANNER = `${'='.repeat(1_100)}\n`;
+
+interface Token {
+  readonly name: string;
+  /** Which file it stands in now. */
+  file: object | undefined;
+  /** May be missing: nobody could have read it. */
+  excused: boolean;
+  /** The files that it was copied out of; when one is deleted a short copy may count as a file of its own. */
+  readonly originals: Set<object>;
+  mayRepeat: boolean;
+  /** Written behind the back of a newer file: its place in the order is not promised. */
+  late: boolean;
+  /** A newline follows it. */
+  readonly isWhole: boolean;
+}
+
+/** One file as the app knows it. */
+interface AppFile {
+  readonly path: string;
+  tokens: Token[];
+  /** Everything before the last newline, as a count of tokens. */
+  isOpenLine: boolean;
+}
+
+class World {
+  readonly random: SeededRandom;
+  readonly folder = mkdtempSync(join(tmpdir(), 'logtender-model-'));
+  readonly clock = new VirtualClock();
+  readonly disk = new MemoryDisk();
+  readonly destinations: FakeDestination[];
+  readonly tokens: Token[] = [];
+  readonly log: string[] = [];
+  readonly files = new Map<string, AppFile>();
+  forwarder: Forwarder | undefined;
+  /** After a power cut the hash of what was sent last may be missing: a log that begins anew with the same kilobyte is not told apart. */
+  isPowerCut = false;
+  readonly #births = new Set<string>();
+  #life = 0;
+  #serial = 0;
+  #starts = 0;
+
+  constructor(seed: number) {
+    this.random = seededRandom(seed);
+    this.destinations =
+      this.random.below(4) === 0 ? [new FakeDestination(), new FakeDestination()] : [new FakeDestination()];
+  }
+
+  note(text: string): void {
+    this.log.push(text);
+  }
+
+  async start(): Promise<void> {
+    this.note('start');
+    this.#life += 1;
+    this.#starts += 1;
+    const life = this.#life;
+    this.isPowerCut = false;
+    const isAlive = (): boolean => life === this.#life;
+    const names = ['elasticsearch', 'console'] as const;
+    this.forwarder = await Forwarder.open({
+      files: [{ container: 'app', path: '/log/*.log', directory: '/log', mount: this.folder }],
+      sinks: names.slice(0, this.destinations.length),
+      uid: 'pod-uid',
+      epoch: `epoch-${this.#starts}`,
+      flushIntervalMs: 100,
+      stateFiles: this.disk.mount(isAlive),
+      clock: this.clock,
+      random: () => this.random.next(),
+      log: silentLog,
+      metrics: createMetrics(),
+      watch: false,
+    });
+    for (const [i, destination] of this.destinations.entries()) {
+      const name = names[i] ?? 'console';
+      this.forwarder.attach(fakeSink({ destination, name, recordsMax: 1 + this.random.below(8), isAlive }));
+    }
+  }
+
+  /** The process is gone without a word; what it held open is closed by the system. */
+  crash(cutPower: boolean): void {
+    this.note(cutPower ? 'power cut' : 'crash');
+    this.#life += 1;
+    this.forwarder = undefined;
+    this.isPowerCut = cutPower;
+    if (cutPower) this.disk.cutPower((unsynced) => this.random.below(unsynced + 1));
+    for (const fd of readdirSync('/proc/self/fd')) {
+      try {
+        if (readlinkSync(`/proc/self/fd/${fd}`).startsWith(this.folder)) closeSync(Number(fd));
+      } catch {
+        // The listing's own descriptor.
+      }
+    }
+    const visible = new Set<object>(this.files.values());
+    for (const token of this.tokens)
+      if (token.file === undefined || !visible.has(token.file)) this.#excuseUnlessStored(token);
+  }
+
+  async turns(count: number, stepMs: number): Promise<void> {
+    for (let i = 0; i < count && this.forwarder !== undefined; i += 1) {
+      this.forwarder.turn();
+      await this.clock.advance(stepMs, 0);
+    }
+  }
+
+  /** A scan and a look at all: afterwards every file is held open. */
+  async look(): Promise<void> {
+    await this.clock.advance(1_000, 0);
+    await this.turns(1, 1);
+  }
+
+  write(path: string, isWhole: boolean): void {
+    const file = this.files.get(path) ?? this.#create(path);
+    this.#append(path, file, isWhole, false);
+  }
+
+  /** The app still has the rotated file open. */
+  writeLate(path: string): void {
+    const rotated = this.files.get(`${path}.1`);
+    if (rotated !== undefined) this.#append(`${path}.1`, rotated, true, true);
+  }
+
+  rotate(path: string): void {
+    if (!this.files.has(path)) return;
+    this.#shift(path);
+    this.#move(path, `${path}.1`);
+  }
+
+  copyTruncate(path: string): void {
+    const file = this.files.get(path);
+    if (file === undefined || file.tokens.length === 0) return;
+    this.#shift(path);
+    const copy = `${path}.1`;
+    // Birth times come from a coarse clock: a copy is younger than its original, so try until the file system agrees.
+    do {
+      rmSync(this.at(copy), { force: true });
+      copyFileSync(this.at(path), this.at(copy));
+    } while (
+      statSync(this.at(copy), { bigint: true }).birthtimeNs <= statSync(this.at(path), { bigint: true }).birthtimeNs
+    );
+    // An incomplete line was held back: whoever completes it in the copy comes late.
+    for (let i = file.tokens.length - 1; i >= 0 && file.tokens[i]?.isWhole === false; i -= 1) {
+      const token = file.tokens[i];
+      if (token !== undefined) token.late = true;
+    }
+    const moved: AppFile = { path: copy, tokens: file.tokens, isOpenLine: file.isOpenLine };
+    for (const token of moved.tokens) {
+      token.file = moved;
+      token.originals.add(file);
+    }
+    this.files.set(copy, moved);
+    truncateSync(this.at(path), 0);
+    file.tokens = [];
+    file.isOpenLine = false;
+  }
+
+  truncate(path: string): void {
+    const file = this.files.get(path);
+    if (file === undefined) return;
+    for (const token of file.tokens) {
+      token.file = undefined;
+      this.#excuseUnlessStored(token);
+    }
+    file.tokens = [];
+    file.isOpenLine = false;
+    truncateSync(this.at(path), 0);
+  }
+
+  /** @param isHeld the forwarder is known to have it open */
+  remove(path: string, isHeld: boolean): void {
+    const file = this.files.get(path);
+    if (file === undefined) return;
+    this.files.delete(path);
+    unlinkSync(this.at(path));
+    for (const token of this.tokens) if (token.originals.has(file)) token.mayRepeat = true;
+    if (!isHeld || this.forwarder === undefined) for (const token of file.tokens) this.#excuseUnlessStored(token);
+  }
+
+  at(path: string): string {
+    return join(this.folder, path);
+  }
+
+  /** Birth times come from a coarse clock: an inode that is used again is given another one, as after any real while. */
+  #create(path: string): AppFile {
+    const file = { path, tokens: [], isOpenLine: false };
+    this.files.set(path, file);
+    for (;;) {
+      writeFileSync(this.at(path), '');
+      const { ino, birthtimeNs } = statSync(this.at(path), { bigint: true });
+      if (!this.#births.has(`${ino}:${birthtimeNs}`)) {
+        this.#births.add(`${ino}:${birthtimeNs}`);
+        return file;
+      }
+      unlinkSync(this.at(path));
+    }
+  }
+
+  #append(path: string, file: AppFile, isWhole: boolean, late: boolean): void {
+    this.#serial += 1;
+    const filler = 'x'.repeat(this.random.below(30) === 0 ? 1_500 : this.random.below(40));
+    const token: Token = {
+      name: `${file.path.slice(0, 1)}${this.#serial}`,
+      file,
+      excused: false,
+      originals: new Set(),
+      mayRepeat: false,
+      late,
+      isWhole,
+    };
+    this.tokens.push(token);
+    file.tokens.push(token);
+    // Many logs begin with the same banner each time: longer than what identifies a head.
+    const banner = file.tokens.length === 1 && this.random.below(3) === 0 && !this.isPowerCut ? BANNER : '';
+    appendFileSync(this.at(path), `${banner}<${token.name}:${filler}>${isWhole ? '\n' : ''}`);
+    file.isOpenLine = !isWhole;
+  }
+
+  #shift(path: string): void {
+    const last = `${path}.${ROTATIONS_MAX}`;
+    this.remove(last, false);
+    for (let n = ROTATIONS_MAX - 1; n >= 1; n -= 1) this.#move(`${path}.${n}`, `${path}.${n + 1}`);
+  }
+
+  #move(from: string, to: string): void {
+    const file = this.files.get(from);
+    if (file === undefined) return;
+    renameSync(this.at(from), this.at(to));
+    this.files.set(to, file);
+    this.files.delete(from);
+  }
+
+  #excuseUnlessStored(token: Token): void {
+    const everywhere = this.destinations.every((destination) => destination.texts.join('').includes(`<${token.name}:`));
+    if (!everywhere) token.excused = true;
+  }
+
+  close(): void {
+    this.crash(false);
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** What may happen, with its weight. */
+const STEPS_TABLE: ReadonlyArray<
+  readonly [weight: number, step: (world: World, path: string) => void | Promise<void>]
+> = [
+  [30, (world, path) => world.write(path, true)],
+  [8, (world, path) => world.write(path, false)],
+  [3, (world, path) => world.writeLate(path)],
+  [25, (world) => world.turns(1 + world.random.below(4), 30)],
+  [8, (world) => world.turns(30, 60)],
+  [8, (world, path) => (world.note(`rotate ${path}`), world.rotate(path))],
+  [
+    4,
+    async (world, path) => {
+      // Bytes that come and go between two polls have no place in the order: what is copied was there for a while.
+      await world.look();
+      world.note(`copytruncate ${path}`);
+      world.copyTruncate(path);
+    },
+  ],
+  [2, (world, path) => (world.note(`truncate ${path}`), world.truncate(path))],
+  [2, (world, path) => (world.note(`delete ${path}`), world.remove(path, false))],
+  [
+    3,
+    async (world, path) => {
+      await world.look();
+      world.note(`delete held ${path}`);
+      world.remove(path, true);
+    },
+  ],
+  [
+    5,
+    async (world) => {
+      if (world.forwarder === undefined) await world.start();
+      else world.crash(world.random.below(3) === 0);
+    },
+  ],
+  [
+    4,
+    async (world) => {
+      if (world.forwarder === undefined) return;
+      world.note('end in order');
+      const forwarder = world.forwarder;
+      const deadline = new AbortController();
+      const end = forwarder.drain(deadline.signal).then(() => forwarder.close());
+      const { settled } = await whileTimePasses(world.clock, end, 2_000);
+      deadline.abort();
+      if (!settled) await whileTimePasses(world.clock, end, 2_000);
+      world.crash(false);
+    },
+  ],
+  [
+    10,
+    (world) => {
+      const destination = world.destinations[world.random.below(world.destinations.length)];
+      if (destination === undefined) return;
+      const kind = world.random.below(5);
+      world.note(`sink ${kind}`);
+      destination.script = () => {
+        if (kind === 0) return UNREACHABLE;
+        if (kind === 1) return 'store_and_lose_answer';
+        if (kind === 2) return world.random.below(2) === 0 ? 'store' : UNREACHABLE;
+        return 'store';
+      };
+    },
+  ],
+];
+
+async function runSequence(seed: number): Promise<void> {
+  const world = new World(seed);
+  const total = STEPS_TABLE.reduce((sum, [weight]) => sum + weight, 0);
+  try {
+    await world.start();
+    for (let i = 0; i < STEPS; i += 1) {
+      let pick = world.random.below(total);
+      const path = PATHS[world.random.below(PATHS.length)] ?? '';
+      const found = STEPS_TABLE.find(([weight]) => (pick -= weight) < 0);
+      await found?.[1](world, path);
+    }
+    await finish(world);
+    judge(world);
+  } catch (error) {
+    const story = `seed ${seed}: ${world.log.join(', ')}`;
+    throw new Error(`${error instanceof Error ? error.message : String(error)}\n${story}`, { cause: error });
+  } finally {
+    world.close();
+  }
+}
+
+/** The sinks are well, the forwarder runs, and everything that is left is shipped. */
+async function finish(world: World): Promise<void> {
+  for (const destination of world.destinations) destination.script = () => 'store';
+  if (world.forwarder === undefined) await world.start();
+  const { forwarder } = world;
+  assert(forwarder !== undefined);
+  const drained = await whileTimePasses(world.clock, forwarder.drain(new AbortController().signal), 100_000);
+  assert.deepEqual(drained, { settled: true, value: true }, 'the drain comes to its end');
+  for (const { account, unreadBytes } of forwarder.summaries()) {
+    account.assertBalanced();
+    assert.equal(account.pending.lines, 0, 'nothing is pending at the end');
+    assert.equal(unreadBytes, 0, 'nothing is unread at the end');
+  }
+  await forwarder.close();
+}
+
+function judge(world: World): void {
+  for (const destination of world.destinations) {
+    assert.deepEqual(destination.hidden, [], 'no record hides behind the id of another');
+    for (const path of PATHS) {
+      const text = [...destination.stored.values()]
+        .filter(({ source }) => source.path === `/log/${path}`)
+        .map(({ bytes }) => bytes.toString())
+        .join('');
+      const names = [...text.matchAll(/<([ab]\d+):x*>/g)].map((match) => match[1] ?? '');
+      const repeatable = new Set(world.tokens.filter((token) => token.mayRepeat).map(({ name }) => name));
+      const repeated = names.filter((name, i) => names.indexOf(name) !== i);
+      assert.deepEqual(
+        repeated.filter((name) => !repeatable.has(name)),
+        [],
+        'nothing arrives twice',
+      );
+      const own = world.tokens.filter(({ name }) => name.startsWith(path.slice(0, 1)));
+      const missing = own.filter(({ name, excused }) => !excused && !names.includes(name)).map(({ name }) => name);
+      assert.deepEqual(missing, [], 'nothing is lost');
+      const late = new Set(own.filter((token) => token.late).map(({ name }) => name));
+      const inTime = [...new Set(names)].filter((name) => !late.has(name)).map((name) => Number(name.slice(1)));
+      assert.deepEqual(
+        inTime,
+        inTime.toSorted((a, b) => a - b),
+        'order of a path is kept',
+      );
+    }
+  }
+}
+
+describe('forwarder model', () => {
+  it(`loses, repeats and reorders nothing in ${SEQUENCES} random lives`, async function () {
+    this.timeout(SEQUENCES * 1_000);
+    if (!existsSync('/proc/self/fd')) this.skip();
+    const seed = testSeed();
+    for (let i = 0; i < SEQUENCES; i += 1) await runSequence((seed + i) % 0xffff_ffff || 1);
+  });
+});

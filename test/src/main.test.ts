@@ -1,0 +1,228 @@
+/**
+ * The forwarder as the process that it is: env in, records out, signals, and a kill at any moment.
+ */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:http';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+const MAIN = resolve(import.meta.dirname, '../../src/main.ts');
+const DEADLINE_MS = 20_000;
+
+interface Process {
+  readonly child: ChildProcess;
+  readonly stdout: () => string;
+  readonly stderr: () => string;
+  /** Exit code, or the signal that ended it. */
+  readonly ended: Promise<number | NodeJS.Signals>;
+}
+
+/** A `_bulk` that stores each id once and answers as Elasticsearch does. */
+class BulkServer {
+  readonly stored = new Map<string, string>();
+  duplicates = 0;
+  isDown = false;
+  readonly #server: Server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      if (this.isDown) {
+        response.writeHead(503).end();
+        return;
+      }
+      const items = this.#take(Buffer.concat(chunks).toString().split('\n'));
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.end(JSON.stringify({ errors: items.some(({ create }) => create.status !== 201), items }));
+    });
+  });
+
+  #take(lines: readonly string[]): { create: { status: number } }[] {
+    const items = [];
+    for (let i = 0; i + 1 < lines.length; i += 2) {
+      const { create } = JSON.parse(lines[i] ?? '') as { create: { _id: string } };
+      const { message } = JSON.parse(lines[i + 1] ?? '') as { message: string };
+      const isNew = !this.stored.has(create._id);
+      if (isNew) this.stored.set(create._id, message);
+      else this.duplicates += 1;
+      items.push({ create: { status: isNew ? 201 : 409 } });
+    }
+    return items;
+  }
+
+  async listen(): Promise<string> {
+    this.#server.listen(0, '127.0.0.1');
+    await once(this.#server, 'listening');
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  close(): void {
+    this.#server.close();
+    this.#server.closeAllConnections();
+  }
+}
+
+describe('forwarder process', function () {
+  this.timeout(2 * DEADLINE_MS);
+  let folder: string;
+  let server: BulkServer;
+  let url: string;
+  const running = new Set<ChildProcess>();
+
+  const start = (env: Readonly<Record<string, string>>): Process => {
+    const child = spawn(process.execPath, [MAIN], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        LOG_FILES: JSON.stringify([
+          { container: 'app', path: '/var/log/app/*.log', directory: '/var/log/app', mount: join(folder, 'logs') },
+        ]),
+        STATE_DIR: join(folder, 'state'),
+        TERMINATION_MESSAGE_PATH: join(folder, 'termination'),
+        ADMIN_PORT: '0',
+        FLUSH_INTERVAL: '50ms',
+        GRACE_PERIOD: '10s',
+        POD_NAME: 'pod-1',
+        ...env,
+      },
+    });
+    running.add(child);
+    let stdout = '';
+    let stderr = '';
+    child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+    child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+    const ended = once(child, 'close').then(([code, signal]) => {
+      running.delete(child);
+      return (code ?? signal) as number | NodeJS.Signals;
+    });
+    return { child, stdout: () => stdout, stderr: () => stderr, ended };
+  };
+  const until = async (what: string, holds: () => boolean): Promise<void> => {
+    const end = performance.now() + DEADLINE_MS;
+    while (!holds()) {
+      assert(performance.now() < end, `${what} within ${DEADLINE_MS} ms`);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  };
+  const log = (name: string): string => join(folder, 'logs', name);
+  const termination = (): string => readFileSync(join(folder, 'termination'), 'utf8');
+
+  beforeEach(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'logtender-main-'));
+    mkdirSync(join(folder, 'logs'));
+    server = new BulkServer();
+    url = await server.listen();
+  });
+  afterEach(() => {
+    for (const child of running) child.kill('SIGKILL');
+    server.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it('ships what is there and ends when it is asked to do so once', async () => {
+    writeFileSync(log('a.log'), 'one\ntwo\nthree');
+    const forwarder = start({ ONCE: 'true', SINKS: 'console' });
+    assert.equal(await forwarder.ended, 0, forwarder.stderr());
+    const messages = forwarder
+      .stdout()
+      .trim()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { message: string }).message);
+    assert.deepEqual(messages, ['one', 'two', 'three']);
+    assert.equal(termination(), 'console: read=3 delivered=3 dropped=0 pending=0 duplicates=0 unread_bytes=0\n');
+  });
+
+  it('ships what a writer left when the pod ends, and exits with 0', async () => {
+    const forwarder = start({ SINKS: 'elasticsearch', ELASTICSEARCH_URL: url });
+    writeFileSync(log('a.log'), 'one\n');
+    await until('first line', () => server.stored.size === 1);
+    appendFileSync(log('a.log'), 'two\nlast words without a newline');
+    forwarder.child.kill('SIGTERM');
+    assert.equal(await forwarder.ended, 0, forwarder.stderr());
+    assert.deepEqual([...server.stored.values()], ['one', 'two', 'last words without a newline']);
+    assert.match(termination(), /read=3 delivered=3 dropped=0 pending=0/);
+  });
+
+  it('stays with a wrong configuration and says what is wrong', async () => {
+    const forwarder = start({ FLUSH_INTERVAL: '5', SINKS: 'elasticsaerch' });
+    await until('termination message', () => existsSync(join(folder, 'termination')) && termination().endsWith('\n'));
+    assert.match(termination(), /FLUSH_INTERVAL: expected a duration .* got "5"/);
+    assert.match(termination(), /SINKS: expected .*elasticsearch/);
+    assert.equal(forwarder.child.exitCode, null, 'it stays');
+    forwarder.child.kill('SIGTERM');
+    assert.equal(await forwarder.ended, 0, forwarder.stderr());
+  });
+
+  it('ends at once on a second signal, with its position saved', async () => {
+    server.isDown = true;
+    writeFileSync(log('a.log'), 'one\n');
+    const first = start({ SINKS: 'elasticsearch', ELASTICSEARCH_URL: url, GRACE_PERIOD: '1h' });
+    await until('first try', () => first.stderr().includes('retrying'));
+    first.child.kill('SIGTERM');
+    await until('drain', () => first.stderr().includes('drains'));
+    first.child.kill('SIGTERM');
+    assert.equal(await first.ended, 0, first.stderr());
+    assert.match(termination(), /not everything was delivered.*\n.*pending=1/);
+    server.isDown = false;
+    const second = start({ SINKS: 'elasticsearch', ELASTICSEARCH_URL: url, ONCE: 'true' });
+    assert.equal(await second.ended, 0, second.stderr());
+    assert.deepEqual([...server.stored.values()], ['one']);
+  });
+
+  it('answers probes, metrics and ledger', async () => {
+    const other = new BulkServer();
+    const port = Number(new URL(await other.listen()).port);
+    other.close();
+    const forwarder = start({ SINKS: 'elasticsearch', ELASTICSEARCH_URL: url, ADMIN_PORT: String(port) });
+    writeFileSync(log('a.log'), 'one\n');
+    await until('first line', () => server.stored.size === 1);
+    const page = async (path: string): Promise<string> => (await fetch(`http://127.0.0.1:${port}${path}`)).text();
+    assert.match(await page('/readyz'), /sink-elasticsearch ok/);
+    assert.match(await page('/metrics'), /logtender_read_lines_total\{sink="elasticsearch"\} 1/);
+    const ledger = JSON.parse(await page('/ledger')) as { sinks: { read: { lines: number } }[] };
+    assert.equal(ledger.sinks[0]?.read.lines, 1);
+    forwarder.child.kill('SIGTERM');
+    await forwarder.ended;
+  });
+
+  it('delivers every line once, in order, though it is killed again and again', async () => {
+    const lines = 20_000;
+    let written = 0;
+    const write = (count: number): void => {
+      let text = '';
+      for (let i = 0; i < count; i += 1) text += `${(written += 1)}\n`;
+      appendFileSync(log('a.log'), text);
+    };
+    for (let kills = 0; kills < 4; kills += 1) {
+      const forwarder = start({ SINKS: 'elasticsearch', ELASTICSEARCH_URL: url });
+      const before = server.stored.size;
+      for (let i = 0; i < 4; i += 1) write(lines / 20);
+      renameSync(log('a.log'), log(`a.log.${4 - kills}`));
+      write(lines / 20);
+      await until('progress', () => server.stored.size > before);
+      forwarder.child.kill('SIGKILL');
+      assert.equal(await forwarder.ended, 'SIGKILL');
+    }
+    const last = start({ SINKS: 'elasticsearch', ELASTICSEARCH_URL: url, ONCE: 'true' });
+    assert.equal(await last.ended, 0, last.stderr());
+    const numbers = [...server.stored.values()].map(Number);
+    assert.equal(numbers.length, written, `${server.duplicates} duplicates were recognised`);
+    assert.deepEqual(
+      numbers,
+      Array.from({ length: written }, (_, i) => i + 1),
+    );
+  });
+});

@@ -1,0 +1,226 @@
+/**
+ * What was persisted outlives kills, power cuts, full disks and damage.
+ */
+import assert from 'node:assert/strict';
+
+import { createLog } from '../../../src/core/log.ts';
+import { createMetrics } from '../../../src/core/metrics.ts';
+import { encodeLine } from '../../../src/pipeline/checkpoint-codec.ts';
+import type { LaneEntry, SourceEntry } from '../../../src/pipeline/checkpoint-codec.ts';
+import { Checkpointer } from '../../../src/pipeline/checkpointer.ts';
+import { EMPTY_ACCOUNT } from '../../../src/pipeline/ledger.ts';
+import { MemoryDisk } from '../../fakes/memory-state-files.ts';
+import { VirtualClock } from '../../fakes/virtual-clock.ts';
+
+const source = (id: string): SourceEntry => ({
+  t: 'source',
+  id,
+  container: 'app',
+  path: `/log/${id}`,
+  dev: '1',
+  ino: id,
+  birthUs: 0,
+  order: 1,
+  headLength: 0,
+  headHash: '',
+  copy: false,
+  orphan: false,
+});
+
+const lane = (id: string, acked: number): LaneEntry => ({
+  t: 'lane',
+  sink: 'console',
+  id,
+  acked,
+  tail: '',
+  reserved: acked,
+  sent: acked,
+  sentTail: '',
+  cuts: [],
+  account: EMPTY_ACCOUNT,
+});
+
+interface Life {
+  readonly checkpointer: Checkpointer;
+  readonly clock: VirtualClock;
+  readonly lines: string[];
+}
+
+async function life(disk: MemoryDisk): Promise<Life> {
+  const clock = new VirtualClock();
+  const lines: string[] = [];
+  const log = createLog({ clock, level: 'info', write: (line) => lines.push(line) });
+  const checkpointer = new Checkpointer({ files: disk.mount(), clock, log, metrics: createMetrics() });
+  await checkpointer.open();
+  return { checkpointer, clock, lines };
+}
+
+const acked = ({ checkpointer }: Life, id: string): number | undefined => checkpointer.lane('console', id)?.acked;
+
+describe('checkpointer', () => {
+  it('gives back what it was told, from log and from snapshot', async () => {
+    const disk = new MemoryDisk();
+    const first = await life(disk);
+    first.checkpointer.putSource(source('a'));
+    first.checkpointer.putLane(lane('a', 5));
+    assert.equal(await first.checkpointer.persist(), true);
+    first.checkpointer.putLane(lane('a', 9));
+    await first.checkpointer.persist();
+    for (let start = 0; start < 3; start += 1) {
+      const next = await life(disk);
+      assert.equal(acked(next, 'a'), 9);
+      assert.equal(next.checkpointer.state.sources.size, 1);
+      assert.equal(next.checkpointer.state.damaged, false);
+    }
+  });
+
+  it('survives a power cut at any byte after the last persist, with what was persisted', async () => {
+    for (let kept = 0; kept < 400; kept += 7) {
+      const disk = new MemoryDisk();
+      const first = await life(disk);
+      first.checkpointer.putSource(source('a'));
+      first.checkpointer.putLane(lane('a', 5));
+      await first.checkpointer.persist();
+      first.checkpointer.putLane(lane('a', 9));
+      // An acknowledgement is written without an fsync.
+      await first.clock.advance(300, 0);
+      first.checkpointer.tick();
+      await first.clock.advance(0, 0);
+      disk.cutPower((unsynced) => Math.min(unsynced, kept));
+      const next = await life(disk);
+      assert([5, 9].includes(acked(next, 'a') ?? -1), `with ${kept} bytes kept`);
+      assert.equal(next.checkpointer.state.damaged, false);
+    }
+  });
+
+  it('writes acknowledgements a few times a second and syncs them once a second', async () => {
+    const disk = new MemoryDisk();
+    const { checkpointer, clock } = await life(disk);
+    const { writes, syncs } = disk;
+    for (let ms = 0; ms < 10_000; ms += 10) {
+      checkpointer.putLane(lane('a', ms));
+      checkpointer.tick();
+      await clock.advance(10, 0);
+    }
+    const synced = disk.syncs - syncs;
+    assert(synced >= 9 && synced <= 11, `about one fsync a second, got ${synced} in ten`);
+    const written = disk.writes - writes - synced;
+    assert(written >= 45 && written <= 51, `about five writes a second, got ${written} in ten`);
+  });
+
+  it('forgets a source and keeps its counts', async () => {
+    const disk = new MemoryDisk();
+    const { checkpointer } = await life(disk);
+    checkpointer.putSource(source('a'));
+    checkpointer.putLane(lane('a', 5));
+    const retired = { console: { ...EMPTY_ACCOUNT, delivered: { lines: 2, bytes: 5 } } };
+    checkpointer.putGone('a', retired);
+    await checkpointer.persist();
+    const { state } = (await life(disk)).checkpointer;
+    assert.deepEqual([state.sources.size, state.lanes.size], [0, 0]);
+    assert.deepEqual(state.retired, retired);
+  });
+
+  it('goes on when the disk is full, says so once, and is whole when there is room again', async () => {
+    const disk = new MemoryDisk();
+    const first = await life(disk);
+    first.checkpointer.putSource(source('a'));
+    await first.checkpointer.persist();
+    disk.failure = 'ENOSPC';
+    for (let ms = 0; ms < 60_000; ms += 500) {
+      first.checkpointer.putLane(lane('a', ms));
+      first.checkpointer.tick();
+      await first.clock.advance(500, 0);
+    }
+    assert.equal(await first.checkpointer.persist(), false);
+    assert.match(first.checkpointer.problem ?? '', /ENOSPC/);
+    assert.equal(first.lines.filter((line) => line.includes('cannot be saved')).length, 1);
+    disk.failure = undefined;
+    await first.clock.advance(5_000, 0);
+    assert.equal(await first.checkpointer.persist(), true);
+    assert.equal(first.checkpointer.problem, undefined);
+    assert.equal(acked(await life(disk), 'a'), 59_500);
+  });
+
+  it('folds its log into a snapshot before it grows without bound', async () => {
+    const disk = new MemoryDisk();
+    const first = await life(disk);
+    for (let n = 1; n <= 4_000; n += 1) {
+      first.checkpointer.putLane(lane('a', n));
+      await first.checkpointer.persist();
+    }
+    const bytes = [...disk.files.values()].reduce((sum, { content }) => sum + content.length, 0);
+    assert(bytes < 600 * 1024, `expected at most two logs, got ${bytes} bytes`);
+    assert.equal(acked(await life(disk), 'a'), 4_000);
+  });
+
+  it('takes a log that belongs to another snapshot for stale', async () => {
+    const disk = new MemoryDisk();
+    const first = await life(disk);
+    first.checkpointer.putLane(lane('a', 5));
+    await first.checkpointer.persist();
+    const log = disk.files.get('checkpoint-1.log');
+    assert(log !== undefined, 'the first log');
+    const stale = Buffer.from(log.content);
+    await life(disk);
+    await life(disk);
+    const third = await life(disk);
+    third.checkpointer.putLane(lane('a', 9));
+    await third.checkpointer.persist();
+    await life(disk);
+    // The crash came after the snapshot with number 5 and before its log.
+    disk.files.set('checkpoint-1.log', { content: stale, synced: stale.length });
+    assert.equal(acked(await life(disk), 'a'), 9);
+  });
+
+  const DAMAGES: ReadonlyArray<readonly [what: string, damage: (disk: MemoryDisk) => void, want: number | undefined]> =
+    [
+      ['a garbled line in the log', (disk) => garble(disk, 'checkpoint-1.log', 60), 9],
+      ['a snapshot that lost its end', (disk) => cut(disk, 'checkpoint', 10), 9],
+      [
+        'a snapshot of zeros',
+        (disk) => disk.files.set('checkpoint', { content: Buffer.alloc(500), synced: 500 }),
+        undefined,
+      ],
+      [
+        'a snapshot of a later version',
+        (disk) => {
+          const content = Buffer.from(encodeLine({ t: 'logtender-checkpoint', version: 2, seq: 1 }));
+          disk.files.set('checkpoint', { content, synced: content.length });
+        },
+        undefined,
+      ],
+    ];
+  for (const [what, damage, want] of DAMAGES) {
+    it(`keeps what can be known of ${what}, and says so`, async () => {
+      const disk = new MemoryDisk();
+      const first = await life(disk);
+      first.checkpointer.putSource(source('a'));
+      await first.checkpointer.persist();
+      first.checkpointer.putLane(lane('a', 5));
+      await first.checkpointer.persist();
+      first.checkpointer.putLane(lane('a', 9));
+      await first.checkpointer.persist();
+      damage(disk);
+      const next = await life(disk);
+      assert.equal(acked(next, 'a'), want);
+      assert.equal(next.checkpointer.state.damaged, true);
+      assert(next.lines.some((line) => line.includes('"level":"error"')));
+      assert.equal((await life(disk)).checkpointer.state.damaged, false, 'the next start finds it in order');
+    });
+  }
+});
+
+function garble(disk: MemoryDisk, name: string, at: number): void {
+  const file = disk.files.get(name);
+  assert(file !== undefined, name);
+  const content = Buffer.from(file.content);
+  content[at + 30] = (content[at + 30] ?? 0) ^ 1;
+  disk.files.set(name, { content, synced: content.length });
+}
+
+function cut(disk: MemoryDisk, name: string, bytes: number): void {
+  const file = disk.files.get(name);
+  assert(file !== undefined, name);
+  file.content = file.content.subarray(0, file.content.length - bytes);
+}

@@ -1,0 +1,76 @@
+/**
+ * Records that no sink takes are kept inside a bound, and what is not kept is counted.
+ */
+import assert from 'node:assert/strict';
+
+import { silentLog } from '../../../src/core/log.ts';
+import { createMetrics } from '../../../src/core/metrics.ts';
+import { DeadLetter } from '../../../src/pipeline/dead-letter.ts';
+import type { DeadRecord } from '../../../src/pipeline/dead-letter.ts';
+import { MemoryDisk } from '../../fakes/memory-state-files.ts';
+import { VirtualClock } from '../../fakes/virtual-clock.ts';
+
+const record = (offset: number): DeadRecord => ({
+  sink: 'elasticsearch',
+  reason: 'rejected_by_sink',
+  text: 'mapper_parsing_exception',
+  container: 'app',
+  path: '/log/a.log',
+  source: 'AAAAAAAAAAAAAAAA',
+  offset,
+  record: 'x'.repeat(100),
+});
+
+function build(bytesMax: number): { disk: MemoryDisk; letter: DeadLetter; discarded: () => number } {
+  const disk = new MemoryDisk();
+  const metrics = createMetrics();
+  const letter = new DeadLetter({ files: disk.mount(), clock: new VirtualClock(), log: silentLog, metrics, bytesMax });
+  return { disk, letter, discarded: () => metrics.counter('logtender_dead_letter_discarded_total', '').value() };
+}
+
+const lines = (disk: MemoryDisk, name: string): { offset: number; time: string }[] =>
+  (disk.files.get(name)?.content.toString() ?? '')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as { offset: number; time: string });
+
+describe('dead letter', () => {
+  it('keeps a record with its reason, place and time', async () => {
+    const { disk, letter } = build(10_000);
+    await letter.keep([record(7), record(9)]);
+    const kept = lines(disk, 'dead-letter.ndjson');
+    assert.deepEqual(kept, [
+      { time: kept[0]?.time, ...record(7) },
+      { time: kept[0]?.time, ...record(9) },
+    ]);
+    assert.match(kept[0]?.time ?? '', /^\d{4}-\d\d-\d\dT/);
+  });
+
+  it('stays inside its bound, keeps the newest and counts what had to go', async () => {
+    const { disk, letter, discarded } = build(2_000);
+    for (let offset = 0; offset < 30; offset += 1) await letter.keep([record(offset)]);
+    const older = lines(disk, 'dead-letter.1.ndjson');
+    const current = lines(disk, 'dead-letter.ndjson');
+    const bytes = [...disk.files.values()].reduce((sum, { content }) => sum + content.length, 0);
+    assert(bytes <= 2_000, `expected at most 2000 bytes, got ${bytes}`);
+    const kept = [...older, ...current].map(({ offset }) => offset);
+    assert.deepEqual(
+      kept,
+      Array.from({ length: kept.length }, (_, i) => 30 - kept.length + i),
+    );
+    assert.equal(discarded(), 30 - kept.length);
+  });
+
+  it('counts what a full disk did not take, and goes on', async () => {
+    const { disk, letter, discarded } = build(2_000);
+    disk.failure = 'ENOSPC';
+    await letter.keep([record(1), record(2)]);
+    assert.equal(discarded(), 2);
+    disk.failure = undefined;
+    await letter.keep([record(3)]);
+    assert.deepEqual(
+      lines(disk, 'dead-letter.ndjson').map(({ offset }) => offset),
+      [3],
+    );
+  });
+});

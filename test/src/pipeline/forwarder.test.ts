@@ -1,0 +1,452 @@
+/**
+ * The engine as a whole: real files, a clock that the test moves, state folder and destination in memory.
+ */
+import assert from 'node:assert/strict';
+import { appendFileSync, mkdtempSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import type { SinkName } from '../../../src/config/forwarder-config.ts';
+import { LINE_BYTES_MAX, READ_BYTES } from '../../../src/core/limits.ts';
+import { silentLog } from '../../../src/core/log.ts';
+import { createMetrics } from '../../../src/core/metrics.ts';
+import { decodeLines } from '../../../src/pipeline/checkpoint-codec.ts';
+import { Forwarder } from '../../../src/pipeline/forwarder.ts';
+import { MemoryDisk } from '../../fakes/memory-state-files.ts';
+import { whileTimePasses } from '../../fakes/passing-time.ts';
+import { FakeDestination, fakeSink, partial, UNREACHABLE } from '../../fakes/sink.ts';
+import type { FakeSinkOptions } from '../../fakes/sink.ts';
+import { VirtualClock } from '../../fakes/virtual-clock.ts';
+
+const FLUSH_MS = 1_000;
+
+describe('forwarder', () => {
+  let folder: string;
+  let clock: VirtualClock;
+  let disk: MemoryDisk;
+  let forwarder: Forwarder;
+  let destination: FakeDestination;
+  let metrics: ReturnType<typeof createMetrics>;
+  let starts = 0;
+  /** What is written while it is false is lost. */
+  let isAlive = true;
+  /** Processes that are gone; their descriptors are closed at the end. */
+  let crashed: Forwarder[] = [];
+
+  const at = (name: string): string => join(folder, name);
+
+  const open = async (sinks: readonly SinkName[] = ['elasticsearch'], holdBytesMax?: number): Promise<Forwarder> => {
+    starts += 1;
+    metrics = createMetrics();
+    return Forwarder.open({
+      files: [{ container: 'app', path: '/log/*.log', directory: '/log', mount: folder }],
+      sinks,
+      uid: 'uid',
+      epoch: `epoch-${starts}`,
+      flushIntervalMs: FLUSH_MS,
+      stateFiles: disk.mount(() => isAlive),
+      clock,
+      random: () => 0.5,
+      log: silentLog,
+      metrics,
+      watch: false,
+      ...(holdBytesMax === undefined ? {} : { holdBytesMax }),
+    });
+  };
+  const start = async (options: Partial<FakeSinkOptions> = {}): Promise<void> => {
+    forwarder = await open();
+    forwarder.attach(fakeSink({ destination, ...options }));
+  };
+  /** Lets that much time pass in small steps. */
+  const run = async (ms: number, stepMs = 50): Promise<void> => {
+    for (let passed = 0; passed < ms; passed += stepMs) {
+      for (let turn = 0; turn < 8 && forwarder.turn() === 0; turn += 1) await clock.advance(0, 0);
+      await clock.advance(stepMs, 0);
+    }
+  };
+  const drain = async (limitMs = 60_000): Promise<boolean> => {
+    const deadline = new AbortController();
+    const draining = forwarder.drain(deadline.signal);
+    let outcome = await whileTimePasses(clock, draining, limitMs);
+    deadline.abort();
+    if (!outcome.settled) outcome = await whileTimePasses(clock, draining, 1_000);
+    assert(outcome.settled, 'the drain ends at its deadline');
+    return outcome.value;
+  };
+  const account = (sink = 0): ReturnType<Forwarder['summaries']>[number]['account'] => {
+    const summary = forwarder.summaries()[sink];
+    assert(summary !== undefined);
+    summary.account.assertBalanced();
+    return summary.account;
+  };
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'logtender-forwarder-'));
+    clock = new VirtualClock();
+    disk = new MemoryDisk();
+    destination = new FakeDestination();
+  });
+  afterEach(async () => {
+    for (const one of [...crashed, forwarder]) await one.close();
+    crashed = [];
+    rmSync(folder, { recursive: true });
+  });
+
+  it('ships what is there and what is written later, in order, each with its offset', async () => {
+    writeFileSync(at('a.log'), 'one\ntwo\n');
+    await start();
+    await run(3 * FLUSH_MS);
+    appendFileSync(at('a.log'), 'three\n');
+    await run(3 * FLUSH_MS);
+    assert.deepEqual(destination.texts, ['one\n', 'two\n', 'three\n']);
+    assert.deepEqual(
+      [...destination.stored.values()].map(({ offset }) => offset),
+      [0, 4, 8],
+    );
+  });
+
+  it('gathers lines for one flush interval', async () => {
+    writeFileSync(at('a.log'), 'one\n');
+    await start();
+    await run(FLUSH_MS - 200);
+    appendFileSync(at('a.log'), 'two\n');
+    await run(100);
+    assert.equal(destination.requests.length, 0);
+    await run(FLUSH_MS);
+    assert.deepEqual(
+      destination.requests.map(({ records }) => records),
+      [['one\n', 'two\n']],
+    );
+  });
+
+  it('holds an incomplete line back until it is whole', async () => {
+    writeFileSync(at('a.log'), 'one\ntw');
+    await start();
+    await run(5 * FLUSH_MS);
+    assert.deepEqual(destination.texts, ['one\n']);
+    appendFileSync(at('a.log'), 'o\n');
+    await run(3 * FLUSH_MS);
+    assert.deepEqual(destination.texts, ['one\n', 'two\n']);
+  });
+
+  it('ships the incomplete last line of a rotated file once it is quiet, and of every file at the end', async () => {
+    writeFileSync(at('a.log'), 'one\ntwo');
+    await start();
+    await run(2 * FLUSH_MS);
+    renameSync(at('a.log'), at('a.log.1'));
+    writeFileSync(at('a.log'), 'three\nfour');
+    await run(6 * FLUSH_MS);
+    assert.deepEqual(destination.texts, ['one\n', 'two', 'three\n']);
+    assert.equal(await drain(), true);
+    assert.deepEqual(destination.texts, ['one\n', 'two', 'three\n', 'four']);
+    assert.deepEqual(account().delivered, { lines: 4, bytes: 17 });
+  });
+
+  it('splits a line without end into parts that put together are the line', async () => {
+    const line = `${'x'.repeat(LINE_BYTES_MAX - 1)}é${'y'.repeat(2 * LINE_BYTES_MAX)}`;
+    writeFileSync(at('a.log'), `a\n${line}\nb\n`);
+    await start();
+    await run(3 * FLUSH_MS);
+    assert.equal(destination.texts.join(''), `a\n${line}\nb\n`);
+    assert.deepEqual(
+      destination.texts.map((text) => text.length),
+      [2, LINE_BYTES_MAX - 1, LINE_BYTES_MAX - 1, LINE_BYTES_MAX, 3, 2],
+    );
+  });
+
+  it('reads a large file in turns with small ones', async () => {
+    const big = Array.from({ length: 40_000 }, (_, i) => `big ${String(i).padStart(60, '0')}\n`).join('');
+    writeFileSync(at('a.log'), big);
+    writeFileSync(at('b.log'), 'small\n');
+    await start({ recordsMax: 100_000, bytesMax: 2 * READ_BYTES });
+    await run(3 * FLUSH_MS);
+    assert(destination.requests.length > 2, 'several batches');
+    assert(destination.requests[0]?.records.includes('small\n'), 'the small file is in the first');
+    assert.equal(destination.stored.size, 40_001);
+  });
+
+  it('serves sources that go to different destinations within a flush interval each', async () => {
+    for (const name of ['a', 'b', 'c']) writeFileSync(at(`${name}.log`), `${name}1\n`);
+    await start({ destinationOf: ({ path }) => path });
+    await run(FLUSH_MS + 300);
+    assert.deepEqual(destination.texts.toSorted(), ['a1\n', 'b1\n', 'c1\n']);
+    assert.equal(destination.requests.length, 3, 'one batch for each');
+    for (let i = 0; i < 20; i += 1) {
+      for (const name of ['a', 'b', 'c']) appendFileSync(at(`${name}.log`), `${name}\n`);
+      await run(100);
+    }
+    await run(3 * FLUSH_MS);
+    assert.equal(destination.stored.size, 63);
+    assert(destination.requests.length < 20, `batches gather, got ${destination.requests.length} requests`);
+  });
+
+  it('sends nothing before the checkpoint on disk knows the source and its reservation', async () => {
+    writeFileSync(at('a.log'), 'one\n');
+    const unknown: string[] = [];
+    destination.script = () => {
+      const synced = [...disk.files.values()].map(({ content, synced: bytes }) => content.subarray(0, bytes));
+      const entries = synced.flatMap((bytes) => decodeLines(bytes).entries);
+      const size = [...destination.stored.values()].reduce((sum, { bytes }) => sum + bytes.length, 0);
+      if (!entries.some((entry) => entry.t === 'source')) unknown.push('source');
+      if (!entries.some((entry) => entry.t === 'lane' && entry.reserved > size))
+        unknown.push(`reservation beyond ${size}`);
+      return 'store';
+    };
+    await start();
+    for (let i = 0; i < 10; i += 1) {
+      await run(2 * FLUSH_MS);
+      appendFileSync(at('a.log'), `${'x'.repeat(200)}\n`);
+    }
+    assert.equal(destination.stored.size, 10);
+    assert.deepEqual(unknown, []);
+  });
+
+  it('goes on after a restart where the acknowledgements ended', async () => {
+    writeFileSync(at('a.log'), 'one\ntwo\n');
+    await start();
+    await run(3 * FLUSH_MS);
+    await forwarder.close();
+    appendFileSync(at('a.log'), 'three\n');
+    await start();
+    await run(3 * FLUSH_MS);
+    assert.deepEqual(
+      destination.requests.map(({ records }) => records),
+      [['one\n', 'two\n'], ['three\n']],
+    );
+    assert.deepEqual(account().read, { lines: 3, bytes: 14 }, 'the books go on as well');
+  });
+
+  it('recognises its own records when the answer was lost with the process', async () => {
+    writeFileSync(at('a.log'), 'one\ntwo\n');
+    destination.script = () => 'store_and_lose_answer';
+    await start();
+    await run(3 * FLUSH_MS);
+    assert.equal(account().pending.lines, 2);
+    await forwarder.close();
+    destination.script = () => 'store';
+    await start();
+    await run(3 * FLUSH_MS);
+    assert.deepEqual(destination.texts, ['one\n', 'two\n']);
+    assert.equal(account().duplicates, 2);
+    assert.deepEqual(account().delivered, { lines: 2, bytes: 8 });
+  });
+
+  it('takes new ids when the destination holds other records under the old ones, and loses nothing', async () => {
+    writeFileSync(at('a.log'), 'one\ntwo\nthree\n');
+    writeFileSync(at('b.log'), 'four\n');
+    let isFirst = true;
+    destination.script = ({ records }) => {
+      if (!isFirst) return 'store';
+      isFirst = false;
+      return partial({ conflicts: [records.indexOf('two\n')] });
+    };
+    await start();
+    await run(4 * FLUSH_MS);
+    const ids = new Map([...destination.stored.values()].map(({ bytes, source }) => [bytes.toString(), source.id]));
+    assert.deepEqual([...ids.keys()].toSorted(), ['four\n', 'one\n', 'three\n', 'two\n']);
+    assert.notEqual(ids.get('two\n'), ids.get('one\n'));
+    assert.deepEqual(account().delivered, { lines: 4, bytes: 19 });
+    assert.equal(account().pending.lines, 0);
+    await forwarder.close();
+    const requests = destination.requests.length;
+    await start();
+    await run(2 * FLUSH_MS);
+    assert.equal(destination.requests.length, requests, 'the new id is in the checkpoint');
+  });
+
+  it('resends everything behind a conflict, also what stands further on in the same batch', async () => {
+    writeFileSync(at('a.log'), 'one\n');
+    writeFileSync(at('b.log'), 'two\n');
+    await start();
+    await run(300);
+    appendFileSync(at('a.log'), 'three\n');
+    let isFirst = true;
+    destination.script = ({ records }) => {
+      if (!isFirst) return 'store';
+      isFirst = false;
+      assert.deepEqual(records, ['one\n', 'two\n', 'three\n'], 'two runs of one source around another');
+      return partial({ conflicts: [0], retry: [] });
+    };
+    await run(4 * FLUSH_MS);
+    assert(destination.texts.includes('one\n'));
+    assert.deepEqual(account().delivered, { lines: 3, bytes: 14 });
+  });
+
+  it('sees that a file was cut off and grew again, however alike the beginnings are', async () => {
+    const banner = `${'='.repeat(2_000)}\n`;
+    writeFileSync(at('a.log'), `${banner}one\n`);
+    await start();
+    await run(3 * FLUSH_MS);
+    writeFileSync(at('a.log'), `${banner}two\nthree\n`);
+    await run(3 * FLUSH_MS);
+    assert.deepEqual(destination.texts, [banner, 'one\n', banner, 'two\n', 'three\n']);
+    assert.deepEqual(destination.hidden, []);
+  });
+
+  it('does not let a line hide behind one that was sent by a process before and cut off since', async () => {
+    writeFileSync(at('a.log'), 'same\n');
+    await start();
+    await run(3 * FLUSH_MS);
+    destination.script = () => {
+      // The power goes when the request is on its way.
+      isAlive = false;
+      disk.cutPower(() => 0);
+      return 'store_and_lose_answer';
+    };
+    appendFileSync(at('a.log'), 'old\n');
+    await run(2 * FLUSH_MS);
+    assert.deepEqual(destination.texts, ['same\n', 'old\n']);
+    crashed.push(forwarder);
+    isAlive = true;
+    writeFileSync(at('a.log'), 'same\nnew\n');
+    destination.script = () => 'store';
+    await start();
+    await run(3 * FLUSH_MS);
+    assert(destination.texts.includes('new\n'));
+    assert.deepEqual(destination.hidden, []);
+  });
+
+  it('counts and keeps what a sink will never take, and goes on behind it', async () => {
+    writeFileSync(at('a.log'), 'one\nbad\nthree\n');
+    destination.script = ({ records }) => {
+      const index = records.indexOf('bad\n');
+      return index < 0 ? 'store' : partial({ rejected: [{ index, reason: 'rejected_by_sink', text: 'mapping' }] });
+    };
+    await start();
+    await run(3 * FLUSH_MS);
+    assert.deepEqual(destination.texts, ['one\n', 'three\n']);
+    assert.deepEqual(account().delivered, { lines: 2, bytes: 10 });
+    assert.deepEqual(account().dropped.get('rejected_by_sink'), { lines: 1, bytes: 4 });
+    const dead = JSON.parse(disk.files.get('dead-letter.ndjson')?.content.toString() ?? '{}') as Record<
+      string,
+      unknown
+    >;
+    assert.deepEqual(
+      [dead['record'], dead['offset'], dead['path'], dead['text']],
+      ['bad\n', 4, '/log/a.log', 'mapping'],
+    );
+    await forwarder.close();
+    await start();
+    await run(2 * FLUSH_MS);
+    assert.deepEqual(
+      account().dropped.get('rejected_by_sink'),
+      { lines: 1, bytes: 4 },
+      'counted once, also after a restart',
+    );
+  });
+
+  it('lets one sink run ahead of another and holds files for the slower one', async () => {
+    const slow = new FakeDestination();
+    slow.script = () => UNREACHABLE;
+    forwarder = await open(['elasticsearch', 'console']);
+    forwarder.attach(fakeSink({ destination }));
+    forwarder.attach(fakeSink({ destination: slow, name: 'console' }));
+    writeFileSync(at('a.log'), 'one\n');
+    await run(2 * FLUSH_MS);
+    appendFileSync(at('a.log'), 'two\n');
+    await run(2 * FLUSH_MS);
+    unlinkSync(at('a.log'));
+    await run(10 * FLUSH_MS);
+    assert.deepEqual(destination.texts, ['one\n', 'two\n']);
+    assert.deepEqual(slow.texts, []);
+    assert.match(forwarder.problems()['sink-console'] ?? '', /unreachable/);
+    slow.script = () => 'store';
+    await run(40 * FLUSH_MS);
+    assert.deepEqual(slow.texts, ['one\n', 'two\n']);
+    assert.equal(forwarder.problems()['sink-console'], undefined);
+    assert.equal(account(1).delivered.lines, 2, 'the counts outlive the file');
+    assert.deepEqual((forwarder.ledger() as { sinks: { sources: unknown[] }[] }).sinks[1]?.sources, []);
+  });
+
+  it('holds files for a sink that comes later', async () => {
+    forwarder = await open(['elasticsearch']);
+    writeFileSync(at('a.log'), 'one\n');
+    await run(2 * FLUSH_MS);
+    unlinkSync(at('a.log'));
+    await run(10 * FLUSH_MS);
+    assert.match(forwarder.problems()['sink-elasticsearch'] ?? '', /not open/);
+    forwarder.attach(fakeSink({ destination }));
+    await run(3 * FLUSH_MS);
+    assert.deepEqual(destination.texts, ['one\n']);
+  });
+
+  it('counts what the hold limit gives up', async () => {
+    forwarder = await open(['elasticsearch'], 100);
+    forwarder.attach(fakeSink({ destination, recordsMax: 1 }));
+    destination.script = () => UNREACHABLE;
+    writeFileSync(at('a.log'), `${'x'.repeat(59)}\n`.repeat(5));
+    await run(2 * FLUSH_MS);
+    unlinkSync(at('a.log'));
+    await run(5 * FLUSH_MS);
+    destination.script = () => 'store';
+    await run(60 * FLUSH_MS);
+    const { delivered, dropped, read, pending } = account();
+    assert.equal(read.bytes, 300);
+    assert.equal(pending.bytes, 0);
+    assert.equal(dropped.get('hold_limit')?.bytes, 300 - delivered.bytes);
+    assert(delivered.bytes > 0, 'what was in memory still went out');
+  });
+
+  it('ends at its deadline with what is left counted and the positions saved', async () => {
+    writeFileSync(at('a.log'), 'one\ntwo\n');
+    destination.script = () => UNREACHABLE;
+    await start();
+    await run(2 * FLUSH_MS);
+    assert.equal(await drain(5_000), false);
+    assert.deepEqual(account().pending, { lines: 2, bytes: 8 });
+    await forwarder.close();
+    destination.script = () => 'store';
+    await start();
+    assert.equal(await drain(), true);
+    assert.deepEqual(destination.texts, ['one\n', 'two\n']);
+  });
+
+  it('follows a writer that is still at it until it is quiet', async () => {
+    writeFileSync(at('a.log'), '0\n');
+    await start();
+    const draining = forwarder.drain(new AbortController().signal);
+    for (let i = 1; i <= 20; i += 1) {
+      assert.deepEqual(await whileTimePasses(clock, draining, 200), { settled: false });
+      appendFileSync(at('a.log'), `${i}\n`);
+    }
+    assert.deepEqual(await whileTimePasses(clock, draining, 2_000), { settled: true, value: true });
+    assert.equal(destination.stored.size, 21);
+  });
+
+  it('shows the books as metrics', async () => {
+    writeFileSync(at('a.log'), 'one\ntwo\nthr');
+    await start();
+    await run(3 * FLUSH_MS);
+    forwarder.observe();
+    forwarder.observe();
+    const text = metrics.expose();
+    for (const line of [
+      'logtender_read_lines_total{sink="elasticsearch"} 2',
+      'logtender_delivered_lines_total{sink="elasticsearch"} 2',
+      'logtender_delivered_bytes_total{sink="elasticsearch"} 8',
+      'logtender_pending_lines{sink="elasticsearch"} 0',
+      'logtender_unread_bytes{sink="elasticsearch"} 3',
+      'logtender_sources 1',
+    ]) {
+      assert(text.split('\n').includes(line), `expected ${line} in\n${text}`);
+    }
+  });
+
+  it('lets a bug in a sink end the run instead of hiding it', async () => {
+    writeFileSync(at('a.log'), 'one\n');
+    destination.script = () => {
+      throw new TypeError('a bug');
+    };
+    await start();
+    await assert.rejects(run(5 * FLUSH_MS), /a bug/);
+  });
+
+  it('goes on without a state folder and says so', async () => {
+    disk.failure = 'EROFS';
+    writeFileSync(at('a.log'), 'one\n');
+    await start();
+    await run(3 * FLUSH_MS);
+    assert.deepEqual(destination.texts, ['one\n']);
+    assert.match(forwarder.problems()['positions'] ?? '', /EROFS/);
+  });
+});
