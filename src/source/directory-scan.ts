@@ -44,6 +44,11 @@ export interface Scan {
   readonly folders: string[];
   /** What could not be looked at, with the system's error code. */
   readonly problems: { readonly name: string; readonly code: string }[];
+  /**
+   * Names moved while they were looked at: what is not among the sightings may be there all the same. Listing a folder is not atomic
+   * (POSIX readdir: whether an entry that is added or removed meanwhile is returned is unspecified).
+   */
+  isTorn: boolean;
 }
 
 /** Looks at everything below `glob.mount` that the glob may mean. A mount that does not exist yet is empty. */
@@ -63,6 +68,7 @@ interface Walk {
 function walk(walking: Walk, folder: readonly string[]): void {
   const { glob, pattern, depth, scan } = walking;
   const here = join(glob.mount, ...folder);
+  const before = changedAt(here);
   const entries = list(here, scan);
   if (entries === undefined) return;
   scan.folders.push(here);
@@ -83,6 +89,12 @@ function walk(walking: Walk, folder: readonly string[]): void {
     const sighting = look(walking, below, entry, { matched, rotation });
     if (sighting !== undefined) scan.sightings.push(sighting);
   }
+  if (changedAt(here) !== before) scan.isTorn = true;
+}
+
+/** Time of the last change of a folder's entries in nanoseconds; undefined when it cannot be asked. */
+function changedAt(folder: string): bigint | undefined {
+  return statSync(folder, { bigint: true, throwIfNoEntry: false })?.mtimeNs;
 }
 
 /** The rotation whose base the glob matches; names may carry several suffixes (`app.log-20240501.1`). */
@@ -129,10 +141,11 @@ function look(
       matched: rule.matched,
     };
   } catch (error) {
-    // Gone between the listing and the look: the next scan sees what became of it.
+    // Gone between the listing and the look: another scan sees what became of it.
     // A name that is no UTF-8 was garbled by the listing and can never be found.
     const code = entry.name.includes('\uFFFD') ? 'NAME_NOT_UTF8' : codeOf(error);
-    if (code !== 'ENOENT') scan.problems.push({ name, code });
+    if (code === 'ENOENT') scan.isTorn ||= !entry.isSymbolicLink();
+    else scan.problems.push({ name, code });
     return undefined;
   }
 }

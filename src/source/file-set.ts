@@ -46,6 +46,15 @@ export const SEAL_QUIET_MS = 1_000;
 /** The file that followed waits for the older one's seal no longer than this: an app that never lets go must not stop its new log. */
 export const SEAL_WAIT_MS_MAX = 10_000;
 
+/**
+ * A file that no whole scan saw for this long is gone. One scan is not enough: a folder may be listed in the middle of a rename, within
+ * one tick of its clock (4 ms and less), and a log that is forgotten and then found again would be shipped a second time.
+ */
+export const GONE_AFTER_MS = 500;
+
+/** A scan of a pod's folders takes well under a millisecond; a rotation moves a handful of names. */
+const SCAN_ATTEMPTS_MAX = 5;
+
 /** A file that grew within this time is asked for its size at every poll; others at every scan or when a watch names them. */
 const ACTIVE_MS = 10_000;
 
@@ -82,6 +91,8 @@ export class FileSet {
   readonly #known: KnownSources;
   readonly #unreadable: UnreadableFiles;
   #generation = 0;
+  /** When a whole scan first left some of the known sources unfound. */
+  #knownMissedAt: number | undefined;
   /** A truncation asks for a scan at once: the copy, if there is one, is already there. */
   scanWanted = false;
   folders: readonly string[] = [];
@@ -111,20 +122,28 @@ export class FileSet {
   /** Looks at all folders: finds new files, follows names, seals, parks and ends. */
   scan(): void {
     this.scanWanted = false;
-    const scan: Scan = { sightings: [], folders: [], problems: [] };
-    for (const glob of this.#options.files) scanGlob(glob, scan);
+    const scan = this.#look();
     this.folders = [...new Set(scan.folders)];
     for (const folder of this.folders) this.#unreadable.clear(folder);
     const seen = bestSightings(scan.sightings, this.#owners);
-    this.#followNames(seen);
+    this.#followNames(seen, scan.isTorn);
     const strangers = [...seen.values()].filter((sighting) => !this.#owners.has(keyOf(sighting.identity)));
     // An original is known before its copy is looked at.
     strangers.sort((a, b) => a.identity.birthUs - b.identity.birthUs || b.rank - a.rank);
     for (const sighting of this.#restore(strangers)) this.#adopt(sighting, seen);
     for (const { name, code } of scan.problems) this.#unreadable.report(name, code);
-    this.#giveUpMissing();
+    if (!scan.isTorn) this.#giveUpMissing();
     this.sweep();
     this.#relist();
+  }
+
+  /** Names that move while they are listed are looked at again at once; under a storm of renames the next scan has better luck. */
+  #look(): Scan {
+    for (let attempt = 1; ; attempt += 1) {
+      const scan: Scan = { sightings: [], folders: [], problems: [], isTorn: false };
+      for (const glob of this.#options.files) scanGlob(glob, scan);
+      if (!scan.isTorn || attempt === SCAN_ATTEMPTS_MAX) return scan;
+    }
   }
 
   /** Asks files for their size: those that a watch named (undefined: all), and those that grew lately. */
@@ -271,29 +290,43 @@ export class FileSet {
     return true;
   }
 
-  #followNames(seen: ReadonlyMap<string, Sighting>): void {
+  #followNames(seen: ReadonlyMap<string, Sighting>, isTorn: boolean): void {
     const now = this.#options.clock.monotonic();
     for (const source of this.#sources) {
       if (source.state === 'orphan') continue;
       const sighting = seen.get(keyOf(source.identity));
-      const same =
-        sighting !== undefined && (source.fd !== undefined || isSameBirth(sighting.identity, source.identity));
-      source.name = same ? sighting.name : undefined;
-      source.rank = same ? sighting.rank : Number.MAX_SAFE_INTEGER;
-      const attached = same && sighting.path === source.info.path && !source.copy;
-      if (attached) {
-        source.detachedAt = undefined;
-        source.sealed = false;
-      } else source.detachedAt ??= now;
-      if (source.state === 'parked') this.#followParked(source, same ? sighting : undefined);
-      else if (same) this.measure(source);
+      if (sighting !== undefined && (source.fd !== undefined || isSameBirth(sighting.identity, source.identity))) {
+        this.#followName(source, sighting, now);
+        continue;
+      }
+      source.detachedAt ??= now;
+      if (!isTorn) source.missedAt ??= now;
+      // Another file under the inode of a parked one is proof; a scan that did not see it is none yet.
+      const isGone = sighting !== undefined || isDeleted(source) || isMissed(source, now);
+      if (!isGone) continue;
+      source.name = undefined;
+      source.rank = Number.MAX_SAFE_INTEGER;
+      if (source.state === 'parked') this.#end(source);
     }
   }
 
+  #followName(source: SourceFile, sighting: Sighting, now: number): void {
+    source.name = sighting.name;
+    source.rank = sighting.rank;
+    source.missedAt = undefined;
+    const attached = sighting.path === source.info.path && !source.copy;
+    if (attached) {
+      source.detachedAt = undefined;
+      source.sealed = false;
+    } else source.detachedAt ??= now;
+    if (source.state === 'parked') this.#followParked(source, sighting);
+    else this.measure(source);
+  }
+
   /** A parked file that grew is opened again; one that shrank or went is forgotten, and what stands there now is a stranger. */
-  #followParked(source: SourceFile, sighting: Sighting | undefined): void {
-    if (sighting !== undefined && sighting.size === source.size) return;
-    const opened = sighting !== undefined && sighting.size > source.size ? this.#open(sighting) : undefined;
+  #followParked(source: SourceFile, sighting: Sighting): void {
+    if (sighting.size === source.size) return;
+    const opened = sighting.size > source.size ? this.#open(sighting) : undefined;
     if (opened === undefined) {
       this.#end(source);
       return;
@@ -422,6 +455,9 @@ export class FileSet {
     }
     // What cannot be looked at may still be there.
     if (this.#unreadable.reasons.size > 0) return;
+    const now = this.#options.clock.monotonic();
+    this.#knownMissedAt ??= now;
+    if (now - this.#knownMissedAt < GONE_AFTER_MS) return;
     for (const known of this.#known.giveUp()) this.#options.onVanished(known);
   }
 
@@ -438,6 +474,7 @@ export class FileSet {
       end: anchorAt(opened.fd, opened.size),
       mtimeMs: 0,
       name: undefined,
+      missedAt: undefined,
       order: 0,
       rank: 0,
       detachedAt: undefined,
@@ -545,4 +582,18 @@ function bestSightings(sightings: readonly Sighting[], owners: ReadonlyMap<strin
 /** Does the file still hold what was read of it? */
 function isIntact(fd: number, source: SourceFile): boolean {
   return fitsHead(fd, source.head) && fitsAnchor(fd, source.anchor) && fitsAnchor(fd, source.end);
+}
+
+/** Has the open file no name left anywhere? Then no scan needs to confirm it. */
+function isDeleted({ fd }: SourceFile): boolean {
+  if (fd === undefined) return false;
+  try {
+    return fstatSync(fd).nlink === 0;
+  } catch {
+    return false;
+  }
+}
+
+function isMissed({ missedAt }: SourceFile, now: number): boolean {
+  return missedAt !== undefined && now - missedAt >= GONE_AFTER_MS;
 }

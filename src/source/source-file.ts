@@ -43,10 +43,12 @@ export interface SourceFile {
   end: Anchor;
   /** Time of the last write that was noticed, milliseconds since the epoch. */
   mtimeMs: number;
-  /** The sidecar's name of it at the last scan; undefined when it was nowhere to be seen. */
+  /** The sidecar's name of it when it was last seen; undefined once it is gone. */
   name: string | undefined;
   /** Place among the sources of its path: smaller is older. Given once: names and times change, the order of what was written does not. */
   order: number;
+  /** When a whole scan did not see it for the first time since it was last seen, on the monotonic clock. */
+  missedAt: number | undefined;
   /** Rotation rank of its name at the last scan. */
   rank: number;
   /** When the app's path was first seen to lead elsewhere, on the monotonic clock. */

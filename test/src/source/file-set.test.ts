@@ -189,6 +189,58 @@ describe('file set', () => {
     assert.equal(source.size, 'one\nlate\nlater\n'.length);
   });
 
+  describe('a file that a scan misses', () => {
+    let elsewhere: string;
+    beforeEach(() => {
+      elsewhere = mkdtempSync(join(tmpdir(), 'logtender-elsewhere-'));
+    });
+    afterEach(() => rmSync(elsewhere, { recursive: true }));
+
+    // A listing in the middle of a rename, made certain: for the length of one scan the file is in another folder.
+    const missOnce = async (name: string, backAs: string): Promise<void> => {
+      renameSync(at(name), join(elsewhere, name));
+      await clock.advance(10, 0);
+      files.scan();
+      renameSync(join(elsewhere, name), at(backAs));
+      await clock.advance(10, 0);
+      files.scan();
+    };
+
+    it('keeps its id, whether its descriptor is open or not', async () => {
+      for (const settled of [false, true]) {
+        isSettled = () => settled;
+        files.close();
+        files = build();
+        for (const name of ['a.log', 'a.log.1', 'a.log.2']) rmSync(at(name), { force: true });
+        writeFileSync(at('a.log'), 'old\n');
+        await scan();
+        const { id } = only('a.log').info;
+        renameSync(at('a.log'), at('a.log.1'));
+        for (let i = 0; i < 4; i += 1) await scan();
+        assert.deepEqual(
+          [...files.sources].map((source) => source.state),
+          [settled ? 'parked' : 'open'],
+        );
+        await missOnce('a.log.1', 'a.log.2');
+        assert.deepEqual(
+          [...files.sources].map((source) => source.info.id),
+          [id],
+        );
+        assert.deepEqual(ended, []);
+      }
+    });
+
+    it('is gone when it stays away', async () => {
+      isSettled = () => true;
+      writeFileSync(at('a.log'), 'old\n');
+      await scan();
+      renameSync(at('a.log'), join(elsewhere, 'a.log'));
+      for (let i = 0; i < 3; i += 1) await scan();
+      assert.deepEqual(chain('a.log'), []);
+      assert.deepEqual(ended, ['/log/a.log']);
+    });
+  });
+
   it('does not let a file that never gets quiet stop its successor', async () => {
     writeFileSync(at('a.log'), 'one\n');
     await scan();
