@@ -170,11 +170,11 @@ export class Forwarder {
   /** What the readiness page says, by part; undefined: all well. */
   problems(): Readonly<Record<string, string | undefined>> {
     const files = [...this.#files.problems].map(([name, code]) => `${name}: ${code}`);
-    const sinks = this.lanes.map((lane) => [`sink-${lane.name}`, laneProblem(lane)]);
+    const sinks = this.lanes.map((lane): [string, string | undefined] => [`sink-${lane.name}`, laneProblem(lane)]);
     return {
       positions: this.#checkpointer.problem,
       files: files.length === 0 ? undefined : files.slice(0, 10).join(', '),
-      ...Object.fromEntries(sinks),
+      ...Object.fromEntries<string | undefined>(sinks),
     };
   }
 

@@ -88,7 +88,7 @@ export class Lane {
   #closed = false;
   #next = 0;
   #sending: Promise<void> | undefined;
-  #bug: unknown;
+  #bug: Error | undefined;
 
   constructor(options: LaneOptions) {
     this.name = options.name;
@@ -375,7 +375,7 @@ export class Lane {
     if (turnedAway >= 0) this.#next = turnedAway;
     this.#sending = this.#deliver(batch, spans)
       .catch((error: unknown) => {
-        this.#bug = error;
+        this.#bug = error instanceof Error ? error : new Error(String(error));
       })
       .finally(() => {
         this.#sending = undefined;
