@@ -3,7 +3,7 @@
  *
  * Invariant: nothing of ours has another name, so a second pass and `uninject` find it all. May import: core, config.
  */
-import { DEFAULTS } from '../src/config/forwarder-config.ts';
+import { DEFAULTS, FORWARDER_ENTRY, FORWARDER_NODE_FLAGS } from '../src/config/forwarder-config.ts';
 
 /** Prefix of every annotation and label of ours. */
 export const PREFIX = 'logging.io/';
@@ -16,8 +16,8 @@ export const VOLUME = {
   token: 'logtender-token',
 } as const;
 
-/** The image's entrypoint is node; this is the bundle it runs. */
-export const ENTRY_ARGS: readonly string[] = ['/app/forwarder.mjs'];
+/** The image's entrypoint is node; these are its flags and the bundle it runs. */
+export const ENTRY_ARGS: readonly string[] = [...FORWARDER_NODE_FLAGS, FORWARDER_ENTRY];
 
 /** Where our container sees things. */
 export const PATHS = {

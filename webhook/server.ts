@@ -6,7 +6,7 @@
  * documentation of http.Server and tls.createServer; API server client: idle connections live 90 s. May import: core, config, certs.
  */
 import https from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 
 import express from 'express';
@@ -56,7 +56,7 @@ const PATH = '/mutate';
 /** Listens, and resolves when it does; rejects when the port is taken. */
 export async function startWebhookServer(options: WebhookServerOptions): Promise<WebhookServer> {
   const { config, certificates, log, metrics } = options;
-  const state: ServerState = { isDraining: false, isStopping: false, active: 0, onIdle: () => {} };
+  const state: ServerState = { isDraining: false, isStopping: false, active: 0, onIdle: () => {}, sockets: new Set() };
   const refused = metrics.counter('logtender_tls_reloads_total', 'changes of the serving certificate by result');
   const server = https.createServer(
     {
@@ -71,6 +71,10 @@ export async function startWebhookServer(options: WebhookServerOptions): Promise
     createApp(options, state),
   );
   server.maxConnections = CONNECTIONS_MAX;
+  server.on('connection', (socket: Socket) => {
+    state.sockets.add(socket);
+    socket.once('close', () => state.sockets.delete(socket));
+  });
   const stopWatching = certificates.onChange((certificate) => {
     try {
       // The complete set of options: what is left out here falls back to Node's defaults, TLS 1.2 among them.
@@ -111,6 +115,8 @@ interface ServerState {
   active: number;
   /** Called when `active` comes to 0. */
   onIdle: () => void;
+  /** Every open connection; node:http knows only those whose TLS handshake is done. */
+  readonly sockets: Set<Socket>;
 }
 
 /**
@@ -129,6 +135,7 @@ async function close(server: https.Server, state: ServerState, msMax: number, cl
   await Promise.race([idle.promise, clock.sleep(msMax, ended.signal)]);
   ended.abort();
   server.closeAllConnections();
+  for (const socket of state.sockets) socket.destroy();
   await closed;
 }
 

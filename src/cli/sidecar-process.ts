@@ -7,7 +7,7 @@
  */
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { ENV } from '../config/forwarder-config.ts';
+import { ENV, FORWARDER_ENTRY } from '../config/forwarder-config.ts';
 import { OperationalError } from '../core/errors.ts';
 import { expandAsKubelet } from '../../webhook/env-expansion.ts';
 
@@ -82,7 +82,7 @@ export async function prepareSidecar(pod: RunnablePod, root: string, entry: stri
       mapPaths(envValue(variable, pod), places, (path) => locate(SIDECAR, path)),
     ]),
   );
-  const args = (sidecar.args ?? []).map((arg) => (arg === '/app/forwarder.mjs' ? entry : arg));
+  const args = (sidecar.args ?? []).map((arg) => (arg === FORWARDER_ENTRY ? entry : arg));
   return {
     args,
     env: { ...env, [ENV.terminationMessagePath]: terminationMessagePath },

@@ -18,6 +18,7 @@ import { cpuSeconds, rounded, watchMemory } from './measured-process.ts';
 import type { PeakMemory } from './measured-process.ts';
 import { writeWorkload } from './numbered-lines.ts';
 import type { Workload } from './numbered-lines.ts';
+import { FORWARDER_NODE_FLAGS } from '../../src/config/forwarder-config.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const GIB = 2 ** 30;
@@ -71,7 +72,10 @@ async function measure(
   const env = await forwarderEnv(which, root, (await listening).port, tls?.cert);
   const entry = forwarderEntry();
   const complete = nextReport(sink, 'complete');
-  const forwarder = spawn(process.execPath, [join(ROOT, entry)], { env, stdio: ['ignore', 'ignore', 'inherit'] });
+  const forwarder = spawn(process.execPath, [...FORWARDER_NODE_FLAGS, join(ROOT, entry)], {
+    env,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
   const ended = once(forwarder, 'exit');
   const kill = (): void => void forwarder.kill('SIGKILL');
   process.once('exit', kill);

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import https from 'node:https';
 import type { IncomingHttpHeaders } from 'node:http';
+import net from 'node:net';
 import tls from 'node:tls';
 import { gzipSync } from 'node:zlib';
 
@@ -276,6 +277,20 @@ describe('webhook server', () => {
     const ended = new Promise((resolve) => socket.once('close', resolve));
     socket.on('error', () => {});
     socket.resume();
+    await server.drain();
+    await ended;
+    running.length = 0;
+  });
+
+  it('ends connections in the middle of their handshake', async () => {
+    const { server } = await start();
+    const socket = net.connect({ host: '127.0.0.1', port: server.port });
+    await new Promise((resolve) => socket.once('connect', resolve));
+    const ended = new Promise((resolve) => socket.once('close', resolve));
+    socket.on('error', () => {});
+    socket.resume();
+    // The server has seen it: a second connection was answered after it.
+    await handshake(server.port, { ca });
     await server.drain();
     await ended;
     running.length = 0;
