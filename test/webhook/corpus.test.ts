@@ -15,13 +15,13 @@ import { isList, isObject, listAt } from '../../webhook/json.ts';
 import { applyPatch } from '../../webhook/patch.ts';
 import { ask, reviewOf, testWebhook } from '../fakes/webhook.ts';
 import type { ClusterCase } from '../fakes/webhook.ts';
-import { skip } from '../skip.ts';
+import { CORPUS_PREFIX, skip } from '../skip.ts';
 import { withoutOurs } from './survival.ts';
 
 const FOLDER = resolve(process.env['CORPUS_DIR'] ?? join(import.meta.dirname, '../../../shared/corpus'), 'pods');
 const isThere = existsSync(FOLDER);
 /** DESIGN names this one skip that CI allows. */
-const REASON = 'admission, corpus: there is no folder with pods; CORPUS_DIR names it';
+const REASON = `${CORPUS_PREFIX}there is no folder with third-party pods; CORPUS_DIR names it`;
 
 interface Template {
   readonly name: string;
