@@ -52,6 +52,12 @@ export interface SecretSourceOptions {
   readonly hosts: readonly string[];
 }
 
+/**
+ * A refused pair is looked at again after this time: a clock that was wrong is put right (a resumed machine, a late NTP), and the Secret
+ * does not change for it. The longest tick of the rotation, so that nothing waits longer for us than for the certificate manager.
+ */
+const RECHECK_MS = 30_000;
+
 /** Follows one Secret. Starts at once; `current` is defined once the first good pair was seen. */
 export function createSecretSource(options: SecretSourceOptions): CertificateSource {
   const { client, clock, random, log, metrics, namespace, name } = options;
@@ -64,17 +70,30 @@ export function createSecretSource(options: SecretSourceOptions): CertificateSou
   let current: ServingCertificate | undefined;
   let problem: string | undefined = `Secret ${namespace}/${name} was not seen yet`;
 
-  const refuse = (text: string): void => {
+  const closing = new AbortController();
+  let refused: KubeObject | undefined;
+  let isRechecking = false;
+  const recheck = async (): Promise<void> => {
+    if (isRechecking) return;
+    isRechecking = true;
+    await clock.sleep(RECHECK_MS, closing.signal);
+    isRechecking = false;
+    if (refused !== undefined && !closing.signal.aborted) take(refused);
+  };
+  const refuse = (text: string, secret: KubeObject): void => {
+    refused = secret;
+    void recheck();
     problem = text;
     reloads.add(1, { result: 'refused' });
     log.error('serving pair refused', { secret: `${namespace}/${name}`, error: text, keptOld: current !== undefined });
   };
   const take = (secret: KubeObject): void => {
     const parsed = parseServingPair(entriesOfSecret(secret));
-    if (!parsed.ok) return refuse(parsed.problem);
+    if (!parsed.ok) return refuse(parsed.problem, secret);
     const verified = verifyServing(parsed.value, options.hosts, clock.now());
-    if (!verified.ok) return refuse(verified.problem);
+    if (!verified.ok) return refuse(verified.problem, secret);
     problem = undefined;
+    refused = undefined;
     if (parsed.value.leaf.fingerprint === current?.fingerprint) return;
     current = toServing(parsed.value);
     reloads.add(1, { result: 'taken' });
@@ -108,7 +127,10 @@ export function createSecretSource(options: SecretSourceOptions): CertificateSou
         listeners.delete(listener);
       };
     },
-    close: () => informer.close(),
+    close: async () => {
+      closing.abort();
+      await informer.close();
+    },
   };
 }
 

@@ -75,6 +75,17 @@ describe('certificate source', () => {
     assert.deepEqual(told, [pair.leaf.fingerprint]);
   });
 
+  it('looks again at a pair that a wrong clock made it refuse', async () => {
+    const pair = await newServingPair(ISSUER, state, clock.now());
+    clock.jump(-DAY_MS);
+    await write(writeServingPair(pair));
+    assert.equal(source.current(), undefined);
+    clock.jump(DAY_MS);
+    await clock.advance(30_000, 1);
+    assert.equal(source.current()?.fingerprint, pair.leaf.fingerprint);
+    assert.equal(source.problem(), undefined);
+  });
+
   it('keeps the pair when the Secret is deleted', async () => {
     const pair = await newServingPair(ISSUER, state, clock.now());
     await write(writeServingPair(pair));
