@@ -2,7 +2,7 @@
  * The console sink against a stream that can be slow or broken.
  */
 import assert from 'node:assert/strict';
-import { EventEmitter, once } from 'node:events';
+import { EventEmitter, getEventListeners, once } from 'node:events';
 import { createMetrics } from '../../src/core/metrics.ts';
 import { ConsoleSink } from '../../src/sinks/console/sink.ts';
 import { forwarderConfig, sourceInfo } from '../fakes/forwarder-config.ts';
@@ -72,6 +72,8 @@ describe('ConsoleSink', () => {
     assert(!isSettled);
     stream.emit('taken');
     assert.equal((await slow).status, 'delivered');
+    // The signal lives as long as the lane: what is left on it after each write adds up.
+    assert.equal(getEventListeners(controller.signal, 'abort').length, 0);
     const stuck = sink.deliver(batch, options);
     controller.abort();
     assert.equal((await stuck).status, 'retryable');

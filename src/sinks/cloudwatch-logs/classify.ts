@@ -60,6 +60,10 @@ export function classifyError(error: unknown): CallFailure {
   if (name === 'ResourceNotFoundException') return { kind: 'missing', text };
   if (name === 'ResourceAlreadyExistsException') return { kind: 'exists' };
   if (name === 'DataAlreadyAcceptedException') return { kind: 'stored' };
+  // About the name of the group or the stream: every record would be refused, and none is to blame.
+  if (REFUSED.has(name) && /'?log(?:Group|Stream)Name'?/.test(text)) {
+    return { kind: 'failed', delivery: retryable('not_found', `${text}; correct log-group or log-stream`) };
+  }
   if (REFUSED.has(name)) return { kind: 'failed', delivery: { status: 'refused', reason: 'rejected_by_sink', text } };
   if (status === 413) return { kind: 'failed', delivery: { status: 'too_large', text } };
   const known = RETRYABLE.get(name);

@@ -54,11 +54,7 @@ export class ConsoleSink implements Sink {
     for (const slice of selectedSlices(batch, options.selection)) {
       if (options.signal.aborted) return givenUp;
       try {
-        const outcome = await Promise.race([
-          this.#write(slice).then(() => 'written' as const),
-          aborted(options.signal),
-        ]);
-        if (outcome === 'aborted') return givenUp;
+        if ((await writtenOrAborted(this.#write(slice), options.signal)) === 'aborted') return givenUp;
       } catch (error) {
         return { status: 'retryable', reason: 'unreachable', retryAfterMs: 0, text: errorText(error) };
       }
@@ -71,8 +67,14 @@ export class ConsoleSink implements Sink {
   }
 }
 
-function aborted(signal: AbortSignal): Promise<'aborted'> {
-  return new Promise((resolve) => {
-    signal.addEventListener('abort', () => resolve('aborted'), { once: true });
-  });
+/** The write, or the end of the wait for it; no listener stays behind, because a signal lives as long as its lane. */
+async function writtenOrAborted(written: Promise<void>, signal: AbortSignal): Promise<'written' | 'aborted'> {
+  const ended = Promise.withResolvers<'aborted'>();
+  const onAbort = (): void => ended.resolve('aborted');
+  signal.addEventListener('abort', onAbort);
+  try {
+    return await Promise.race([written.then(() => 'written' as const), ended.promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
 }

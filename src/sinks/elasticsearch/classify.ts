@@ -6,6 +6,7 @@
  *   409                                      | duplicate if it may have been sent before, else a conflict
  *   429, 5xx                                 | retry this item
  *   401, 403, 404 of a missing index         | retry: the destination is not ready, the record is not to blame
+ *   400 about the index or the cluster       | the same: a closed index, an illegal name, no shard left
  *   other                                    | rejected with the server's reason
  *
  * Sources: Bulk API reference (Elasticsearch, OpenSearch); RFC 9110 sections 10.2.3 and 15. May import: core.
@@ -21,8 +22,14 @@ const NO_ERRORS = Buffer.from('{"errors":false');
 /** Longest Retry-After that is obeyed: a typing error must not stop the shipping for days. */
 const RETRY_AFTER_MS_MAX = 5 * 60_000;
 
-/** Whole-request 400s that are about the destination's name: no record could pass, so none is to blame. */
-const DESTINATION_ERRORS: ReadonlySet<string> = new Set(['invalid_index_name_exception', 'index_closed_exception']);
+/** 400s, of a whole request or of an item, that are about the destination: no record could pass, so none is to blame. */
+const DESTINATION_ERRORS: ReadonlyMap<string, RetryReason> = new Map([
+  ['invalid_index_name_exception', 'not_found'],
+  ['index_closed_exception', 'not_found'],
+  // "this action would add [2] shards, but this cluster currently has [1000]/[1000] maximum normal shards open"
+  // (Elasticsearch reference, cluster.max_shards_per_node); what is wrong with a record has other types.
+  ['validation_exception', 'throttled'],
+]);
 
 export interface BulkAnswer {
   readonly status: number;
@@ -67,8 +74,7 @@ function classifyWhole(answer: BulkAnswer): Delivery {
   }
   switch (status) {
     case 400:
-      if (DESTINATION_ERRORS.has(error.type)) return retryable('not_found', 'correct data-stream or the index');
-      return { status: 'refused', reason: 'rejected_by_sink', text };
+      return classifyBadRequest(error.type, text, retryable);
     case 401:
       return retryable('credentials', 'check elasticsearch-api-key, or -username and -password, in the sink Secret');
     case 403:
@@ -88,6 +94,19 @@ function classifyWhole(answer: BulkAnswer): Delivery {
       // A 4xx that the bulk API does not document comes from something in between; the records are not to blame.
       return retryable('server_error');
   }
+}
+
+/** Only Elasticsearch itself can say that records are bad, and then it names a type; a proxy's page proves nothing about them. */
+function classifyBadRequest(
+  type: string,
+  text: string,
+  retryable: (reason: RetryReason, hint: string) => Delivery,
+): Delivery {
+  if (type === '')
+    return retryable('not_found', 'the URL does not lead to Elasticsearch or OpenSearch (http for https?)');
+  const reason = DESTINATION_ERRORS.get(type);
+  if (reason !== undefined) return retryable(reason, 'correct data-stream or the index, or the limits of the cluster');
+  return { status: 'refused', reason: 'rejected_by_sink', text };
 }
 
 function classifyItems(answer: BulkAnswer, sent: SentRecords): Delivery {
@@ -129,7 +148,7 @@ function itemRetryReason(status: number, type: string): RetryReason | undefined 
   // A read-only block (disk full) is a 403 before Elasticsearch 8 and a 429 since.
   if (status === 403) return type === 'cluster_block_exception' ? 'throttled' : 'credentials';
   if (status === 404 && type === 'index_not_found_exception') return 'not_found';
-  return undefined;
+  return status === 400 ? DESTINATION_ERRORS.get(type) : undefined;
 }
 
 function parse(body: Buffer): unknown {

@@ -17,6 +17,13 @@ const ERRORS: ReadonlyArray<readonly [error: Error, want: string, words?: RegExp
   [sdkError('ResourceAlreadyExistsException', 400), 'exists'],
   [sdkError('DataAlreadyAcceptedException', 400), 'stored'],
   [sdkError('InvalidParameterException', 400), 'refused rejected_by_sink'],
+  [
+    Object.assign(sdkError('InvalidParameterException', 400), {
+      message: "1 validation error detected: Value 'aws/x' at 'logGroupName' failed to satisfy constraint",
+    }),
+    'retryable not_found',
+    /correct log-group or log-stream/,
+  ],
   [sdkError('SerializationException', 400), 'refused rejected_by_sink'],
   [sdkError('ThrottlingException', 400), 'retryable throttled'],
   [sdkError('OperationAbortedException', 400), 'retryable throttled'],

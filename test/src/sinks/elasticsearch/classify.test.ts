@@ -51,6 +51,16 @@ const ITEMS: ReadonlyArray<readonly [name: string, body: unknown, want: Delivery
     { status: 'partial', ...nothing, retry: [5, 9] },
   ],
   [
+    'no shard left in the cluster, told item by item',
+    items([400, 'validation_exception'], [400, 'validation_exception'], [201]),
+    { status: 'partial', ...nothing, retry: [2, 5] },
+  ],
+  [
+    'a closed index, told item by item',
+    items([400, 'index_closed_exception'], [201], [201]),
+    { status: 'partial', ...nothing, retry: [2], retryReason: 'not_found' },
+  ],
+  [
     'a failed shard',
     items([503, 'unavailable_shards_exception'], [201], [201]),
     { status: 'partial', ...nothing, retry: [2], retryReason: 'server_error' },
@@ -102,6 +112,15 @@ const WHOLE: ReadonlyArray<
     { error: { type: 'invalid_index_name_exception', reason: 'Invalid index name' } },
     ['retryable', 'not_found'],
     /data-stream/,
+  ],
+  // A page of something in between says nothing about the records.
+  [400, '<html>The plain HTTP request was sent to HTTPS port</html>', ['retryable', 'not_found'], /http for https/],
+  [400, '', ['retryable', 'not_found'], /does not lead to Elasticsearch/],
+  [
+    400,
+    { error: { type: 'validation_exception', reason: 'Validation Failed: 1: this action would add [2] shards' } },
+    ['retryable', 'throttled'],
+    /limits of the cluster/,
   ],
   [
     401,
