@@ -69,7 +69,7 @@ async function runGroup(
     // It ended before mocha could write; `crashed` says how.
   }
   const wellEnded = code === 0 || (outcome !== undefined && outcome.stats.failures > 0);
-  return { outcome, crashed: wellEnded ? undefined : `${signal ?? `exit code ${code}`}` };
+  return { outcome, crashed: wellEnded ? undefined : (signal ?? `exit code ${code}`) };
 }
 
 function skipReasons(work: string): readonly string[] {

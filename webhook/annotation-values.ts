@@ -78,10 +78,10 @@ const FILE_EXPECTED = 'absolute paths such as /var/log/app/*.log, each with an o
 function fileEntry(word: string): Value<FileEntry> {
   const match = /^(?:([a-z0-9](?:[-a-z0-9]*[a-z0-9])?):)?(.*)$/s.exec(word);
   const path = match?.[2] ?? '';
+  if (/\p{Cc}/u.test(path)) return invalid(`${FILE_EXPECTED}, without control characters`);
   if (!path.startsWith('/')) return invalid(FILE_EXPECTED, `did you mean /${path.replace(/^(?:\.\/)?/, '')}?`);
-  // ':' is refused in mount paths by the API server, a brace would have been cut at its comma, NUL ends a C string.
-  if (/[:{}\\\p{Cc}]/u.test(path))
-    return invalid(`${FILE_EXPECTED}, without colon, braces, backslash and control characters`);
+  // ':' is refused in mount paths by the API server, a brace would have been cut at its comma.
+  if (/[:{}\\]/.test(path)) return invalid(`${FILE_EXPECTED}, without colon, braces and backslash`);
   if (path.endsWith('/')) return invalid(`${FILE_EXPECTED}, that name files`, `did you mean ${path}*.log?`);
   const segments = path.slice(1).split('/');
   if (segments.some((segment) => segment === '' || segment === '.' || segment === '..')) {
@@ -104,7 +104,9 @@ export function objectName(kind: string): Parse<string> {
 
 /** A template of DESIGN's placeholders. */
 export const template: Parse<string> = (text) => {
-  if (text === '' || text.length > 512) return invalid('a template of 1 to 512 characters');
+  // A NUL in env keeps a container from starting; no other control character is of use in a name.
+  if (text === '' || text.length > 512 || /\p{Cc}/u.test(text))
+    return invalid('a template of 1 to 512 characters, none of them a control character');
   const unknown = unknownPlaceholders(text);
   if (unknown.length === 0) return { ok: true, value: text };
   return invalid(
@@ -153,6 +155,13 @@ const FACTOR: Readonly<Record<string, number>> = {
   Ei: 2 ** 60,
 };
 
+/** More memory than a sidecar is ever meant to have: above it a number without unit is no slip of Mi. */
+const GUESS_MAX = 4 * 2 ** 30;
+
+/** The least with which the forwarder starts: Node's own heap and code, and time enough for it to load within seconds. */
+export const MEMORY_LEAST: Quantity = { text: '32Mi', number: 32 * 2 ** 20 };
+export const CPU_LIMIT_LEAST: Quantity = { text: '20m', number: 0.02 };
+
 /** Kubernetes quantity above zero (API reference, "Quantity"). */
 export function quantity(example: string): Parse<Quantity> {
   return (text) => {
@@ -163,6 +172,20 @@ export function quantity(example: string): Parse<Quantity> {
     return number > 0 && Number.isFinite(number)
       ? { ok: true, value: { text, number } }
       : invalid(`a quantity above zero, such as ${example}`);
+  };
+}
+
+/** A quantity that is not below the least with which the sidecar starts; an invalid one is answered with the nearest that is. */
+export function quantityFrom(least: Quantity, example: string): Parse<Quantity> {
+  const parse = quantity(example);
+  return (text) => {
+    const value = parse(text);
+    if (!value.ok || value.value.number >= least.number) return value;
+    // `48`, `48m` and `48k` are bytes and mean Mi more often than not.
+    const guess = least.text.endsWith('Mi') ? parse(`${/^\d+/.exec(text)?.[0] ?? '0'}Mi`) : value;
+    const near =
+      guess.ok && guess.value.number >= least.number && guess.value.number <= GUESS_MAX ? guess.value : least;
+    return invalid(`a quantity of at least ${least.text}, such as ${example}`, `did you mean ${near.text}?`);
   };
 }
 

@@ -6,12 +6,15 @@
  */
 import { DEFAULTS } from '../src/config/forwarder-config.ts';
 import {
+  CPU_LIMIT_LEAST,
   fileList,
   flushInterval,
   imageReference,
+  MEMORY_LEAST,
   objectName,
   oneOf,
   quantity,
+  quantityFrom,
   retentionDays,
   roleArn,
   sinkList,
@@ -50,7 +53,8 @@ export const PARSE = {
   flushInterval,
   serviceAccount: objectName('service account'),
   cpu: quantity('5m'),
-  memory: quantity('48Mi'),
+  cpuLimit: quantityFrom(CPU_LIMIT_LEAST, '100m'),
+  memory: quantityFrom(MEMORY_LEAST, '48Mi'),
   image: imageReference,
   sidecar: oneOf(['auto', 'native', 'container']),
   onInvalid: oneOf(['warn', 'deny']),
@@ -167,9 +171,24 @@ export const KEYS = {
     PARSE.serviceAccount,
   ),
   'cpu-request': key('CPU request of the sidecar', 'quantity', '5m (50m in a Guaranteed pod)', PARSE.cpu),
-  'cpu-limit': key('CPU limit of the sidecar', 'quantity', 'none (the request in a Guaranteed pod)', PARSE.cpu),
-  'memory-request': key('memory request of the sidecar', 'quantity', '48Mi (64Mi with an AWS sink)', PARSE.memory),
-  'memory-limit': key('memory limit of the sidecar', 'quantity', '48Mi (64Mi with an AWS sink)', PARSE.memory),
+  'cpu-limit': key(
+    'CPU limit of the sidecar',
+    'quantity, at least 20m',
+    'none (the request in a Guaranteed pod)',
+    PARSE.cpuLimit,
+  ),
+  'memory-request': key(
+    'memory request of the sidecar',
+    'quantity, at least 32Mi',
+    '48Mi (64Mi with an AWS sink)',
+    PARSE.memory,
+  ),
+  'memory-limit': key(
+    'memory limit of the sidecar',
+    'quantity, at least 32Mi',
+    '48Mi (64Mi with an AWS sink)',
+    PARSE.memory,
+  ),
   image: key('image of the sidecar, one that the operator allows', 'image reference', "the operator's", PARSE.image),
   sidecar: key(
     'shape: native is an init container that keeps running, container a plain one, auto asks the kubelets',

@@ -14,6 +14,8 @@
  *                                        warn -> inject  injected_degraded
  *   otherwise                            inject  injected
  *
+ * An injection whose annotations do not fit becomes skip annotations_full (injection.ts), because only the patch knows its size.
+ *
  * May import: nothing else.
  */
 import type { ReasonCode } from './reasons.ts';

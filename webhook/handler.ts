@@ -123,8 +123,9 @@ class ReviewHandler implements Handler {
     const { decision, findings, operations } = outcome;
     if (request.dryRun || decision.reason === 'injected') return;
     if (decision.action === 'skip' && !decision.isExplained) return;
-    // A second pass says nothing new.
-    if (decision.action !== 'deny' && operations.length === 0) return;
+    // A second pass says nothing new, but a pod without room for a status has no other place to say it.
+    const isSilent = operations.length === 0 && decision.reason !== 'annotations_full';
+    if (decision.action !== 'deny' && isSilent) return;
     const { owner } = readPod(object);
     if (owner === undefined || owner.uid === '') return;
     this.#options.events.announce({

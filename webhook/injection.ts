@@ -7,6 +7,7 @@
  */
 import { shown } from '../src/config/fields.ts';
 import type { WebhookConfig } from '../src/config/webhook-config.ts';
+import { firstThatFits } from './annotation-room.ts';
 import { findConflicts } from './conflicts.ts';
 import { decide, isInvalidInject, optIn } from './decision.ts';
 import type { Decision } from './decision.ts';
@@ -29,7 +30,7 @@ import type { Settings } from './settings.ts';
 import { decideShape, hasPlainMesh, shapeObstacle } from './shape.ts';
 import type { Kubelets, Shape } from './shape.ts';
 import { buildSidecar } from './sidecar.ts';
-import { originalAccount, statusText } from './status.ts';
+import { originalAccount, shortStatusText, statusText } from './status.ts';
 import type { Injected } from './status.ts';
 
 export interface NamespaceFacts {
@@ -81,10 +82,12 @@ export function readAsked(raw: JsonObject, namespace: NamespaceFacts, config: We
 }
 
 function decided(decision: Decision): Reading {
-  return {
-    kind: 'decided',
-    outcome: { decision, reason: decision.reason, operations: [], findings: [], injected: undefined },
-  };
+  return { kind: 'decided', outcome: outcomeOf(decision) };
+}
+
+/** An outcome that changes nothing. */
+function outcomeOf(decision: Decision): Outcome {
+  return { decision, reason: decision.reason, operations: [], findings: [], injected: undefined };
 }
 
 function askFacts(
@@ -150,15 +153,14 @@ export function inject(asked: Asked, facts: InjectionFacts): Outcome {
   // What the sidecar would have shipped does not matter where there is none.
   const findings = decision.action === 'inject' || decision.reason === 'invalid_values' ? all : about;
   const injected: Injected | undefined = decision.action === 'inject' ? { settings, shape, account, parts } : undefined;
+  const annotations = wantedAnnotations({ pod, decision, findings, version: facts.version, injected });
+  if (injected !== undefined && annotations === undefined)
+    return { ...outcomeOf({ action: 'skip', reason: 'annotations_full', isExplained: true }), findings: about };
   const patch = new PatchBuilder();
   if (injected !== undefined) {
     patchSpec(patch, pod, parts, isAccountSwitched ? { account: account.account } : undefined);
   }
-  if (injected !== undefined || (decision.action === 'skip' && decision.isExplained)) {
-    const annotations = new Map(injected === undefined ? [] : foreignAnnotations(pod, parts, isAccountSwitched));
-    annotations.set(STATUS_ANNOTATION, statusText({ pod, decision, findings, version: facts.version, injected }));
-    patchAnnotations(patch, pod, annotations);
-  }
+  if (annotations !== undefined) patchAnnotations(patch, pod, annotations);
   const isDone = injected !== undefined && patch.operations.length === 0;
   return {
     decision,
@@ -184,6 +186,19 @@ function shippingFindings(pod: PodView, settings: Settings, globs: number, shape
   if (settings.stdout === 'auto') findings.push({ code: 'stdio_not_shipped', key: 'stdout' });
   if (shape.shape === 'native' && hasPlainMesh(pod)) findings.push({ code: 'mesh_not_native' });
   return findings;
+}
+
+/** The annotations that the pod should have, as much of them as fits; undefined where there are none or nothing fits. */
+function wantedAnnotations(about: Parameters<typeof statusText>[0]): ReadonlyMap<string, string> | undefined {
+  const { pod, decision, injected } = about;
+  if (injected === undefined && !(decision.action === 'skip' && decision.isExplained)) return undefined;
+  const others =
+    injected === undefined ? [] : foreignAnnotations(pod, injected.parts, injected.account.action === 'switch');
+  const candidates = [statusText(about), shortStatusText(about)];
+  return firstThatFits(
+    pod.annotations,
+    candidates.map((text) => new Map([...others, [STATUS_ANNOTATION, text]])),
+  );
 }
 
 function patchAnnotations(patch: PatchBuilder, pod: PodView, wanted: ReadonlyMap<string, string>): void {

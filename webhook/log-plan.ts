@@ -1,7 +1,7 @@
 /**
  * Which directories are tailed for which container, on which volume, and where the sidecar sees them.
  *
- * Pure. Invariants: no mount of ours at or above a directory that containers live from; a volume that the user mounted at or above
+ * Pure. Invariants: no mount of ours at or above a directory that containers live from, nor inside one of the system; a volume that the user mounted at or above
  * the directory is used instead of ours; mounts in the sidecar never lie inside each other (the runtime could not make a mount point
  * inside a read-only mount, and the pod would not start); one file is shipped once, even when several containers mount its volume.
  * May import: core, config.
@@ -10,6 +10,7 @@ import { nearest } from '../src/config/fields.ts';
 import type { FileGlob } from '../src/config/forwarder-config.ts';
 import type { FileEntry } from './annotation-values.ts';
 import type { Finding } from './finding.ts';
+import { isLogLike, isOfSystem, SYSTEM_DIRECTORIES } from './hidden-directory.ts';
 import { member, textAt } from './json.ts';
 import { PATHS, VOLUME } from './names.ts';
 import { userContainers } from './pod.ts';
@@ -115,6 +116,8 @@ class Planner {
       const rest = entry.directory.slice(root.length);
       globs.push({ container: container.name, path: entry.path, directory: entry.directory, mount: `${place}${rest}` });
     }
+    for (const { container, directory } of shared.values())
+      if (!isLogLike(directory)) this.#find('directory_hidden', `container ${container}: ${directory}`);
     const names = new Set(globs.map((glob) => glob.container));
     return {
       globs,
@@ -146,6 +149,10 @@ class Planner {
       .filter((candidate) => isInside(entry.directory, trimmed(candidate.path)))
       .toSorted((a, b) => trimmed(b.path).length - trimmed(a.path).length)[0];
     if (mount !== undefined && !this.#isReadable(container, mount)) return;
+    if (mount === undefined && isOfSystem(entry.directory)) {
+      this.#find('glob_refused', `expected a directory outside ${SYSTEM_DIRECTORIES}, got ${entry.path}`);
+      return;
+    }
     if (this.#targets.length >= GLOBS_MAX) {
       this.#find('invalid_value', `expected at most ${GLOBS_MAX} globs in all containers together`);
       return;

@@ -48,6 +48,10 @@ export const REASONS = {
     'the pod is meant to end, and a plain sidecar container would keep it running for ever',
     'use nodes with kubelet 1.29 or newer, or set logging.io/sidecar: native when every node is',
   ),
+  annotations_full: warning(
+    'the annotations of the pod leave no room for those of the sidecar (256 KiB is the limit of the API server)',
+    'make the annotations of the pod shorter',
+  ),
   // Values of annotations.
   invalid_value: degraded('the next lower level applies', 'correct the value'),
   value_not_available: degraded(
@@ -63,6 +67,10 @@ export const REASONS = {
     'a mount there would hide files that containers need',
     'write logs to a directory of their own, such as /var/log/app',
   ),
+  directory_hidden: warning(
+    'whatever the image has in that directory is hidden by the shared volume',
+    'write logs to a directory of their own, such as /app/logs',
+  ),
   mount_refused: degraded(
     'the volume that is mounted there cannot be read by the sidecar',
     'mount an emptyDir or a persistent volume without subPathExpr at the directory',
@@ -76,6 +84,14 @@ export const REASONS = {
     'use an emptyDir where that matters',
   ),
   request_above_limit: degraded('the request is above the limit and was lowered to it', 'raise the limit'),
+  request_raised: warning(
+    'the pod is Guaranteed, so the request is the limit too, and was raised to the least that lets the sidecar start',
+    'ask for at least that much',
+  ),
+  resources_of_pod: warning(
+    'the pod has resources of its own (spec.resources) for this, and the sidecar lives within them',
+    'remove the key, or the resource from spec.resources',
+  ),
   label_missing: warning('the pod has no such label, the name says unknown instead', 'set the label'),
   // What is shipped.
   stdio_not_shipped: warning(

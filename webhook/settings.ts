@@ -79,7 +79,7 @@ export function resolveSettings(
     serviceAccount: resolver.value('service-account', PARSE.serviceAccount),
     resources: {
       cpuRequest: resolver.value('cpu-request', PARSE.cpu),
-      cpuLimit: resolver.value('cpu-limit', PARSE.cpu),
+      cpuLimit: resolver.value('cpu-limit', PARSE.cpuLimit),
       memoryRequest: resolver.value('memory-request', PARSE.memory),
       memoryLimit: resolver.value('memory-limit', PARSE.memory),
     },

@@ -43,7 +43,7 @@ export function statusText(options: {
   const { decision, findings, injected, version } = options;
   const shown = findings.slice(0, FINDINGS_MAX).map((finding) => ({ code: finding.code, text: findingText(finding) }));
   const status: JsonObject = {
-    decision: decision.action === 'inject' ? 'injected' : decision.action === 'skip' ? 'skipped' : 'denied',
+    decision: wordOf(decision),
     reason: decision.reason,
     ...(decision.action === 'inject' ? { level: decision.level } : { message: reasonText(decision.reason) }),
     version,
@@ -52,6 +52,26 @@ export function statusText(options: {
     ...(findings.length > FINDINGS_MAX ? { findingsMore: findings.length - FINDINGS_MAX } : {}),
   };
   return inLines(status);
+}
+
+/** The same with nothing but what uninject needs and the reason, for pods whose annotations leave no room for more. */
+export function shortStatusText(options: {
+  readonly pod: PodView;
+  readonly decision: Decision;
+  readonly version: string;
+  readonly injected: Injected | undefined;
+}): string {
+  const { pod, decision, version, injected } = options;
+  return inLines({
+    decision: wordOf(decision),
+    reason: decision.reason,
+    version,
+    ...(injected === undefined ? {} : { originals: originalsOf(pod, injected.account.action === 'switch') }),
+  });
+}
+
+function wordOf({ action }: Decision): string {
+  return action === 'inject' ? 'injected' : action === 'skip' ? 'skipped' : 'denied';
 }
 
 /** JSON with line breaks between members, and between the elements of a list. */

@@ -11,7 +11,9 @@ const APP_LABELS = ['app.kubernetes.io/name', 'app', 'k8s-app'];
 /** Owner's name: a ReplicaSet without its pod-template-hash, a Job of a CronJob without its number, else the pod's own. */
 export function workloadOf(pod: PodView): string | undefined {
   const owner = pod.owner;
-  if (owner === undefined || owner.name === '') return pod.name ?? pod.generateName?.replace(/-$/, '');
+  // The API server checks no name of an owner but that it is there, and a NUL in env keeps a container from starting.
+  if (owner === undefined || !/^[^\p{Cc}]{1,253}$/u.test(owner.name))
+    return pod.name ?? pod.generateName?.replace(/-$/, '');
   if (owner.kind === 'ReplicaSet') {
     const hash = pod.labels.get('pod-template-hash');
     if (hash !== undefined && owner.name.endsWith(`-${hash}`)) return owner.name.slice(0, -hash.length - 1);

@@ -48,6 +48,10 @@ function header(namespace: string): string {
   return `# What namespace ${namespace} needs for logtender: logtender namespace ${namespace} | kubectl apply -f -
 # Every pod of the namespace is injected with: kubectl label namespace ${namespace} logging.io/inject=true
 # Pods that run as default are switched to this account with: kubectl annotate namespace ${namespace} logging.io/service-account=${FORWARDER_ACCOUNT}
+# A LimitRange or ResourceQuota of the namespace may refuse pods because of the sidecar, which asks for little and has no CPU limit
+# ("minimum memory usage per Container is ...", "must specify limits.cpu"). Give it what they want, for example:
+#   kubectl annotate namespace ${namespace} logging.io/cpu-request=50m logging.io/cpu-limit=200m
+#   kubectl annotate namespace ${namespace} logging.io/memory-request=64Mi logging.io/memory-limit=64Mi
 `;
 }
 
@@ -69,7 +73,7 @@ metadata:
   name: ${FORWARDER_ACCOUNT}
   namespace: ${namespace}
 rules:
-  # stdout and stderr of the containers, and when the pod's other containers have ended.
+  # For stdout and stderr, which this version does not ship yet; leave it out if you like.
   - apiGroups: ['']
     resources: [pods, pods/log]
     verbs: [get]

@@ -60,14 +60,18 @@ export type DefaultCheck = (key: string, text: string) => readonly Problem[];
 /** Eight largest bodies; each costs some five times its bytes while it is parsed, which fits a container of 512 MiB. */
 const IN_FLIGHT_BYTES_DEFAULT = 8 * REVIEW_BYTES_MAX;
 const NO_CHECK: DefaultCheck = () => [];
-const NOT_EMPTY = { expected: 'a text that is not empty', test: (text: string): boolean => text !== '' };
+/** Some of these reach env of pods, where a NUL keeps a container from starting. */
+const NOT_EMPTY = {
+  expected: 'a text that is not empty, without control characters',
+  test: (text: string): boolean => /^\P{Cc}+$/u.test(text),
+};
 const INSTANCE = {
   expected: 'at most 40 lower-case letters, digits and -',
   test: (text: string): boolean => /^(?:[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?)?$/.test(text),
 };
 const IMAGE = {
   expected: 'an image reference without blanks',
-  test: (text: string): boolean => /^\S{1,512}$/.test(text),
+  test: (text: string): boolean => /^[^\s\p{Cc}]{1,512}$/u.test(text),
 };
 
 export interface WebhookConfigOptions {

@@ -3,6 +3,7 @@
  * certificate costs no creation.
  */
 import assert from 'node:assert/strict';
+import { namespaceManifests } from '../../src/cli/namespace.ts';
 import { parseForwarderEnv } from '../../src/config/forwarder-config.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { requireServer } from '../servers/require-server.ts';
@@ -146,6 +147,40 @@ describe('admission through a real API server', function () {
       assert.equal(workload, 'web', 'the Deployment, without the hash of its ReplicaSet');
     });
 
+    it('is created when the pod has resources of its own that its containers use up', async () => {
+      const all = { cpu: '100m', memory: '64Mi' };
+      for (const [name, resources] of [
+        ['pod-resources', { requests: all, limits: all }],
+        ['pod-limits', { limits: all }],
+        ['pod-cpu-limit', { limits: { cpu: '100m' } }],
+      ] as const) {
+        const containers = [{ name: 'app', image: 'example/web:1', resources: { requests: all } }];
+        const asks = podOf(name, {}, { resources, containers });
+        // A generated name, so that both pods have the same workload.
+        const metadata = { generateName: `${name}-`, labels: { app: 'web' } };
+        const pod = await create('shop', {
+          ...asks,
+          metadata: { ...metadata, annotations: { 'logging.io/inject': 'true', ...FILES } },
+        });
+        assert.ok(sidecarOf(pod) !== undefined, name);
+        // What came back has the API server's sums in it: a second pass has nothing to change.
+        const { annotations = {} } = pod.metadata;
+        const again = await create('shop', { ...asks, metadata: { ...metadata, annotations }, spec: pod.spec });
+        assert.deepEqual(sidecarOf(again), sidecarOf(pod));
+        assert.equal(again.metadata.annotations?.['logging.io/status'], annotations['logging.io/status']);
+      }
+    });
+
+    it('is created when its annotations nearly fill what the API server lets it have', async () => {
+      const annotations = { 'logging.io/inject': 'true', ...FILES, filling: '' };
+      const used = Object.entries(annotations).reduce((sum, [key, text]) => sum + key.length + text.length, 0);
+      // Room for the short status and not for the long one; then for none.
+      const short = await create('shop', podOf('short', { ...annotations, filling: 'x'.repeat(262_144 - used - 600) }));
+      assert.ok(sidecarOf(short) !== undefined);
+      const full = await create('shop', podOf('full', { ...annotations, filling: 'x'.repeat(262_144 - used) }));
+      assert.equal(sidecarOf(full), undefined);
+    });
+
     it('gets the service account that its annotation names, and its own containers get no token of it', async () => {
       await plane.kubectl(['create', 'serviceaccount', 'logtender-forwarder', '-n', 'shop']);
       const asks = { 'logging.io/inject': 'true', ...FILES, 'logging.io/service-account': 'logtender-forwarder' };
@@ -156,6 +191,37 @@ describe('admission through a real API server', function () {
       assert.ok(!paths.includes('/var/run/secrets/kubernetes.io/serviceaccount'), paths.join());
       const own = sidecarOf(pod)?.volumeMounts?.find((mount) => mount.name === 'logtender-token');
       assert.equal(own?.mountPath, '/var/run/secrets/kubernetes.io/serviceaccount');
+    });
+  });
+
+  describe('a namespace with a LimitRange and a ResourceQuota', () => {
+    const tight = async (name: string): Promise<void> => {
+      await namespace(name, { 'logging.io/inject': 'true' });
+      const limits = { limits: [{ type: 'Container', min: { memory: '64Mi' } }] };
+      for (const [kind, spec] of [
+        ['LimitRange', limits],
+        ['ResourceQuota', { hard: { 'limits.cpu': '4' } }],
+      ] as const)
+        await plane.kubectl(['create', '-n', name, '-f', '-'], {
+          input: { apiVersion: 'v1', kind, metadata: { name: 'tight' }, spec },
+        });
+    };
+    const resources = { limits: { cpu: '1', memory: '64Mi' }, requests: { cpu: '500m', memory: '64Mi' } };
+    const pod = podOf('web', FILES, { containers: [{ name: 'app', image: 'example/web:1', resources }] });
+
+    it('refuses a pod because of the sidecar, and takes it with the annotations that `logtender namespace` names', async () => {
+      await tight('tight');
+      const refused = await plane.kubectlOutcome(['create', '-n', 'tight', '-f', '-'], { input: pod });
+      assert.notEqual(refused.code, 0);
+      assert.match(refused.stderr, /minimum memory usage per Container is 64Mi/);
+      const pairs = [...namespaceManifests('tight').matchAll(/logging\.io\/(?:cpu|memory)-[a-z]+=\S+/g)].flat();
+      assert.equal(pairs.length, 4);
+      await plane.kubectl(['annotate', 'namespace', 'tight', ...pairs]);
+      const created = await eventually('a pod within the quota', async () => {
+        const outcome = await plane.kubectlOutcome(['create', '-n', 'tight', '-o', 'json', '-f', '-'], { input: pod });
+        return outcome.code === 0 ? (JSON.parse(outcome.stdout) as Pod) : undefined;
+      });
+      assert.ok(sidecarOf(created) !== undefined);
     });
   });
 

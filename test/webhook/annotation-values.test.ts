@@ -15,7 +15,7 @@ import {
   template,
 } from '../../webhook/annotation-values.ts';
 import type { Parse } from '../../webhook/annotation-values.ts';
-import { KEY_NAMES, KEYS } from '../../webhook/annotations.ts';
+import { KEY_NAMES, KEYS, PARSE } from '../../webhook/annotations.ts';
 
 /** Parser, text, and what comes out: the value, or the code and (where there is one) the hint. */
 const TABLE: readonly (readonly [string, Parse<unknown>, string, unknown])[] = [
@@ -39,6 +39,15 @@ const TABLE: readonly (readonly [string, Parse<unknown>, string, unknown])[] = [
   ['quantity zero', quantity('5m'), '0', 'invalid_value'],
   ['quantity negative', quantity('5m'), '-1', 'invalid_value'],
   ['quantity with a foreign unit', quantity('5m'), '48MB', 'invalid_value'],
+  ['memory', PARSE.memory, '32Mi', { text: '32Mi', number: 32 * 2 ** 20 }],
+  ['memory in millibytes', PARSE.memory, '48m', 'invalid_value did you mean 48Mi?'],
+  ['memory in bytes', PARSE.memory, '48', 'invalid_value did you mean 48Mi?'],
+  ['memory in kilobytes', PARSE.memory, '64k', 'invalid_value did you mean 64Mi?'],
+  ['memory that is too little', PARSE.memory, '16Mi', 'invalid_value did you mean 32Mi?'],
+  ['memory that is very little', PARSE.memory, '1', 'invalid_value did you mean 32Mi?'],
+  ['limit of CPU', PARSE.cpuLimit, '20m', { text: '20m', number: 0.02 }],
+  ['limit of CPU that is too little', PARSE.cpuLimit, '1m', 'invalid_value did you mean 20m?'],
+  ['request of CPU, which may be small', PARSE.cpu, '1m', { text: '1m', number: 0.001 }],
   ['name', objectName('Secret'), 'my.secret-1', 'my.secret-1'],
   ['name with a slash', objectName('Secret'), 'other/secret', 'invalid_value'],
   [
@@ -48,6 +57,9 @@ const TABLE: readonly (readonly [string, Parse<unknown>, string, unknown])[] = [
     '/k8s/{cluster}/{label:app.kubernetes.io/name}',
   ],
   ['template with a typo', template, '{namespce}', 'invalid_value did you mean namespace?'],
+  ['template with a NUL', template, 'a\u0000{pod}', 'invalid_value'],
+  ['template with a newline', template, '{pod}\n', 'invalid_value'],
+  ['template with DEL in a label', template, '{label:a\u007f}', 'invalid_value'],
   ['role', roleArn, 'arn:aws-cn:iam::123456789012:role/team/logs', 'arn:aws-cn:iam::123456789012:role/team/logs'],
   ['user instead of role', roleArn, 'arn:aws:iam::123456789012:user/me', 'invalid_value'],
   ['relative glob', fileList, 'var/log/*.log', 'invalid_value did you mean /var/log/*.log?'],
@@ -56,6 +68,8 @@ const TABLE: readonly (readonly [string, Parse<unknown>, string, unknown])[] = [
   ['glob with a double slash', fileList, '/var//x', 'invalid_value'],
   ['glob with braces', fileList, '/var/{a}.log', 'invalid_value'],
   ['glob with a newline', fileList, '/var/a\nb', 'invalid_value'],
+  ['glob with a NUL', fileList, '/var/log/a\u0000b', 'invalid_value'],
+  ['container with a NUL', fileList, 'a\u0000:/var/log/a', 'invalid_value'],
   ['nothing', fileList, '', 'invalid_value'],
 ];
 

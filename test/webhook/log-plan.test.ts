@@ -152,6 +152,21 @@ describe('planLogs', () => {
     '/sys/x/y',
     '/dev/x/y',
     '/var/run/secrets/x/y',
+    '/usr/lib/*.log',
+    '/usr/share/app/logs/*.log',
+    '/usr/local/*.log',
+    '/usr/local/bin/*.log',
+    '/usr/local/tomcat/*.log',
+    '/etc/ssl/*.log',
+    '/etc/app/logs/*.log',
+    '/bin/logs/*.log',
+    '/sbin/logs/*.log',
+    '/lib/x/*.log',
+    '/lib64/x/*.log',
+    '/libx32/x/*.log',
+    '/boot/*.log',
+    '/boot/logs/*.log',
+    '/root/logs/*.log',
   ];
   for (const glob of REFUSED) {
     it(`refuses ${glob}`, () => {
@@ -163,6 +178,45 @@ describe('planLogs', () => {
       );
     });
   }
+
+  it('a directory of the system is fine where the user has a volume of his own, or is a log folder below /usr/local', () => {
+    const app = container('a', { name: 'v', mountPath: '/root/logs' });
+    assert.deepEqual(plan('/root/logs/*.log', [app], [EMPTY]).findings, []);
+    const { shared, findings } = plan('/usr/local/tomcat/logs/*.log,/usr/local/x/log/y/*', [container('a')]);
+    assert.deepEqual(
+      shared.map(({ directory }) => directory),
+      ['/usr/local/tomcat/logs', '/usr/local/x/log/y'],
+    );
+    assert.deepEqual(findings, []);
+  });
+
+  const HIDING: readonly (readonly [string, readonly string[]])[] = [
+    ['/app/*.log', ['container a: /app', 'container b: /app']],
+    ['/app/data/*.log,/app/*.log', ['container a: /app', 'container b: /app']],
+    ['a:/opt/x/*', ['container a: /opt/x']],
+    ['/app/logs/*.log', []],
+    ['/app/log/x/*', []],
+    ['/srv/applogs/*', []],
+    ['/var/log/*.log', []],
+    ['/var/log/nginx/*', []],
+    ['/tmp/x/*', []],
+    ['/tmp/*', []],
+  ];
+  for (const [files, want] of HIDING) {
+    it(`${files}: says ${want.length === 0 ? 'nothing' : 'that what the image has there is hidden'}`, () => {
+      const { findings, shared } = plan(files, [container('a'), container('b')]);
+      assert(shared.length > 0);
+      assert.deepEqual(
+        findings.map(({ code, detail }) => [code, detail]),
+        want.map((detail) => ['directory_hidden', detail]),
+      );
+    });
+  }
+
+  it('a volume of the user hides nothing new', () => {
+    const app = container('a', { name: 'v', mountPath: '/app' });
+    assert.deepEqual(plan('/app/*.log', [app], [EMPTY]).findings, []);
+  });
 
   it('refuses volumes that never hold logs, and subPathExpr', () => {
     for (const volume of [
@@ -186,19 +240,19 @@ describe('planLogs', () => {
   });
 
   it('says what it does not see', () => {
-    const app = container('a', { name: 'v', mountPath: '/x/y/z' });
+    const app = container('a', { name: 'v', mountPath: '/x/log/z' });
     assert.deepEqual(
-      plan('/x/y/**/*.log', [app], [EMPTY]).findings.map((f) => f.code),
+      plan('/x/log/**/*.log', [app], [EMPTY]).findings.map((f) => f.code),
       ['mount_below_not_seen'],
     );
     assert.deepEqual(
-      plan('/x/y/*.log', [app], [EMPTY]).findings,
+      plan('/x/log/*.log', [app], [EMPTY]).findings,
       [],
       'a glob that does not look below needs no warning',
     );
     const claim = { name: 'v', persistentVolumeClaim: { claimName: 'c' } };
     assert.deepEqual(
-      plan('/x/y/z/*.log', [app], [claim]).findings.map((f) => f.code),
+      plan('/x/log/z/*.log', [app], [claim]).findings.map((f) => f.code),
       ['persistent_volume'],
     );
   });

@@ -12,7 +12,8 @@ import { parseWebhookConfig } from '../../src/config/webhook-config.ts';
 import type { Json, JsonObject } from '../../webhook/json.ts';
 import { at, isObject, listAt, textAt } from '../../webhook/json.ts';
 import { checkDefault } from '../../webhook/settings.ts';
-import { VERSION } from '../../webhook/version.ts';
+import { ENTRY_ARGS } from '../../webhook/names.ts';
+import { IMAGE, VERSION } from '../../webhook/version.ts';
 
 const ROOT = join(import.meta.dirname, '../../deploy');
 
@@ -161,6 +162,10 @@ describe('webhook configuration', () => {
   });
 });
 
+function deployments(): readonly Json[] {
+  return all.filter((one) => one['kind'] === 'Deployment').map((one) => at(one, 'spec', 'template', 'spec') ?? null);
+}
+
 describe('manifests', () => {
   it('name the version of the package, as the webhook does', () => {
     const manifest = JSON.parse(readFileSync(join(ROOT, '../package.json'), 'utf8')) as { version: string };
@@ -196,6 +201,24 @@ describe('manifests', () => {
     assert(webhook.ok);
     const certs = parseCertsConfig(parse(textAt(config, 'data', 'certs.yaml') ?? ''), {});
     assert(certs.ok);
+  });
+
+  it('name the image of the sidecar, which is the one that the Deployments run', () => {
+    const config = all.find((one) => one['kind'] === 'ConfigMap');
+    const webhook = parse(textAt(config, 'data', 'webhook.yaml') ?? '') as JsonObject;
+    assert.equal(webhook['image'], IMAGE);
+    const images = deployments().map((pod) => textAt(listAt(pod, 'containers')[0], 'image'));
+    assert.deepEqual(images, ['logtender', 'logtender'], 'kustomization adds the tag');
+  });
+
+  it('run bundles that the build makes', () => {
+    const build = readFileSync(join(ROOT, 'build.ts'), 'utf8');
+    const entries = /const ENTRIES = \{([^}]*)\}/.exec(build)?.[1] ?? '';
+    const made = [...entries.matchAll(/^\s*(\w+): '/gm)].map(([, name = '']) => `/app/${name}.mjs`);
+    const run = deployments().map((pod) => listAt(pod, 'containers').flatMap((one) => listAt(one, 'args')));
+    assert.deepEqual(run.toSorted(), [['/app/certs.mjs'], ['/app/webhook.mjs']]);
+    assert.equal(ENTRY_ARGS.at(-1), '/app/forwarder.mjs');
+    for (const name of ['webhook', 'certs', 'forwarder']) assert(made.includes(`/app/${name}.mjs`), made.join());
   });
 
   it('every rule of RBAC has its reason above it', () => {

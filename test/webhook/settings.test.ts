@@ -3,6 +3,7 @@
  */
 import assert from 'node:assert/strict';
 
+import { readWebhookConfig } from '../../src/config/webhook-config.ts';
 import { KEY_NAMES, KEYS } from '../../webhook/annotations.ts';
 import { findingText } from '../../webhook/finding.ts';
 import { checkDefault, ownKeys, resolveSettings } from '../../webhook/settings.ts';
@@ -47,9 +48,9 @@ const TABLE: readonly (readonly [
     (s) => s.roleArn,
   ],
   ['cpu-request', ['1m', '2m', '3m'], 'x', (s) => s.resources.cpuRequest?.text],
-  ['cpu-limit', ['1m', '2m', '3m'], 'x', (s) => s.resources.cpuLimit?.text],
-  ['memory-request', ['1Mi', '2Mi', '3Mi'], 'x', (s) => s.resources.memoryRequest?.text],
-  ['memory-limit', ['1Mi', '2Mi', '3Mi'], 'x', (s) => s.resources.memoryLimit?.text],
+  ['cpu-limit', ['20m', '30m', '40m'], 'x', (s) => s.resources.cpuLimit?.text],
+  ['memory-request', ['32Mi', '33Mi', '34Mi'], '48m', (s) => s.resources.memoryRequest?.text],
+  ['memory-limit', ['32Mi', '33Mi', '34Mi'], '48', (s) => s.resources.memoryLimit?.text],
   ['image', ['a', 'b', 'c'], 'not-allowed', (s) => s.image],
   ['sidecar', ['native', 'container', 'native'], 'x', (s) => s.shape],
   ['parser', ['none', 'none', 'none'], 'x', (s) => s.parser],
@@ -150,6 +151,14 @@ describe('defaults of the operator', () => {
     assert.match(checkDefault('flush-intervl', '1s')[0]?.hint ?? '', /flush-interval/);
     assert.equal(checkDefault('inject', 'true').length, 1, 'opting in is not for the operator');
     assert.equal(checkDefault('redact', 'x').length, 1, 'not in this version');
+  });
+
+  it('hold no control character where they reach env', () => {
+    for (const key of ['cluster', 'awsRegion', 'image']) {
+      const parsed = readWebhookConfig({ [key]: 'a\u0000b' }, { image: 'logtender:test' });
+      assert.deepEqual(parsed.ok ? [] : parsed.problems.map(({ path }) => path), [key]);
+    }
+    assert.equal(checkDefault('log-stream', 'a\u0000').length, 1);
   });
 
   it('ownKeys takes our prefix alone', () => {

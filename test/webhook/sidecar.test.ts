@@ -123,6 +123,37 @@ describe('the sidecar', () => {
       { requests: { cpu: '5m', memory: '32Mi' }, limits: { memory: '32Mi' } },
     ],
     [
+      'a small request in a Guaranteed pod is raised, because it is the limit as well',
+      { containers: [{ name: 'app', resources: FIXED }] },
+      { 'logging.io/cpu-request': '5m' },
+      { requests: { cpu: '20m', memory: '48Mi' }, limits: { cpu: '20m', memory: '48Mi' } },
+    ],
+    [
+      'a Guaranteed pod may have containers with less memory than ours needs',
+      { containers: [{ name: 'app', resources: { limits: { cpu: '1m', memory: '8Mi' } } }] },
+      {},
+      { requests: { cpu: '50m', memory: '48Mi' }, limits: { cpu: '50m', memory: '48Mi' } },
+    ],
+    ['resources of the pod: neither', { resources: FIXED }, {}, {}],
+    [
+      'limits of the pod: neither, whatever is asked for',
+      { resources: { limits: FIXED.limits } },
+      { 'logging.io/cpu-request': '10m', 'logging.io/memory-limit': '64Mi' },
+      {},
+    ],
+    [
+      'CPU of the pod alone',
+      { resources: { requests: { cpu: '1' } } },
+      {},
+      { requests: { memory: '48Mi' }, limits: { memory: '48Mi' } },
+    ],
+    [
+      'memory of the pod alone',
+      { resources: { limits: { memory: '1Gi' } } },
+      { 'logging.io/cpu-limit': '100m' },
+      { requests: { cpu: '5m' }, limits: { cpu: '100m' } },
+    ],
+    [
       'a request above its limit is lowered',
       {},
       { 'logging.io/cpu-request': '1', 'logging.io/cpu-limit': '100m' },
@@ -133,6 +164,31 @@ describe('the sidecar', () => {
     it(`resources: ${name}`, async () =>
       assert.deepEqual(at(sidecarOf(await inject(spec, annotations)), 'resources'), want));
   }
+
+  it('resources: what the API server sums up for the pod after us changes nothing in a second pass', async () => {
+    const first = await inject({ resources: { limits: { cpu: '1' }, requests: { cpu: '1' } } });
+    // defaultPodRequests of the API server: a pod-level request that nobody wrote becomes the sum of the containers.
+    const pod = applyPatch(first, [{ op: 'add', path: '/spec/resources/requests/memory', value: '48Mi' }]);
+    assert.deepEqual((await ask(testWebhook().handler, reviewOf(pod))).operations, []);
+  });
+
+  it('resources: none of ours stay none in a second pass, however the API server writes that', async () => {
+    const pod = await inject({ resources: FIXED });
+    assert.deepEqual(at(sidecarOf(pod), 'resources'), {}, 'empty lists would not come back from the API server');
+    assert.deepEqual((await ask(testWebhook().handler, reviewOf(pod))).operations, []);
+  });
+
+  it('resources: says which wishes do not hold because the pod has its own', async () => {
+    const pod = {
+      metadata: { annotations: { 'logging.io/inject': 'true', 'logging.io/cpu-limit': '100m' } },
+      spec: { containers: [{ name: 'app' }], resources: { limits: { cpu: '1' } } },
+    };
+    const { warnings } = await ask(testWebhook().handler, reviewOf(pod));
+    assert(
+      warnings.some((text) => text.startsWith('logtender: logging.io/cpu-limit: the pod has resources of its own')),
+      warnings.join('\n'),
+    );
+  });
 
   it('stands after mesh proxies and before the rest', async () => {
     const pod = await inject({ initContainers: ['a', 'istio-init', 'istio-proxy', 'b'].map((name) => ({ name })) });
@@ -163,6 +219,16 @@ describe('the sidecar', () => {
     );
     assert.deepEqual([awsRegion, logGroup, files[0]?.container], ['eu-central-1', '/k8s/dev/shop/p', 'app']);
     assert.equal(envOf(pod)['POD_UID'], 'metadata.uid');
+  });
+
+  it('an owner whose name could stand in no env gives no workload', async () => {
+    const owner = { apiVersion: 'x/v1', kind: 'X', name: 'a\u0000b', uid: 'u', controller: true };
+    const pod = {
+      metadata: { name: 'p', annotations: { 'logging.io/inject': 'true' }, ownerReferences: [owner] },
+      spec: { containers: [{ name: 'app' }] },
+    };
+    const patched = applyPatch(pod, (await ask(testWebhook().handler, reviewOf(pod))).operations);
+    assert.equal(envOf(patched)['WORKLOAD_NAME'], 'p');
   });
 
   it('grace is bounded by what the forwarder plans with', async () => {
