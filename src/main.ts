@@ -2,10 +2,10 @@
  * The forwarder process: reads its env, puts the parts together, and ends in order.
  *
  * The app comes first: whatever is wrong with our config, our sinks or our state, this process says so and stays. It ends with 0 after
- * SIGTERM or SIGINT (or by itself with ONCE=true), and with 1 only on a bug of its own.
+ * SIGTERM or SIGINT (or by itself with ONCE=true), with 1 only on a bug of its own, and kills itself only when a disk does not answer.
  * May import: every room under src but cli and kube; webhook and certs never.
  */
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 
 import type { NamedCheck } from './admin/server.ts';
 import { problemText } from './config/fields.ts';
@@ -25,8 +25,10 @@ import { nodeStateFiles } from './pipeline/state-files.ts';
 
 /** Of the pod's grace period this much is left to the kubelet and to the last writes: a tenth, within reason. */
 const GRACE_MARGIN_MS = { min: 250, max: 2_000 };
-/** After everything is closed and saved the process is gone within this time. */
+/** After everything is closed and saved the process is gone within this time, or half the margin where that is less. */
 const EXIT_WAIT_MS = 500;
+/** Changes with each boot of the machine, for containers as well (Linux, proc_sys_kernel(5), "random"). */
+const BOOT_ID_PATH = '/proc/sys/kernel/random/boot_id';
 
 /** Probes and people come from outside the pod. */
 const ADMIN_HOST = '0.0.0.0';
@@ -52,9 +54,11 @@ function listenToSignals(): Signals {
   return { ended, hurried: hurry.signal };
 }
 
-async function main(): Promise<void> {
+/** Gives the milliseconds after which the process may be gone. */
+async function main(): Promise<number> {
   const signals = listenToSignals();
   // A reader that went away must not end us.
+  process.stdout.on('error', () => {});
   process.stderr.on('error', () => {});
   const parsed = parseForwarderEnv(process.env);
   const level = parsed.ok ? parsed.value.logLevel : 'info';
@@ -62,6 +66,7 @@ async function main(): Promise<void> {
   const metrics = createMetrics();
   if (parsed.ok) await forward(parsed.value, { signals, log, metrics });
   else await stayWithBadConfig(parsed.problems.map(problemText), { signals, log, metrics });
+  return parsed.ok ? exitWaitMs(parsed.value) : EXIT_WAIT_MS;
 }
 
 interface Surroundings {
@@ -101,7 +106,61 @@ async function forward(config: ForwarderConfig, surroundings: Surroundings): Pro
     sinks: config.sinks,
     flush_interval_ms: config.flushIntervalMs,
   });
-  const forwarder = await Forwarder.open({
+  const ending = beginEnding(config, surroundings);
+  const forwarder = await openForwarder(config, { ...surroundings, ending });
+  if (forwarder === undefined) return;
+  const atWork = new AbortController();
+  for (const name of config.sinks) void openSink(name, config, { forwarder, log, metrics, signal: atWork.signal });
+  const closeAdmin = await startAdmin(config.adminPort, {
+    log,
+    metrics: { ...metrics, expose: () => (forwarder.observe(), metrics.expose()) },
+    ready: readiness(forwarder),
+    pages: { '/ledger': () => forwarder.ledger() },
+  });
+  let saying: Promise<void> = Promise.resolve();
+  void signals.ended.then((signal) => {
+    forwarder.stop();
+    // The time that is left may be shorter than we were told, and a kill leaves none for words.
+    const summary = exitSummary(forwarder.summaries(), [`killed while it drained; at ${signal} it stood so`]);
+    saying = writeTerminationMessage(config.terminationMessagePath, summary, log);
+    return undefined;
+  });
+  if (!config.once) await forwarder.run();
+  await end(config, forwarder, { log, ending, said: () => saying });
+  atWork.abort();
+  await closeAdmin();
+}
+
+/** What is kept of the grace period, in milliseconds. */
+function marginMs({ graceMs }: ForwarderConfig): number {
+  return Math.min(GRACE_MARGIN_MS.max, Math.max(GRACE_MARGIN_MS.min, graceMs / 10));
+}
+
+function exitWaitMs(config: ForwarderConfig): number {
+  return Math.min(EXIT_WAIT_MS, marginMs(config) / 2);
+}
+
+function beginEnding(config: ForwarderConfig, { signals, log }: Surroundings): AbortSignal {
+  const deadline = new AbortController();
+  // ONCE has no deadline of its own: it begins with the signal, if one comes.
+  void signals.ended.then((signal) => {
+    log.info('drains', { signal, grace_ms: config.graceMs });
+    setTimeout(() => deadline.abort(), Math.max(0, config.graceMs - marginMs(config))).unref();
+    return undefined;
+  });
+  // What is not over by then hangs.
+  signals.hurried.addEventListener('abort', () => {
+    setTimeout(endHanging, 2 * exitWaitMs(config)).unref();
+  });
+  return AbortSignal.any([deadline.signal, signals.hurried]);
+}
+
+/** Undefined when the end was due before the state folder could be read. */
+async function openForwarder(
+  config: ForwarderConfig,
+  { ending, signals, log, metrics }: Surroundings & { ending: AbortSignal },
+): Promise<Forwarder | undefined> {
+  const opening = Forwarder.open({
     files: config.files,
     sinks: config.sinks,
     uid: config.pod.uid,
@@ -113,41 +172,59 @@ async function forward(config: ForwarderConfig, surroundings: Surroundings): Pro
     log,
     metrics,
     watch: true,
+    bootId: await readBootId(),
   });
-  const ending = new AbortController();
-  for (const name of config.sinks) void openSink(name, config, { forwarder, log, metrics, signal: ending.signal });
-  const closeAdmin = await startAdmin(config.adminPort, {
-    log,
-    metrics: { ...metrics, expose: () => (forwarder.observe(), metrics.expose()) },
-    ready: readiness(forwarder),
-    pages: { '/ledger': () => forwarder.ledger() },
+  const givenUp = new Promise<undefined>((resolve) => {
+    if (ending.aborted) resolve(undefined);
+    else ending.addEventListener('abort', () => resolve(undefined), { once: true });
   });
-  const stop = (): void => forwarder.stop();
-  void signals.ended.then(stop);
-  if (!config.once) await forwarder.run();
-  await end(config, forwarder, surroundings);
-  ending.abort();
-  await closeAdmin();
+  const sayNothingForwarded = (): Promise<void> => {
+    const words = 'nothing was forwarded: the end came before the state folder could be read';
+    log.error('state folder is not read yet and the end has come', { state_dir: config.stateDir });
+    return writeTerminationMessage(config.terminationMessagePath, words, log);
+  };
+  let isOpening = true;
+  let saying: Promise<void> = Promise.resolve();
+  void signals.ended.then(() => {
+    if (isOpening) saying = sayNothingForwarded();
+    return undefined;
+  });
+  const forwarder = await Promise.race([opening, givenUp]);
+  isOpening = false;
+  await saying;
+  if (forwarder === undefined) endHanging();
+  return forwarder;
+}
+
+/** Undefined where the system does not tell. */
+async function readBootId(): Promise<string | undefined> {
+  try {
+    const text = (await readFile(BOOT_ID_PATH, 'utf8')).trim();
+    return text === '' ? undefined : text;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The end in order: ship what is there within the grace period, save, and say how it stands. */
-async function end(config: ForwarderConfig, forwarder: Forwarder, { signals, log }: Surroundings): Promise<void> {
-  const deadline = new AbortController();
-  const margin = Math.min(GRACE_MARGIN_MS.max, Math.max(GRACE_MARGIN_MS.min, config.graceMs / 10));
-  // ONCE has no deadline of its own: it begins with the signal, if one comes.
-  const signalled = signals.ended.then((signal) => {
-    log.info('drains', { signal, grace_ms: config.graceMs });
-    const timer = setTimeout(() => deadline.abort(), Math.max(0, config.graceMs - margin));
-    timer.unref();
-    return undefined;
-  });
-  const isEmpty = await forwarder.drain(AbortSignal.any([deadline.signal, signals.hurried]));
-  void signalled;
-  await forwarder.close();
-  const words = isEmpty ? [] : ['not everything was delivered; positions are saved'];
-  const summary = exitSummary(forwarder.summaries(), words);
+async function end(
+  config: ForwarderConfig,
+  forwarder: Forwarder,
+  { log, ending, said }: { log: Log; ending: AbortSignal; said: () => Promise<void> },
+): Promise<void> {
+  const isEmpty = await forwarder.drain(ending);
+  const isSaved = await forwarder.close();
+  const summary = exitSummary(forwarder.summaries(), lastWords({ isEmpty, isSaved }));
   for (const line of summary.split('\n')) log.info('exit summary', { summary: line });
+  await said();
   await writeTerminationMessage(config.terminationMessagePath, summary, log);
+}
+
+function lastWords({ isEmpty, isSaved }: { isEmpty: boolean; isSaved: boolean }): readonly string[] {
+  const missing = 'not everything was delivered';
+  if (isSaved) return isEmpty ? [] : [`${missing}; positions are saved`];
+  const unsaved = 'positions could not be saved, a restart repeats lines';
+  return [isEmpty ? unsaved : `${missing}; ${unsaved}`];
 }
 
 /** A sink that cannot be made (a missing URL, a Secret that comes later) is tried again; the others work meanwhile. */
@@ -209,6 +286,14 @@ async function writeTerminationMessage(path: string, text: string, log: Log): Pr
   }
 }
 
-await main();
-// Whatever may still hold the event loop (a socket that does not close) must not hold the pod.
-setTimeout(() => process.exit(), EXIT_WAIT_MS).unref();
+/** For a disk that does not answer: an exit would wait for the thread that waits for the disk. */
+function endHanging(): void {
+  process.kill(process.pid, 'SIGKILL');
+}
+
+/** Whatever may still hold the event loop (a socket that does not close) must not hold the pod. */
+function exitSoon(afterMs: number): void {
+  setTimeout(() => process.exit(), afterMs).unref();
+}
+
+exitSoon(await main());

@@ -27,6 +27,8 @@ export interface SourceEntry {
   readonly headHash: string;
   readonly copy: boolean;
   readonly orphan: boolean;
+  /** What was sent under its id is not known for sure: it goes on under a new one as soon as it is found. */
+  readonly doubtful?: true;
 }
 
 /** Where one sink stands in one source. Offsets in bytes. */
@@ -62,6 +64,8 @@ export interface HeaderEntry {
   readonly version: number;
   /** Snapshot and log belong together when they carry the same. */
   readonly seq: number;
+  /** Which boot of the machine wrote the snapshot; absent where that cannot be had. */
+  readonly boot?: string;
 }
 
 /** Last line of a snapshot: how many entries there are. */
@@ -134,7 +138,8 @@ function areCounts(fields: Fields, keys: readonly string[]): boolean {
 function isHeader(fields: Fields): fields is Fields & HeaderEntry {
   return (
     (fields['t'] === 'logtender-checkpoint' || fields['t'] === 'logtender-checkpoint-log') &&
-    areCounts(fields, ['version', 'seq'])
+    areCounts(fields, ['version', 'seq']) &&
+    (fields['boot'] === undefined || typeof fields['boot'] === 'string')
   );
 }
 
@@ -149,7 +154,8 @@ function isSource(fields: Fields): fields is Fields & SourceEntry {
     areCounts(fields, ['birthUs', 'headLength']) &&
     Number.isFinite(fields['order']) &&
     typeof fields['copy'] === 'boolean' &&
-    typeof fields['orphan'] === 'boolean'
+    typeof fields['orphan'] === 'boolean' &&
+    (fields['doubtful'] === undefined || fields['doubtful'] === true)
   );
 }
 

@@ -35,16 +35,15 @@ export interface CheckpointState {
   readonly lanes: Map<string, LaneEntry>;
   /** Settled counts of sources that are done with, by sink. */
   retired: Readonly<Record<string, AccountState>>;
-  /** Bytes went missing: what is reserved cannot be trusted, and everything may have been sent before. */
-  damaged: boolean;
 }
 
 export class Checkpointer {
-  readonly state: CheckpointState = { sources: new Map(), lanes: new Map(), retired: {}, damaged: false };
+  readonly state: CheckpointState = { sources: new Map(), lanes: new Map(), retired: {} };
   readonly #files: StateFiles;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #metrics: Metrics;
+  #boot: string | undefined;
   #dirty = new Map<string, Entry>();
   #seq = 0;
   #logBytes = 0;
@@ -56,8 +55,10 @@ export class Checkpointer {
   #writing: Promise<unknown> = Promise.resolve();
   #busy = 0;
 
-  constructor(options: { files: StateFiles; clock: Clock; log: Log; metrics: Metrics }) {
+  /** `bootId` names this boot of the machine; without it every start counts as one in the same boot. */
+  constructor(options: { files: StateFiles; clock: Clock; log: Log; metrics: Metrics; bootId?: string | undefined }) {
     this.#files = options.files;
+    this.#boot = options.bootId;
     this.#clock = options.clock;
     this.#log = options.log;
     this.#metrics = options.metrics;
@@ -119,10 +120,18 @@ export class Checkpointer {
     return this.#enqueue(true);
   }
 
-  async close(): Promise<void> {
+  /** Writes what is left. True when all of it is on the disk. Never rejects. */
+  async close(): Promise<boolean> {
+    // The last try is made even within the wait after a failure, and after a write that fails before its turn comes.
+    await this.#writing;
     this.#failedAt = undefined;
-    await this.persist();
-    await this.#files.close();
+    const isSaved = await this.persist();
+    try {
+      await this.#files.close();
+    } catch (error) {
+      this.#log.warn('state files cannot be closed', { error: errorText(error) });
+    }
+    return isSaved;
   }
 
   #put(key: string, entry: Entry): void {
@@ -178,8 +187,9 @@ export class Checkpointer {
     // Until both files stand, every failure comes back here: the seq of a half-written pair is never used again.
     this.#needsSnapshot = true;
     this.#seq = seq;
+    const boot = this.#boot === undefined ? {} : { boot: this.#boot };
     const lines = [
-      encodeLine({ t: 'logtender-checkpoint', version: CHECKPOINT_VERSION, seq }),
+      encodeLine({ t: 'logtender-checkpoint', version: CHECKPOINT_VERSION, seq, ...boot }),
       ...entries.map(encodeLine),
       encodeLine({ t: 'end', entries: entries.length }),
     ];
@@ -200,7 +210,6 @@ export class Checkpointer {
         found_version: snapshot.header?.version ?? null,
         kept_as: UNREADABLE,
       });
-      this.state.damaged = true;
       return;
     }
     this.#seq = snapshot.header.seq;
@@ -210,15 +219,35 @@ export class Checkpointer {
     // The other number: a crash came between snapshot and log, and the snapshot holds all that this log says.
     const isOurs = log?.header?.t === 'logtender-checkpoint-log' && log.header.seq === this.#seq;
     if (isOurs) for (const entry of log.entries) apply(this.state, entry);
-    this.#report(snapshot, log, isOurs);
+    const isDamaged = this.#report(snapshot, log, isOurs);
+    const isSameBoot = this.#isSameBoot(snapshot.header.boot);
+    if (isDamaged || !isSameBoot) this.#doubtAll();
   }
 
-  #report(snapshot: Decoded, log: Decoded | undefined, logIsOurs: boolean): void {
+  #isSameBoot(before: string | undefined): boolean {
+    const isSame = before === undefined || this.#boot === undefined || before === this.#boot;
+    if (!isSame) this.#log.info('machine booted since the last run, known files go on under new ids');
+    this.#boot ??= before;
+    return isSame;
+  }
+
+  /**
+   * After a power cut the newest acknowledgements and the unsynced ends of the logs are gone, and after damage it is not known what is
+   * gone: other lines may stand where lines were sent from, and under the old ids the destination would take them for the ones it has.
+   * Saved with each source, so that a kill before it is found again does not make it trusted.
+   */
+  #doubtAll(): void {
+    const { sources } = this.state;
+    for (const [id, entry] of sources) sources.set(id, { ...entry, doubtful: true });
+  }
+
+  /** Says what was found. True when bytes went missing. */
+  #report(snapshot: Decoded, log: Decoded | undefined, logIsOurs: boolean): boolean {
     const damagedLines = snapshot.damagedLines + (log?.damagedLines ?? 0);
     const isShort = snapshot.end?.entries !== snapshot.entries.length || snapshot.tornBytes > 0;
     const isHeadless = log !== undefined && log.header === undefined;
-    if (damagedLines > 0 || isShort || isHeadless) {
-      this.state.damaged = true;
+    const isDamaged = damagedLines > 0 || isShort || isHeadless;
+    if (isDamaged) {
       this.#metrics.counter('logtender_checkpoint_damage_total', 'Starts with a damaged checkpoint.').add(1);
       this.#log.error('checkpoint is damaged, what it does not say is read again', {
         damaged_lines: damagedLines,
@@ -229,6 +258,7 @@ export class Checkpointer {
     if (logIsOurs && log !== undefined && log.tornBytes > 0) {
       this.#log.info('torn end of the checkpoint log is cut', { bytes: log.tornBytes });
     }
+    return isDamaged;
   }
 
   #isWaiting(now: number): boolean {

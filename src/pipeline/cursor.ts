@@ -38,11 +38,13 @@ export class Cursor {
   pausedUntil = 0;
   /** Number of the batch that did not take this source's next record. */
   refusedBy = 0;
+  /** Bytes from here on are counted as dropped. */
+  givenUpFrom = Number.POSITIVE_INFINITY;
   readonly #tail = Buffer.allocUnsafeSlow(TAIL_BYTES_MAX);
   #tailLength = 0;
 
-  /** @param saved what the checkpoint says; @param damaged the checkpoint lost something, so anything may have been sent */
-  constructor(source: SourceFile, saved: LaneEntry | undefined, damaged: boolean) {
+  /** @param saved what the checkpoint says */
+  constructor(source: SourceFile, saved: LaneEntry | undefined) {
     this.source = source;
     this.account = new Account(saved?.account);
     this.acked = saved?.acked ?? 0;
@@ -52,7 +54,7 @@ export class Cursor {
     this.sent = saved?.sent ?? 0;
     this.sentTail = saved?.sentTail ?? '';
     this.cuts = saved?.cuts ?? [];
-    this.sentBefore = damaged ? Number.POSITIVE_INFINITY : this.reserved;
+    this.sentBefore = this.reserved;
     this.#reloadTail();
   }
 

@@ -53,6 +53,8 @@ export interface ForwarderOptions {
   /** Without it growth is found by polling alone. */
   readonly watch: boolean;
   readonly holdBytesMax?: number;
+  /** Names this boot of the machine; undefined where that cannot be had. */
+  readonly bootId?: string | undefined;
 }
 
 export class Forwarder {
@@ -70,8 +72,8 @@ export class Forwarder {
 
   /** Reads the checkpoint and makes ready; nothing is sent before the first turn. */
   static async open(options: ForwarderOptions): Promise<Forwarder> {
-    const { stateFiles: files, clock, log, metrics } = options;
-    const checkpointer = new Checkpointer({ files, clock, log, metrics });
+    const { stateFiles: files, clock, log, metrics, bootId } = options;
+    const checkpointer = new Checkpointer({ files, clock, log, metrics, bootId });
     await checkpointer.open();
     return new Forwarder(options, checkpointer);
   }
@@ -85,10 +87,10 @@ export class Forwarder {
       known: knownSources(checkpointer.state),
       isSettled: (source) => this.lanes.every((lane) => lane.isSettled(source)),
       unsettledBytes: (source) => Math.max(...this.lanes.map((lane) => source.size - lane.cursorOf(source).acked)),
-      onRestored: (source) => this.lanes.forEach((lane) => lane.cursorOf(source)),
+      onRestored: (source) => this.#restored(source),
       onChanged: (source) => this.#changed(source),
-      onReleased: (source) => this.lanes.forEach((lane) => lane.release(source)),
-      onEnded: (source) => this.#retire(source.info.id, (lane) => lane.retire(source)),
+      onReleased: (source) => this.lanes.forEach((lane) => lane.release(source, 'hold_limit')),
+      onEnded: (source) => this.#ended(source),
       onVanished: (known) => this.#forget(known),
     });
     const { stateFiles: files, clock, log, metrics } = options;
@@ -158,13 +160,13 @@ export class Forwarder {
     return this.#isSettled();
   }
 
-  /** Saves positions and lets go of everything. */
-  async close(): Promise<void> {
+  /** Saves positions and lets go of everything. True when the positions are on the disk. */
+  async close(): Promise<boolean> {
     this.abort();
     await Promise.all(this.lanes.map((lane) => lane.close()));
     this.#watch?.close();
     this.#files.close();
-    await this.#checkpointer.close();
+    return this.#checkpointer.close();
   }
 
   /** What the readiness page says, by part; undefined: all well. */
@@ -265,6 +267,7 @@ export class Forwarder {
     const scanAfterMs = this.#scanHinted ? SCAN_INTERVAL_MS_MIN : SCAN_INTERVAL_MS;
     if (this.#files.scanWanted || sinceScan >= scanAfterMs) {
       this.#files.scan();
+      this.#releaseTruncated();
       this.#watch?.follow(this.#files.folders);
       this.#scannedAt = now;
       this.#scanHinted = false;
@@ -289,6 +292,7 @@ export class Forwarder {
   /** A scan and a look at every size, not only at those that are due. */
   #lookAtAll(): void {
     this.#files.scan();
+    this.#releaseTruncated();
     this.#files.poll({ names: undefined, active: true });
     this.#scannedAt = this.#now();
     this.#polledAt = this.#scannedAt;
@@ -324,6 +328,25 @@ export class Forwarder {
     this.#checkpointer.putSource({ t: 'source', ...place, headLength: head.length, headHash: head.hash });
   }
 
+  /** Bytes that were cut off before a lane read them, and whose copy a whole scan did not find, are a loss that its books show. */
+  #releaseTruncated(): void {
+    for (const source of this.#files.sources)
+      if (source.state === 'orphan' && !source.awaitsCopy)
+        for (const lane of this.lanes) lane.release(source, 'truncated');
+  }
+
+  #ended(source: SourceFile): void {
+    for (const lane of this.lanes) lane.release(source, 'truncated');
+    const hasLoss = this.lanes.some((lane) => lane.cursorOf(source).account.dropped.size > 0);
+    this.#retire(source.info.id, (lane) => lane.retire(source), hasLoss);
+  }
+
+  /** It goes on where each lane had its last acknowledgement. What is resent under a new id may come twice, but hides no line. */
+  #restored(source: SourceFile): void {
+    this.lanes.forEach((lane) => lane.cursorOf(source));
+    if (this.#checkpointer.state.sources.get(source.info.id)?.doubtful === true) this.#regenerate(source);
+  }
+
   /** Its identity is not what the checkpoint says: that must not survive a power cut. */
   #changed(source: SourceFile): void {
     if (!this.#checkpointer.state.sources.has(source.info.id)) return;
@@ -344,11 +367,11 @@ export class Forwarder {
     this.#retire(known.id, (lane) => lane.retireVanished(known.id));
   }
 
-  /** The lanes' books take a source's counts over, and the checkpoint forgets it, in one entry. */
-  #retire(id: string, takeOver: (lane: Lane) => void): void {
+  /** The lanes' books take a source's counts over, and the checkpoint forgets it, in one entry. A loss is saved also of a file never sent. */
+  #retire(id: string, takeOver: (lane: Lane) => void, hasLoss = false): void {
     this.lanes.forEach(takeOver);
     const isSaved = this.#checkpointer.state.sources.has(id);
-    if (isSaved)
+    if (isSaved || hasLoss)
       this.#checkpointer.putGone(id, Object.fromEntries(this.lanes.map((lane) => [lane.name, lane.retired])));
   }
 }

@@ -146,7 +146,7 @@ export class Lane {
     if (known !== undefined) return known;
     const { checkpointer } = this.#options;
     const saved = checkpointer.lane(this.name, source.info.id);
-    const cursor = new Cursor(source, saved, checkpointer.state.damaged);
+    const cursor = new Cursor(source, saved);
     this.#unclaimed.delete(source.info.id);
     this.#cursors.set(source, cursor);
     return cursor;
@@ -180,12 +180,19 @@ export class Lane {
     if (saved !== undefined) this.#retired.absorb(saved);
   }
 
-  /** What is unread of a source is given up. */
-  release(source: SourceFile): void {
+  /**
+   * What is unread of a source will never be read: its bytes are counted, each once, for its lines nobody knows. May be called again,
+   * because lines that were read may have been given back since.
+   */
+  release(source: SourceFile, reason: 'hold_limit' | 'truncated'): void {
     const cursor = this.cursorOf(source);
-    const bytes = Math.max(0, source.size - cursor.read);
+    const bytes = Math.min(source.size, cursor.givenUpFrom) - cursor.read;
+    if (bytes <= 0) return;
+    cursor.givenUpFrom = cursor.read;
     cursor.account.take({ lines: 0, bytes });
-    cursor.account.drop('hold_limit', { lines: 0, bytes });
+    cursor.account.drop(reason, { lines: 0, bytes });
+    const { checkpointer } = this.#options;
+    if (checkpointer.lane(this.name, source.info.id) !== undefined) this.#put(cursor);
   }
 
   /** The source's id changed: nothing was sent under the new one. */

@@ -17,7 +17,8 @@ export const DROP_REASONS = [
   'too_large',
   'hold_limit',
   'id_conflict',
-] as const satisfies readonly (RejectReason | 'hold_limit' | 'id_conflict')[];
+  'truncated',
+] as const satisfies readonly (RejectReason | 'hold_limit' | 'id_conflict' | 'truncated')[];
 export type DropReason = (typeof DROP_REASONS)[number];
 
 export interface Count {

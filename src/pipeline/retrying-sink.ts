@@ -74,8 +74,9 @@ export class RetryingSink {
         signal: options.signal,
       });
       const retry = work.apply(delivery);
-      if (retry === undefined) this.#recovered();
-      else if (!options.signal.aborted) await this.#waitFor(retry, options.signal);
+      if (retry !== undefined) {
+        if (!options.signal.aborted) await this.#waitFor(retry, options.signal);
+      } else if (delivery.status === 'delivered' || delivery.status === 'partial') this.#recovered();
     }
     return work.settlement();
   }

@@ -94,7 +94,12 @@ function walk(walking: Walk, folder: readonly string[]): void {
 
 /** Time of the last change of a folder's entries in nanoseconds; undefined when it cannot be asked. */
 function changedAt(folder: string): bigint | undefined {
-  return statSync(folder, { bigint: true, throwIfNoEntry: false })?.mtimeNs;
+  try {
+    return statSync(folder, { bigint: true }).mtimeNs;
+  } catch {
+    // A folder that may be listed but not entered (mode 0744); what cannot be looked at in it is told entry by entry.
+    return undefined;
+  }
 }
 
 /** The rotation whose base the glob matches; names may carry several suffixes (`app.log-20240501.1`). */

@@ -32,18 +32,22 @@ import {
   sourceId,
   HEAD_BYTES_MAX,
 } from './identity.ts';
-import type { FileIdentity, OpenedFile } from './identity.ts';
+import type { Anchor, FileIdentity, OpenedFile } from './identity.ts';
 import { isSameBirth, KnownSources } from './known-sources.ts';
 import type { KnownSource, SourceFile } from './source-file.ts';
 import { UnreadableFiles } from './unreadable-files.ts';
 
 /**
  * A detached file that did not grow for this long is sealed. Loggers reopen at the next line or at a signal and flush what they had
- * buffered at once; a second is ten times what that takes on a loaded node, and what comes later is still read.
+ * buffered at once; a second is ten times what that takes on a loaded node. What comes later is still read: under a name that is visible
+ * at any time, without one for as long as the descriptor is kept (SEAL_WAIT_MS_MAX of quiet after the deletion was noticed).
  */
 export const SEAL_QUIET_MS = 1_000;
 
-/** The file that followed waits for the older one's seal no longer than this: an app that never lets go must not stop its new log. */
+/**
+ * The file that followed waits for the older one's seal no longer than this: an app that never lets go must not stop its new log. A deleted
+ * file is kept open until it was quiet for as long: its writer may hold it a while, and what it writes can be read nowhere else.
+ */
 export const SEAL_WAIT_MS_MAX = 10_000;
 
 /**
@@ -90,6 +94,8 @@ export class FileSet {
   readonly #chains: Chains;
   readonly #known: KnownSources;
   readonly #unreadable: UnreadableFiles;
+  /** Open sources whose last read failed, with the name that was told. */
+  readonly #failing = new Map<SourceFile, string>();
   #generation = 0;
   /** When a whole scan first left some of the known sources unfound. */
   #knownMissedAt: number | undefined;
@@ -124,9 +130,10 @@ export class FileSet {
     this.scanWanted = false;
     const scan = this.#look();
     this.folders = [...new Set(scan.folders)];
-    for (const folder of this.folders) this.#unreadable.clear(folder);
+    const cut = new Set(scan.problems.map(({ name }) => name));
+    for (const folder of this.folders) if (!cut.has(folder)) this.#unreadable.clear(folder);
     const seen = bestSightings(scan.sightings, this.#owners);
-    this.#followNames(seen, scan.isTorn);
+    this.#followNames(seen, scan);
     const strangers = [...seen.values()].filter((sighting) => !this.#owners.has(keyOf(sighting.identity)));
     // An original is known before its copy is looked at.
     strangers.sort((a, b) => a.identity.birthUs - b.identity.birthUs || b.rank - a.rank);
@@ -160,38 +167,43 @@ export class FileSet {
 
   /** Asks one open file for its size. */
   measure(source: SourceFile): void {
-    if (source.fd === undefined) return;
-    let stat;
-    try {
-      stat = fstatSync(source.fd);
-    } catch (error) {
-      // A network file system may lose a file that is open; the next scan tells what became of it.
-      this.#unreadable.report(source.name ?? source.info.path, codeOf(error), errorText(error));
-      return;
-    }
-    // Written to and as long as before: cut off and written anew, unless nothing of it has changed.
-    const isSuspect = stat.mtimeMs !== source.mtimeMs && stat.size === source.size;
-    source.mtimeMs = stat.mtimeMs;
-    if (isSuspect && !source.copy && !isIntact(source.fd, source)) this.truncated(source);
-    else this.noteSize(source, stat.size);
+    const { fd } = source;
+    if (fd === undefined) return;
+    // A network file system may lose a file that is open; the next scan tells what became of it.
+    this.#attempt(source, () => {
+      const { mtimeMs, size } = fstatSync(fd);
+      // Written to and as long as before: cut off and written anew, unless nothing of it has changed.
+      const isSuspect = mtimeMs !== source.mtimeMs && size === source.size;
+      const isRewritten = isSuspect && !source.copy && !isIntact(fd, source);
+      if (isRewritten) this.truncated(source);
+      else this.#noteSize(source, fd, size);
+      // Last: a suspicion that could not be looked into stays one.
+      source.mtimeMs = mtimeMs;
+    });
   }
 
   /** A new size of an open file, from whoever learnt it. Smaller than before means truncated. */
   noteSize(source: SourceFile, size: number): void {
-    if (source.fd === undefined || size === source.size) return;
+    const { fd } = source;
+    if (fd !== undefined) this.#attempt(source, () => this.#noteSize(source, fd, size));
+  }
+
+  /** All that is read is read before anything is changed: when a read fails the source stays as it is. */
+  #noteSize(source: SourceFile, fd: number, size: number): void {
+    if (size === source.size) return;
     if (size < source.size) {
       this.truncated(source);
       return;
     }
     // However alike beginnings are: the bytes before the old end tell whether it is the same file that grew.
     const isShort = source.head.length < HEAD_BYTES_MAX;
-    if (!fitsAnchor(source.fd, source.end) || (isShort && !fitsHead(source.fd, source.head))) {
+    if (!fitsAnchor(fd, source.end) || (isShort && !fitsHead(fd, source.head))) {
       this.truncated(source);
       return;
     }
-    if (isShort) source.head = readHead(source.fd);
-    source.size = size;
-    source.end = anchorAt(source.fd, size);
+    const head = isShort ? readHead(fd) : source.head;
+    const end = anchorAt(fd, size);
+    Object.assign(source, { head, size, end });
     source.grewAt = this.#options.clock.monotonic();
     source.sealed = false;
   }
@@ -207,15 +219,17 @@ export class FileSet {
       container: source.info.container,
       size_before: source.size,
     });
-    const next = this.#create(
-      { fd, identity: source.identity, size: fstatSync(fd).size },
-      source.info.container,
-      source.info.path,
-    );
+    // What cannot be read now is taken for empty: it grows as soon as it can be read.
+    const extent = this.#attempt(source, () => readExtent(fd, fstatSync(fd).size)) ?? NO_EXTENT;
+    const { container, path } = source.info;
+    const next = this.#create({ fd, identity: source.identity }, extent, { container, path });
     next.name = source.name;
     next.rank = source.rank;
     next.detachedAt = source.detachedAt === undefined ? undefined : clock.monotonic();
+    next.deletedAt = source.deletedAt === undefined ? undefined : clock.monotonic();
     next.order = this.#chains.placeAfter(source);
+    const failedAs = this.#failing.get(source);
+    if (failedAs !== undefined && this.#failing.delete(source)) this.#failing.set(next, failedAs);
     source.fd = undefined;
     source.state = 'orphan';
     source.sealed = false;
@@ -269,7 +283,17 @@ export class FileSet {
     }
     if (!source.sealed || !this.#options.isSettled(source)) return;
     if (source.name !== undefined) this.#park(source);
-    else if (!this.#moveToCopy(source)) this.#end(source);
+    else if (this.#isLetGo(source, now) && !this.#moveToCopy(source)) this.#end(source);
+  }
+
+  /** A parked file that grows is found again by its name; what grows without one is lost once it is closed, so it is asked a last time. */
+  #isLetGo(source: SourceFile, now: number): boolean {
+    const { deletedAt } = source;
+    if (deletedAt !== undefined && now - Math.max(source.grewAt, deletedAt) < SEAL_WAIT_MS_MAX) return false;
+    this.measure(source);
+    // What grew and cannot be read yet is not settled; what cannot even be asked for its size is gone.
+    if (this.#failing.has(source) && hasGrown(source)) return false;
+    return source.state === 'open' && source.sealed && this.#options.isSettled(source);
   }
 
   /** The original is gone for good, its copy still stands there: it is the same log and must not be read a second time. */
@@ -277,20 +301,18 @@ export class FileSet {
     const { fd, copySeen } = source;
     if (fd === undefined || copySeen === undefined) return false;
     source.copySeen = undefined;
-    const opened = this.#open(copySeen);
-    if (opened === undefined) return false;
-    const isCopy = !this.#owners.has(keyOf(opened.identity)) && isCopyOfLive(opened, { ...source, fd });
-    if (!isCopy) {
-      closeSync(opened.fd);
-      return false;
-    }
-    closeSync(fd);
-    this.#disown(source);
-    this.#attach(source, opened, copySeen);
-    return true;
+    const isMoved = this.#use(copySeen, (opened) => {
+      if (this.#owners.has(keyOf(opened.identity)) || !isCopyOfLive(opened, { ...source, fd })) return false;
+      const end = anchorAt(opened.fd, opened.size);
+      closeSync(fd);
+      this.#disown(source);
+      this.#attach(source, opened, end, copySeen);
+      return true;
+    });
+    return isMoved === true;
   }
 
-  #followNames(seen: ReadonlyMap<string, Sighting>, isTorn: boolean): void {
+  #followNames(seen: ReadonlyMap<string, Sighting>, { isTorn, problems }: Scan): void {
     const now = this.#options.clock.monotonic();
     for (const source of this.#sources) {
       if (source.state === 'orphan') continue;
@@ -299,10 +321,13 @@ export class FileSet {
         this.#followName(source, sighting, now);
         continue;
       }
+      if (isDeleted(source)) source.deletedAt ??= now;
+      // Another file under the inode of a parked one is proof; a scan that did not see it is none yet, and one that did not look never.
+      const isProven = sighting !== undefined || source.deletedAt !== undefined;
+      if (!isProven && isHidden(source, problems)) continue;
       source.detachedAt ??= now;
       if (!isTorn) source.missedAt ??= now;
-      // Another file under the inode of a parked one is proof; a scan that did not see it is none yet.
-      const isGone = sighting !== undefined || isDeleted(source) || isMissed(source, now);
+      const isGone = isProven || isMissed(source, now);
       if (!isGone) continue;
       source.name = undefined;
       source.rank = Number.MAX_SAFE_INTEGER;
@@ -314,6 +339,7 @@ export class FileSet {
     source.name = sighting.name;
     source.rank = sighting.rank;
     source.missedAt = undefined;
+    source.deletedAt = undefined;
     const attached = sighting.path === source.info.path && !source.copy;
     if (attached) {
       source.detachedAt = undefined;
@@ -326,21 +352,21 @@ export class FileSet {
   /** A parked file that grew is opened again; one that shrank or went is forgotten, and what stands there now is a stranger. */
   #followParked(source: SourceFile, sighting: Sighting): void {
     if (sighting.size === source.size) return;
-    const opened = sighting.size > source.size ? this.#open(sighting) : undefined;
-    if (opened === undefined) {
+    if (sighting.size < source.size) {
       this.#end(source);
       return;
     }
-    const same = keyOf(opened.identity) === keyOf(source.identity) && fitsHead(opened.fd, source.head);
-    if (same && opened.size >= source.size && (source.copy || fitsAnchor(opened.fd, source.anchor))) {
+    // What cannot be opened or read stays parked: under another id all of it would be shipped again.
+    const isSame = this.#use(sighting, (opened) => {
+      if (opened.size < source.size || !fitsHead(opened.fd, source.head)) return false;
+      if (!source.copy && !fitsAnchor(opened.fd, source.anchor)) return false;
       source.fd = opened.fd;
       source.state = 'open';
       source.sealed = false;
-      this.noteSize(source, opened.size);
-      return;
-    }
-    closeSync(opened.fd);
-    this.#end(source);
+      return true;
+    });
+    if (isSame === true) this.measure(source);
+    else if (isSame === false) this.#end(source);
   }
 
   /** Gives known files their ids back; what remains are strangers. Only the first scan has anything to do here. */
@@ -348,17 +374,19 @@ export class FileSet {
     if (this.#known.isEmpty) return strangers;
     return strangers.filter((sighting) => {
       if (!this.#known.mayHold(sighting)) return true;
-      const opened = this.#open(sighting);
-      if (opened === undefined) return false;
-      const known = this.#known.claim(sighting, opened);
-      if (known === undefined) closeSync(opened.fd);
-      else this.#resume(known, opened, sighting);
-      return known === undefined;
+      const isKnown = this.#use(sighting, (opened) => {
+        // Read before it is claimed: a known source must not be lost to a read that fails.
+        const extent = readExtent(opened.fd, opened.size);
+        const known = this.#known.claim(sighting, opened);
+        if (known !== undefined) this.#resume(known, opened, extent, sighting);
+        return known !== undefined;
+      });
+      return isKnown === false;
     });
   }
 
-  #resume(known: KnownSource, opened: OpenedFile, sighting: Sighting): void {
-    const source = this.#create(opened, known.container, known.path, known.id);
+  #resume(known: KnownSource, opened: OpenedFile, extent: Extent, sighting: Sighting): void {
+    const source = this.#create(opened, extent, known);
     this.#place(source, sighting);
     source.copy = known.copy;
     source.order = known.order;
@@ -379,21 +407,35 @@ export class FileSet {
   #adopt(sighting: Sighting, seen: ReadonlyMap<string, Sighting>): void {
     // An empty rotated file is about to become a copy or says nothing at all.
     if (sighting.base !== undefined && sighting.size === 0) return;
-    const opened = this.#open(sighting);
-    if (opened === undefined) return;
-    if (this.#isCopy(opened, sighting, seen)) return;
+    this.#use(sighting, (opened) => {
+      const extent = readExtent(opened.fd, opened.size);
+      const isTaken = this.#isCopy(opened, extent, sighting, seen);
+      if (isTaken !== undefined) return isTaken;
+      const path = this.#pathOf(sighting, seen);
+      this.#place(this.#create(opened, extent, { container: sighting.container, path }), sighting);
+      return true;
+    });
+  }
+
+  /** The path that the app wrote it under: its rotation base, if there is one. */
+  #pathOf(sighting: Sighting, seen: ReadonlyMap<string, Sighting>): string {
     const { base } = sighting;
     const baseIsThere =
       base !== undefined &&
       (!sighting.matched ||
         this.#chains.of(sighting.container, base.path).length > 0 ||
         [...seen.values()].some((other) => other.path === base.path && other.container === sighting.container));
-    const path = baseIsThere ? base.path : sighting.path;
-    this.#place(this.#create(opened, sighting.container, path), sighting);
+    return baseIsThere ? base.path : sighting.path;
   }
 
-  #isCopy(opened: OpenedFile, sighting: Sighting, seen: ReadonlyMap<string, Sighting>): boolean {
-    if (sighting.base === undefined) return false;
+  /** Undefined when it is no copy; else whether its descriptor was taken over. */
+  #isCopy(
+    opened: OpenedFile,
+    extent: Extent,
+    sighting: Sighting,
+    seen: ReadonlyMap<string, Sighting>,
+  ): boolean | undefined {
+    if (sighting.base === undefined) return undefined;
     const { path } = sighting.base;
     // A copy is put aside under a name that is older than its original's; what is not, only looks like one.
     const isOlderName = ({ identity }: { identity: FileIdentity }): boolean =>
@@ -406,23 +448,23 @@ export class FileSet {
       // What was seen to be a copy while the original stood may be shorter than what was read of the original after that.
       const wasSeen = source.copySeen !== undefined && keyOf(source.copySeen.identity) === keyOf(opened.identity);
       if (source.awaitsCopy && isCopyOfTruncated(opened, { ...source, anchors: wasSeen ? [] : [source.anchor] })) {
-        this.#attach(source, opened, sighting);
+        this.#attach(source, opened, extent.end, sighting);
         return true;
       }
       if (source.fd !== undefined && isCopyOfLive(opened, { ...source, fd: source.fd })) {
         // Not taken and not forgotten: every scan asks again, until the original is truncated or the two differ.
-        closeSync(opened.fd);
         source.copySeen = sighting;
-        return true;
+        return false;
       }
     }
     const known = this.#known.claimCopy(sighting, opened, isOlderName);
-    if (known !== undefined) this.#resume({ ...known, copy: true }, opened, sighting);
-    return known !== undefined;
+    if (known === undefined) return undefined;
+    this.#resume({ ...known, copy: true }, opened, extent, sighting);
+    return true;
   }
 
   /** The orphan's bytes are found again in its copy: it goes on where it stopped, under its own id. */
-  #attach(source: SourceFile, opened: OpenedFile, sighting: Sighting): void {
+  #attach(source: SourceFile, opened: OpenedFile, end: Anchor, sighting: Sighting): void {
     Object.assign(source, {
       fd: opened.fd,
       identity: opened.identity,
@@ -432,9 +474,10 @@ export class FileSet {
     });
     source.state = 'open';
     source.copy = true;
-    source.end = anchorAt(opened.fd, opened.size);
+    source.end = end;
     source.awaitsCopy = false;
     source.detachedAt = this.#options.clock.monotonic();
+    source.deletedAt = undefined;
     source.grewAt = source.detachedAt;
     this.#owners.set(keyOf(opened.identity), source);
     this.#options.log.info('copy of a truncated file is read on', { path: source.info.path, copy: sighting.path });
@@ -461,23 +504,27 @@ export class FileSet {
     for (const known of this.#known.giveUp()) this.#options.onVanished(known);
   }
 
-  #create(opened: OpenedFile, container: string, path: string, id?: string): SourceFile {
+  #create(
+    opened: { fd: number; identity: FileIdentity },
+    extent: Extent,
+    log: { container: string; path: string; id?: string },
+  ): SourceFile {
     const now = this.#options.clock.monotonic();
-    const fresh = this.#info(container, path, opened.identity);
+    const fresh = this.#info(log.container, log.path, opened.identity);
+    const { id } = log;
     const source: SourceFile = {
       info: id === undefined ? fresh : { ...fresh, id },
       identity: opened.identity,
-      head: opened.size === 0 ? NO_HEAD : readHead(opened.fd),
+      ...extent,
       fd: opened.fd,
       state: 'open',
-      size: opened.size,
-      end: anchorAt(opened.fd, opened.size),
       mtimeMs: 0,
       name: undefined,
       missedAt: undefined,
       order: 0,
       rank: 0,
       detachedAt: undefined,
+      deletedAt: undefined,
       grewAt: now,
       sealed: false,
       copy: false,
@@ -498,10 +545,58 @@ export class FileSet {
     return { id, container, path, file: path.replace(/^\/+/, '') };
   }
 
+  /**
+   * Opens what was seen and gives it to `use`, which says whether it took the descriptor over and must not fail after that. Undefined when
+   * the file could not be opened or read: that concerns this file alone, it is told, and the next scan asks again.
+   */
+  #use(sighting: Sighting, use: (opened: OpenedFile) => boolean): boolean | undefined {
+    const opened = this.#open(sighting);
+    if (opened === undefined) return undefined;
+    let isTaken: boolean | undefined;
+    try {
+      isTaken = use(opened);
+      this.#unreadable.clear(sighting.name);
+    } catch (error) {
+      this.#reportUnreadable(sighting.name, error);
+    } finally {
+      if (isTaken !== true) closeSync(opened.fd);
+    }
+    return isTaken;
+  }
+
+  /** Reads from a source that is open. What fails there leaves it as it is; the next poll or scan asks again. */
+  #attempt<T>(source: SourceFile, read: () => T): T | undefined {
+    const failedAs = this.#failing.get(source);
+    const name = source.name ?? source.info.path;
+    try {
+      const result = read();
+      if (failedAs !== undefined) this.#recovered(source);
+      return result;
+    } catch (error) {
+      this.#reportUnreadable(name, error);
+      if (failedAs !== undefined && failedAs !== name) this.#unreadable.clear(failedAs);
+      this.#failing.set(source, name);
+      return undefined;
+    }
+  }
+
+  /** There is nothing (more) to tell of it. */
+  #recovered(source: SourceFile): void {
+    const failedAs = this.#failing.get(source);
+    if (failedAs === undefined) return;
+    this.#failing.delete(source);
+    this.#unreadable.clear(failedAs);
+  }
+
+  /** Only what the system says is told; an error of ours goes on. */
+  #reportUnreadable(name: string, error: unknown): void {
+    if (!(error instanceof Error && 'syscall' in error)) throw error;
+    this.#unreadable.report(name, codeOf(error), errorText(error));
+  }
+
   #open(sighting: Sighting): OpenedFile | undefined {
     try {
       const opened = openFile(sighting.name);
-      this.#unreadable.clear(sighting.name);
       // The name was given to another file since it was listed: the next scan sees that one.
       if (opened !== undefined && keyOf(opened.identity) !== keyOf(sighting.identity)) {
         closeSync(opened.fd);
@@ -519,6 +614,7 @@ export class FileSet {
     if (source.fd !== undefined) closeSync(source.fd);
     source.fd = undefined;
     source.state = 'parked';
+    this.#recovered(source);
     this.#relist();
   }
 
@@ -527,6 +623,7 @@ export class FileSet {
     source.fd = undefined;
     source.state = 'ended';
     this.#sources.delete(source);
+    this.#recovered(source);
     this.#disown(source);
     this.#options.onEnded(source);
     this.#relist();
@@ -579,6 +676,15 @@ function bestSightings(sightings: readonly Sighting[], owners: ReadonlyMap<strin
   return best;
 }
 
+/** How far a file goes, and what it begins and ends with. */
+type Extent = Pick<SourceFile, 'size' | 'head' | 'end'>;
+
+const NO_EXTENT: Extent = { size: 0, head: NO_HEAD, end: { offset: 0, hash: '' } };
+
+function readExtent(fd: number, size: number): Extent {
+  return size === 0 ? NO_EXTENT : { size, head: readHead(fd), end: anchorAt(fd, size) };
+}
+
 /** Does the file still hold what was read of it? */
 function isIntact(fd: number, source: SourceFile): boolean {
   return fitsHead(fd, source.head) && fitsAnchor(fd, source.anchor) && fitsAnchor(fd, source.end);
@@ -589,6 +695,19 @@ function isDeleted({ fd }: SourceFile): boolean {
   if (fd === undefined) return false;
   try {
     return fstatSync(fd).nlink === 0;
+  } catch {
+    return false;
+  }
+}
+
+/** Is its last known name, or a folder above it, among what could not be looked at? Then nothing is known of it. */
+function isHidden({ name }: SourceFile, problems: Scan['problems']): boolean {
+  return name !== undefined && problems.some((problem) => name === problem.name || name.startsWith(`${problem.name}/`));
+}
+
+function hasGrown({ fd, size }: SourceFile): boolean {
+  try {
+    return fd !== undefined && fstatSync(fd).size > size;
   } catch {
     return false;
   }

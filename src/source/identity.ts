@@ -68,13 +68,16 @@ export interface OpenedFile {
  */
 export function openFile(path: string): OpenedFile | undefined {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  const stat = fstatSync(fd, { bigint: true });
-  if (!stat.isFile()) {
-    closeSync(fd);
-    return undefined;
+  let isKept = false;
+  try {
+    const stat = fstatSync(fd, { bigint: true });
+    if (!stat.isFile()) return undefined;
+    isKept = true;
+    const identity = { dev: String(stat.dev), ino: String(stat.ino), birthUs: Number(stat.birthtimeNs / 1000n) };
+    return { fd, identity, size: Number(stat.size) };
+  } finally {
+    if (!isKept) closeSync(fd);
   }
-  const identity = { dev: String(stat.dev), ino: String(stat.ino), birthUs: Number(stat.birthtimeNs / 1000n) };
-  return { fd, identity, size: Number(stat.size) };
 }
 
 /** Reads until `length` bytes stand in the buffer or the file ends; gives how many there are. */

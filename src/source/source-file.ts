@@ -53,6 +53,8 @@ export interface SourceFile {
   rank: number;
   /** When the app's path was first seen to lead elsewhere, on the monotonic clock. */
   detachedAt: number | undefined;
+  /** When it was noticed that no name is left of the open file, on the monotonic clock. */
+  deletedAt: number | undefined;
   /** When its last growth was noticed, on the monotonic clock. */
   grewAt: number;
   /** Detached, read to its end as far as we know, and quiet: its last line is complete even without a newline. */

@@ -2,7 +2,7 @@
  * The forwarder as the process that it is: env in, records out, signals, and a kill at any moment.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -180,6 +180,52 @@ describe('forwarder process', function () {
     const second = start({ SINKS: 'elasticsearch', ELASTICSEARCH_URL: url, ONCE: 'true' });
     assert.equal(await second.ended, 0, second.stderr());
     assert.deepEqual([...server.stored.values()], ['one']);
+  });
+
+  it('says how it stands as soon as the signal comes, for who is killed while it drains', async () => {
+    server.isDown = true;
+    writeFileSync(log('a.log'), 'one\n');
+    const forwarder = start({ SINKS: 'elasticsearch', ELASTICSEARCH_URL: url, GRACE_PERIOD: '1h' });
+    await until('first try', () => forwarder.stderr().includes('retrying'));
+    forwarder.child.kill('SIGTERM');
+    await until('words', () => existsSync(join(folder, 'termination')) && termination().endsWith('\n'));
+    forwarder.child.kill('SIGKILL');
+    assert.equal(await forwarder.ended, 'SIGKILL');
+    assert.match(termination(), /^killed while it drained; at SIGTERM it stood so\n.*read=1 delivered=0 .*pending=1/);
+  });
+
+  it('does not say that positions are saved when they are not', async () => {
+    server.isDown = true;
+    writeFileSync(log('a.log'), 'one\n');
+    writeFileSync(join(folder, 'state'), 'a file where a folder should be');
+    const forwarder = start({ SINKS: 'elasticsearch', ELASTICSEARCH_URL: url, GRACE_PERIOD: '1s' });
+    await until('first try', () => forwarder.stderr().includes('retrying'));
+    forwarder.child.kill('SIGTERM');
+    assert.equal(await forwarder.ended, 0, forwarder.stderr());
+    assert.match(termination(), /^not everything was delivered; positions could not be saved/);
+  });
+
+  it('ends on a second signal though its state folder hangs', async () => {
+    mkdirSync(join(folder, 'state'));
+    // Whoever opens a pipe to read waits for a writer, as one waits for a disk that does not answer.
+    const pipe = join(folder, 'state', 'checkpoint');
+    execFileSync('mkfifo', [pipe]);
+    const forwarder = start({ SINKS: 'console', GRACE_PERIOD: '1h' });
+    await until('start', () => forwarder.stderr().includes('forwarder starts'));
+    forwarder.child.kill('SIGTERM');
+    await until('words', () => existsSync(join(folder, 'termination')) && termination().endsWith('\n'));
+    assert.match(termination(), /nothing was forwarded/);
+    forwarder.child.kill('SIGTERM');
+    assert.equal(await forwarder.ended, 'SIGKILL', forwarder.stderr());
+  });
+
+  it('survives a reader of its output that went away', async () => {
+    const forwarder = start({ SINKS: 'console' });
+    await until('start', () => forwarder.stderr().includes('forwarder starts'));
+    forwarder.child.stdout?.destroy();
+    writeFileSync(log('a.log'), 'one\n');
+    await until('failed write', () => forwarder.stderr().includes('retrying'));
+    assert.equal(forwarder.child.exitCode, null, forwarder.stderr());
   });
 
   it('answers probes, metrics and ledger', async () => {

@@ -46,16 +46,18 @@ interface Life {
   readonly lines: string[];
 }
 
-async function life(disk: MemoryDisk): Promise<Life> {
+async function life(disk: MemoryDisk, bootId?: string): Promise<Life> {
   const clock = new VirtualClock();
   const lines: string[] = [];
   const log = createLog({ clock, level: 'info', write: (line) => lines.push(line) });
-  const checkpointer = new Checkpointer({ files: disk.mount(), clock, log, metrics: createMetrics() });
+  const checkpointer = new Checkpointer({ files: disk.mount(), clock, log, metrics: createMetrics(), bootId });
   await checkpointer.open();
   return { checkpointer, clock, lines };
 }
 
 const acked = ({ checkpointer }: Life, id: string): number | undefined => checkpointer.lane('console', id)?.acked;
+const isDoubted = ({ checkpointer }: Life): boolean =>
+  [...checkpointer.state.sources.values()].some(({ doubtful }) => doubtful === true);
 
 describe('checkpointer', () => {
   it('gives back what it was told, from log and from snapshot', async () => {
@@ -70,7 +72,7 @@ describe('checkpointer', () => {
       const next = await life(disk);
       assert.equal(acked(next, 'a'), 9);
       assert.equal(next.checkpointer.state.sources.size, 1);
-      assert.equal(next.checkpointer.state.damaged, false);
+      assert.equal(isDoubted(next), false);
     }
   });
 
@@ -89,7 +91,7 @@ describe('checkpointer', () => {
       disk.cutPower((unsynced) => Math.min(unsynced, kept));
       const next = await life(disk);
       assert([5, 9].includes(acked(next, 'a') ?? -1), `with ${kept} bytes kept`);
-      assert.equal(next.checkpointer.state.damaged, false);
+      assert.equal(isDoubted(next), false);
     }
   });
 
@@ -173,6 +175,33 @@ describe('checkpointer', () => {
     assert.equal(acked(await life(disk), 'a'), 9);
   });
 
+  const BOOTS: ReadonlyArray<readonly [before: string | undefined, now: string | undefined, doubted: boolean]> = [
+    ['boot-1', 'boot-1', false],
+    ['boot-1', 'boot-2', true],
+    ['boot-1', undefined, false],
+    [undefined, 'boot-2', false],
+  ];
+  for (const [before, now, doubted] of BOOTS) {
+    it(`${doubted ? 'doubts' : 'trusts'} in boot ${now ?? 'unknown'} what was sent in boot ${before ?? 'unknown'}, and so do later starts`, async () => {
+      const disk = new MemoryDisk();
+      const first = await life(disk, before);
+      first.checkpointer.putSource(source('a'));
+      assert.equal(await first.checkpointer.close(), true);
+      for (let start = 0; start < 2; start += 1) assert.equal(isDoubted(await life(disk, now)), doubted);
+      assert.equal(isDoubted(await life(disk, 'boot-3')), doubted || before !== undefined || now !== undefined);
+    });
+  }
+
+  it('says at its close whether everything is on the disk', async () => {
+    const disk = new MemoryDisk();
+    const { checkpointer } = await life(disk);
+    checkpointer.putSource(source('a'));
+    disk.failure = 'ENOSPC';
+    assert.equal(await checkpointer.close(), false);
+    disk.failure = undefined;
+    assert.equal(await checkpointer.close(), true, 'it is tried even right after a failure');
+  });
+
   const DAMAGES: ReadonlyArray<readonly [what: string, damage: (disk: MemoryDisk) => void, want: number | undefined]> =
     [
       ['a garbled line in the log', (disk) => garble(disk, 'checkpoint-1.log', 60), 9],
@@ -204,9 +233,10 @@ describe('checkpointer', () => {
       damage(disk);
       const next = await life(disk);
       assert.equal(acked(next, 'a'), want);
-      assert.equal(next.checkpointer.state.damaged, true);
       assert(next.lines.some((line) => line.includes('"level":"error"')));
-      assert.equal((await life(disk)).checkpointer.state.damaged, false, 'the next start finds it in order');
+      const third = await life(disk);
+      assert(!third.lines.some((line) => line.includes('"level":"error"')), 'the next start finds it in order');
+      for (const one of [next, third]) assert.equal(isDoubted(one), one.checkpointer.state.sources.size > 0);
     });
   }
 });

@@ -28,6 +28,7 @@ describe('forwarder', () => {
   let destination: FakeDestination;
   let metrics: ReturnType<typeof createMetrics>;
   let starts = 0;
+  let bootId: string | undefined;
   /** What is written while it is false is lost. */
   let isAlive = true;
   /** Processes that are gone; their descriptors are closed at the end. */
@@ -50,6 +51,7 @@ describe('forwarder', () => {
       log: silentLog,
       metrics,
       watch: false,
+      bootId,
       ...(holdBytesMax === undefined ? {} : { holdBytesMax }),
     });
   };
@@ -81,6 +83,7 @@ describe('forwarder', () => {
   };
 
   beforeEach(() => {
+    bootId = undefined;
     folder = mkdtempSync(join(tmpdir(), 'logtender-forwarder-'));
     clock = new VirtualClock();
     disk = new MemoryDisk();
@@ -306,6 +309,51 @@ describe('forwarder', () => {
     assert.deepEqual(destination.hidden, []);
   });
 
+  it('does not let a line hide behind one that a power cut took out of the log again', async () => {
+    bootId = 'boot-1';
+    const before = `${'='.repeat(1_100)}\nfirst\n`;
+    writeFileSync(at('a.log'), before);
+    await start();
+    await run(3 * FLUSH_MS);
+    appendFileSync(at('a.log'), 'old 1\nold 2\n');
+    destination.script = () => {
+      isAlive = false;
+      disk.cutPower(() => 0);
+      return 'store_and_lose_answer';
+    };
+    await run(2 * FLUSH_MS);
+    crashed.push(forwarder);
+    isAlive = true;
+    destination.script = () => 'store';
+    writeFileSync(at('a.log'), `${before}new 1\nnew 2\n`, { flag: 'r+' });
+    bootId = 'boot-2';
+    await start();
+    await run(3 * FLUSH_MS);
+    assert.deepEqual(destination.texts.slice(1), ['first\n', 'old 1\n', 'old 2\n', 'new 1\n', 'new 2\n']);
+    assert.deepEqual(destination.hidden, []);
+    await forwarder.close();
+    appendFileSync(at('a.log'), 'last\n');
+    await start();
+    await run(3 * FLUSH_MS);
+    assert.deepEqual(destination.requests.at(-1)?.records, ['last\n'], 'the new id is in the checkpoint');
+    assert.deepEqual([account().delivered.lines, account().duplicates], [5, 0]);
+  });
+
+  it('does not let a line hide behind one of which the damaged checkpoint knows nothing any more', async () => {
+    const banner = `${'='.repeat(1_100)}\n`;
+    writeFileSync(at('a.log'), `${banner}one 1\none 2\n`);
+    await start();
+    await run(3 * FLUSH_MS);
+    await forwarder.close();
+    for (const file of disk.files.values())
+      file.content = Buffer.from(file.content.toString('latin1').replaceAll('"acked"', '"bcked"'), 'latin1');
+    writeFileSync(at('a.log'), `${banner}two 1\ntwo 2\ntwo 3\n`, { flag: 'r+' });
+    await start();
+    await run(3 * FLUSH_MS);
+    for (const line of ['two 1\n', 'two 2\n', 'two 3\n']) assert(destination.texts.includes(line), line);
+    assert.deepEqual(destination.hidden, []);
+  });
+
   it('counts and keeps what a sink will never take, and goes on behind it', async () => {
     writeFileSync(at('a.log'), 'one\nbad\nthree\n');
     destination.script = ({ records }) => {
@@ -368,6 +416,44 @@ describe('forwarder', () => {
     forwarder.attach(fakeSink({ destination }));
     await run(3 * FLUSH_MS);
     assert.deepEqual(destination.texts, ['one\n']);
+  });
+
+  it('counts for each sink what was cut off before it was read', async () => {
+    const slow = new FakeDestination();
+    slow.script = () => UNREACHABLE;
+    forwarder = await open(['elasticsearch', 'console']);
+    forwarder.attach(fakeSink({ destination }));
+    forwarder.attach(fakeSink({ destination: slow, name: 'console', recordsMax: 2 }));
+    writeFileSync(at('a.log'), 'line\n'.repeat(100));
+    await run(3 * FLUSH_MS);
+    writeFileSync(at('a.log'), 'anew\n');
+    await run(2 * FLUSH_MS);
+    const lost = account(1).dropped.get('truncated');
+    assert.deepEqual(lost, { lines: 0, bytes: 500 - account(1).pending.bytes }, 'counted while the rest is in flight');
+    assert.equal(account(0).dropped.size, 0);
+    slow.script = () => 'store';
+    await run(60 * FLUSH_MS);
+    assert.deepEqual(account(1).dropped.get('truncated'), lost, 'counted once');
+    assert.deepEqual(account(1).read, { lines: 5, bytes: 505 });
+    assert.deepEqual(account(1).delivered, { lines: 5, bytes: 505 - lost.bytes });
+    await forwarder.close();
+    forwarder = await open(['elasticsearch', 'console']);
+    assert.deepEqual(account(1).dropped.get('truncated'), lost, 'also after a restart');
+  });
+
+  it('counts what was cut off before a sink was there to read it', async () => {
+    forwarder = await open();
+    writeFileSync(at('a.log'), 'one\ntwo\n');
+    await run(2 * FLUSH_MS);
+    writeFileSync(at('a.log'), 'anew\n');
+    await run(2 * FLUSH_MS);
+    assert.deepEqual(account().dropped.get('truncated'), { lines: 0, bytes: 8 });
+    await forwarder.close();
+    forwarder = await open();
+    assert.deepEqual(account().dropped.get('truncated'), { lines: 0, bytes: 8 }, 'also after a restart');
+    forwarder.attach(fakeSink({ destination }));
+    await run(3 * FLUSH_MS);
+    assert.deepEqual(destination.texts, ['anew\n']);
   });
 
   it('counts what the hold limit gives up', async () => {

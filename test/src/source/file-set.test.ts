@@ -2,7 +2,7 @@
  * The set of files against a real folder: discovery, rotation, truncation, copies, holding and letting go.
  */
 import assert from 'node:assert/strict';
-import {
+import fs, {
   appendFileSync,
   chmodSync,
   copyFileSync,
@@ -18,16 +18,20 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { createLog } from '../../../src/core/log.ts';
 import { createMetrics } from '../../../src/core/metrics.ts';
 import { FileSet, SEAL_QUIET_MS, SEAL_WAIT_MS_MAX } from '../../../src/source/file-set.ts';
-import type { SourceFile } from '../../../src/source/source-file.ts';
+import type { KnownSource, SourceFile } from '../../../src/source/source-file.ts';
 import { VirtualClock } from '../../fakes/virtual-clock.ts';
 
 const SCAN_MS = 1_000;
+
+/** Until a deleted file that is settled has been let go. */
+const LET_GO_SCANS = SEAL_WAIT_MS_MAX / SCAN_MS + 2;
 
 /** What an open file holds. */
 const content = ({ fd, size }: SourceFile): string => {
@@ -35,6 +39,26 @@ const content = ({ fd, size }: SourceFile): string => {
   const buffer = Buffer.alloc(size);
   readSync(fd, buffer, 0, size, 0);
   return buffer.toString();
+};
+
+type Fault = (code: string, when: (first: unknown, args: readonly unknown[]) => boolean) => void;
+
+/** Makes one call of the file system fail as the kernel would: root may do everything, and a disk that fails is hard to come by. */
+const faulty = (name: 'readSync' | 'readdirSync' | 'statSync'): { fail: Fault; heal: () => void } => {
+  const real = fs[name];
+  const heal = (): void => {
+    Object.assign(fs, { [name]: real });
+    syncBuiltinESMExports();
+  };
+  const fail: Fault = (code, when) => {
+    const fake = (...args: readonly unknown[]): unknown => {
+      if (when(args[0], args)) throw Object.assign(new Error(`${code}: made to fail`), { code, syscall: name });
+      return Reflect.apply(real, fs, args);
+    };
+    Object.assign(fs, { [name]: fake });
+    syncBuiltinESMExports();
+  };
+  return { fail, heal };
 };
 
 describe('file set', () => {
@@ -47,13 +71,13 @@ describe('file set', () => {
   let ended: string[];
 
   const at = (name: string): string => join(folder, name);
-  const build = (pattern = '*.log', holdBytesMax = 1_000_000): FileSet => {
+  const build = (pattern = '*.log', holdBytesMax = 1_000_000, known: readonly KnownSource[] = []): FileSet => {
     const log = createLog({ clock, level: 'info', write: (line) => lines.push(line) });
     return new FileSet({
       files: [{ container: 'app', path: `/log/${pattern}`, directory: '/log', mount: folder }],
       uid: 'uid',
       epoch: 'epoch',
-      known: [],
+      known,
       clock,
       log,
       metrics: createMetrics(),
@@ -256,17 +280,214 @@ describe('file set', () => {
     assert.equal(files.isPassable(source), true);
   });
 
+  describe('with a file system that fails', () => {
+    const read = faulty('readSync');
+    const list = faulty('readdirSync');
+    const stat = faulty('statSync');
+    afterEach(() => {
+      for (const { heal } of [read, list, stat]) heal();
+    });
+    const isOf = (name: string): ((fd: unknown) => boolean) => {
+      const { ino } = statSync(at(name));
+      return (fd) => typeof fd === 'number' && fs.fstatSync(fd).ino === ino;
+    };
+    const told = (): number => lines.filter((line) => line.includes('cannot be read')).length;
+    const openDescriptors = (): number => fs.readdirSync('/proc/self/fd').length;
+
+    it('lists a folder that may not be entered', async () => {
+      files = build('**/*.log');
+      mkdirSync(at('x'));
+      writeFileSync(at('a.log'), 'x\n');
+      stat.fail('EACCES', (name) => name === at('x'));
+      await scan();
+      assert.deepEqual(paths(), ['/log/a.log']);
+    });
+
+    it('leaves a new file that cannot be read alone, tells it once, and reads it when it can', async () => {
+      for (const name of ['a.log', 'b.log']) writeFileSync(at(name), 'x\n');
+      const before = openDescriptors();
+      read.fail('EIO', isOf('a.log'));
+      await scan();
+      await scan();
+      assert.deepEqual(paths(), ['/log/b.log']);
+      assert.deepEqual([...files.problems], [[at('a.log'), 'EIO']]);
+      assert.equal(told(), 1);
+      assert.equal(openDescriptors(), before + 1, 'only what is read stays open');
+      read.heal();
+      await scan();
+      assert.deepEqual(paths(), ['/log/a.log', '/log/b.log']);
+      assert.equal(files.problems.size, 0);
+    });
+
+    it('keeps an open file that fails once as it is, and the others going', async () => {
+      for (const name of ['a.log', 'b.log']) writeFileSync(at(name), 'x\n');
+      await scan();
+      const [a, b] = [only('a.log'), only('b.log')];
+      const { id } = a.info;
+      for (const name of ['a.log', 'b.log']) appendFileSync(at(name), 'more\n');
+      read.fail('EIO', isOf('a.log'));
+      await scan();
+      files.poll({ names: undefined, active: true });
+      assert.deepEqual([a.size, b.size], [2, 7]);
+      assert.deepEqual([...files.problems], [[at('a.log'), 'EIO']]);
+      assert.equal(told(), 1);
+      // Truncated while it cannot be read: what follows is read later.
+      truncateSync(at('a.log'), 0);
+      appendFileSync(at('a.log'), 'y');
+      await scan();
+      assert.deepEqual(
+        chain('a.log').map(({ size }) => size),
+        [2, 0],
+      );
+      read.heal();
+      isSettled = () => true;
+      await scan();
+      assert.notEqual(only('a.log').info.id, id);
+      assert.equal(content(only('a.log')), 'y');
+      assert.equal(files.problems.size, 0);
+    });
+
+    it('gives a known file its id back when it can be read again', async () => {
+      writeFileSync(at('a.log'), 'x\n');
+      await scan();
+      const { info, identity, head, order, end } = only('a.log');
+      const { container, path, id } = info;
+      const known = [{ id, container, path, identity, head, copy: false, orphan: false, order, anchors: [end] }];
+      for (const goodReads of [0, 1, 2, 3]) {
+        files.close();
+        files = build('*.log', 1_000_000, known);
+        const isIt = isOf('a.log');
+        let reads = 0;
+        read.fail('EIO', (fd) => isIt(fd) && (reads += 1) > goodReads);
+        await scan();
+        await scan();
+        read.heal();
+        await scan();
+        assert.equal(only('a.log').info.id, id, `fails after ${goodReads} reads`);
+      }
+    });
+
+    it('keeps a parked file that grew and cannot be read', async () => {
+      writeFileSync(at('a.log'), 'x\n');
+      await scan();
+      const source = only('a.log');
+      renameSync(at('a.log'), at('a.log.1'));
+      isSettled = () => true;
+      for (let i = 0; i < 3; i += 1) await scan();
+      assert.equal(source.state, 'parked');
+      appendFileSync(at('a.log.1'), 'more\n');
+      const before = openDescriptors();
+      read.fail('EIO', isOf('a.log.1'));
+      await scan();
+      assert.equal(source.state, 'parked');
+      assert.equal(openDescriptors(), before);
+      read.heal();
+      isSettled = () => false;
+      await scan();
+      assert.deepEqual([source.state, source.size, ended.length], ['open', 7, 0]);
+    });
+
+    for (const settled of [false, true]) {
+      it(`keeps what is in a folder that cannot be listed for a while, settled: ${settled}`, async () => {
+        files = build('**/*.log');
+        isSettled = () => settled;
+        mkdirSync(at('x/y'), { recursive: true });
+        for (const name of ['x/y/a.log', 'x/y/b.log']) writeFileSync(at(name), 'x\n');
+        await scan();
+        renameSync(at('x/y/b.log'), at('x/y/b.log.1'));
+        for (let i = 0; i < 3; i += 1) await scan();
+        const ids = (): string[] => [...files.sources].map(({ info }) => info.id);
+        const before = ids();
+        for (const folderThatFails of ['x/y', 'x', '.']) {
+          list.fail('EACCES', (name) => name === join(folder, folderThatFails));
+          for (let i = 0; i < 20; i += 1) await scan();
+          assert.equal(only('x/y/a.log').sealed, false, 'its last line may not be whole');
+          list.heal();
+          await scan();
+          assert.deepEqual(ids(), before);
+          assert.deepEqual(ended, []);
+        }
+        assert.equal(files.problems.size, 0);
+      });
+    }
+
+    it('does not let go of a deleted file that grew and cannot be read', async () => {
+      writeFileSync(at('a.log'), 'x\n');
+      await scan();
+      const source = only('a.log');
+      isSettled = () => true;
+      const isIt = isOf('a.log');
+      appendFileSync(at('a.log'), 'more\n');
+      unlinkSync(at('a.log'));
+      read.fail('EIO', isIt);
+      for (let i = 0; i < 3 * LET_GO_SCANS; i += 1) await scan();
+      assert.deepEqual(ended, []);
+      read.heal();
+      await scan();
+      assert.equal(content(source), 'x\nmore\n');
+      for (let i = 0; i < LET_GO_SCANS; i += 1) await scan();
+      assert.deepEqual(ended, ['/log/a.log']);
+      assert.equal(files.problems.size, 0);
+    });
+
+    it('lets go of a file that is deleted in a folder that cannot be listed', async () => {
+      writeFileSync(at('a.log'), 'x\n');
+      await scan();
+      list.fail('EACCES', () => true);
+      unlinkSync(at('a.log'));
+      isSettled = () => true;
+      for (let i = 0; i < 20; i += 1) await scan();
+      assert.deepEqual(ended, ['/log/a.log']);
+    });
+  });
+
   it('holds a deleted file open until it is settled, then forgets it', async () => {
     writeFileSync(at('a.log'), 'one\n');
     await scan();
     const source = only('a.log');
     unlinkSync(at('a.log'));
-    for (let i = 0; i < 5; i += 1) await scan();
+    for (let i = 0; i < LET_GO_SCANS; i += 1) await scan();
     assert.equal(content(source), 'one\n');
     isSettled = () => true;
     await scan();
     assert.equal(source.state, 'ended');
     assert.deepEqual(ended, ['/log/a.log']);
+  });
+
+  it('reads what the writer of a deleted file still writes, and lets its successor go on meanwhile', async () => {
+    writeFileSync(at('a.log'), 'one\n');
+    await scan();
+    const source = only('a.log');
+    isSettled = ({ size, anchor }) => size === anchor.offset;
+    const settle = (): void => {
+      source.anchor = source.end;
+    };
+    settle();
+    const writer = fs.openSync(at('a.log'), 'a');
+    unlinkSync(at('a.log'));
+    files.scan();
+    await clock.advance(SEAL_QUIET_MS, 0);
+    files.scan();
+    assert.equal(files.isPassable(source), true, 'the successor waits for no more than quiet');
+    await clock.advance(SEAL_WAIT_MS_MAX - 2 * SEAL_QUIET_MS, 0);
+    files.scan();
+    fs.writeSync(writer, 'late\n');
+    files.poll({ names: new Set(), active: true });
+    assert.equal(content(source), 'one\nlate\n');
+    settle();
+    await clock.advance(SEAL_WAIT_MS_MAX - 1, 0);
+    files.sweep();
+    assert.equal(source.state, 'open');
+    await clock.advance(1, 0);
+    fs.writeSync(writer, 'last\n');
+    files.sweep();
+    assert.equal(source.state, 'open', 'the look right before the end found growth');
+    assert.equal(content(source), 'one\nlate\nlast\n');
+    fs.closeSync(writer);
+    settle();
+    await clock.advance(SEAL_WAIT_MS_MAX, 0);
+    files.sweep();
+    assert.equal(source.state, 'ended');
   });
 
   it('gives the oldest deleted file up at the hold limit, and says so', async () => {
@@ -362,7 +583,7 @@ describe('file set', () => {
     await scan();
     unlinkSync(at('a.log'));
     isSettled = () => true;
-    for (let i = 0; i < 5; i += 1) await scan();
+    for (let i = 0; i < LET_GO_SCANS; i += 1) await scan();
     assert.equal(source.state, 'parked');
     assert.deepEqual(paths(), []);
     assert.equal([...files.sources].length, 1);
@@ -374,7 +595,7 @@ describe('file set', () => {
     const { id } = only('a.log').info;
     isSettled = () => true;
     unlinkSync(at('a.log'));
-    for (let i = 0; i < 3; i += 1) await scan();
+    for (let i = 0; i < LET_GO_SCANS; i += 1) await scan();
     writeFileSync(at('a.log'), 'one\n');
     await scan();
     assert.notEqual(only('a.log').info.id, id);
