@@ -177,6 +177,19 @@ describe('tidy', () => {
     );
   });
 
+  it('nothing is exported that nobody uses', () => {
+    const unused: string[] = [];
+    for (const file of product) {
+      for (const match of file.text.matchAll(/^export (?:async )?(?:const|function|class|interface|type) (\w+)/gm)) {
+        const word = new RegExp(`\\b${match[1] ?? ''}\\b`, 'g');
+        const isUsedHere = [...file.text.matchAll(word)].length > 1;
+        const isUsedElsewhere = [...product, ...tests].some((other) => other !== file && other.text.search(word) >= 0);
+        if (!isUsedHere && !isUsedElsewhere) unused.push(`${file.path}: ${match[1] ?? ''}`);
+      }
+    }
+    assert.deepEqual(unused, []);
+  });
+
   it('the product does not import its tests', () => {
     const wrong = product
       .filter((file) => file.imports.some((target) => /(^|\/)test\//.test(target)))

@@ -5,8 +5,7 @@
  */
 
 /** What a template may name. `{label:KEY}` is resolved at admission and `{file}` by the forwarder alone. */
-export const PLACEHOLDERS = ['cluster', 'namespace', 'pod', 'container', 'app', 'workload', 'node', 'file'] as const;
-export type Placeholder = (typeof PLACEHOLDERS)[number];
+const PLACEHOLDERS = ['cluster', 'namespace', 'pod', 'container', 'app', 'workload', 'node', 'file'] as const;
 
 const PART = /\{([^{}]*)\}/g;
 
