@@ -61,6 +61,8 @@ export class Forwarder {
   readonly lanes: readonly Lane[];
   readonly #options: ForwarderOptions;
   readonly #files: FileSet;
+  /** The summary is written after the files were let go of. */
+  #unreadAtClose: ReadonlyMap<Lane, number> | undefined;
   readonly #checkpointer: Checkpointer;
   readonly #wake = new Wake();
   readonly #watch: FolderWatch | undefined;
@@ -165,6 +167,7 @@ export class Forwarder {
     this.abort();
     await Promise.all(this.lanes.map((lane) => lane.close()));
     this.#watch?.close();
+    this.#unreadAtClose = new Map(this.lanes.map((lane) => [lane, this.#unreadBytes(lane)]));
     this.#files.close();
     return this.#checkpointer.close();
   }
@@ -315,6 +318,8 @@ export class Forwarder {
   }
 
   #unreadBytes(lane: Lane): number {
+    const atClose = this.#unreadAtClose?.get(lane);
+    if (atClose !== undefined) return atClose;
     let sum = 0;
     for (const source of this.#open())
       if (source.fd !== undefined) sum += Math.max(0, source.size - lane.cursorOf(source).read);

@@ -108,6 +108,17 @@ describe('forwarder', () => {
     );
   });
 
+  it('says after its end, too, how much of the files nobody read', async () => {
+    writeFileSync(at('a.log'), 'one\ntwo\n');
+    // The sink never opens: nothing is read.
+    forwarder = await open();
+    await run(3 * FLUSH_MS);
+    const unread = (): number | undefined => forwarder.summaries()[0]?.unreadBytes;
+    assert.equal(unread(), 8);
+    await forwarder.close();
+    assert.equal(unread(), 8);
+  });
+
   it('gathers lines for one flush interval', async () => {
     writeFileSync(at('a.log'), 'one\n');
     await start();
