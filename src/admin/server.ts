@@ -9,14 +9,22 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 import { errorText } from '../core/errors.ts';
+import { listen } from '../core/listen.ts';
 import type { Metrics } from '../core/metrics.ts';
 
-/** What a check found: all well, or why not. */
-export type CheckResult = { readonly ok: true } | { readonly ok: false; readonly reason: string };
+/** What a check found: all well (and what is worth a line all the same), or why not. */
+export type CheckResult =
+  { readonly ok: true; readonly note?: string } | { readonly ok: false; readonly reason: string };
 
 export interface NamedCheck {
   readonly name: string;
   readonly check: () => CheckResult;
+}
+
+/** A check that may have to look first; it has to bound its own time, below the time-out of a probe. */
+export interface ReadyCheck {
+  readonly name: string;
+  readonly check: () => CheckResult | Promise<CheckResult>;
 }
 
 export interface AdminServerOptions {
@@ -26,7 +34,7 @@ export interface AdminServerOptions {
   readonly metrics: Metrics;
   /** Alive unless one of these fails; none by default: a process that answers is alive. */
   readonly live?: readonly NamedCheck[];
-  readonly ready: readonly NamedCheck[];
+  readonly ready: readonly ReadyCheck[];
   /** Further pages by path; each gives what is sent as JSON. */
   readonly pages?: Readonly<Record<string, () => unknown>>;
 }
@@ -54,20 +62,18 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Adm
   const server = http.createServer(
     { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS, connectionsCheckingInterval: 1_000 },
     (request, response) => {
-      const page = answer(options, request.method ?? 'GET', request.url ?? '/');
-      response.writeHead(page.status, {
-        'content-type': page.type,
-        'content-length': Buffer.byteLength(page.body),
-        'cache-control': 'no-store',
+      void answer(options, request.method ?? 'GET', request.url ?? '/').then((page) => {
+        response.writeHead(page.status, {
+          'content-type': page.type,
+          'content-length': Buffer.byteLength(page.body),
+          'cache-control': 'no-store',
+        });
+        response.end(request.method === 'HEAD' ? undefined : page.body);
       });
-      response.end(request.method === 'HEAD' ? undefined : page.body);
     },
   );
   server.maxConnections = CONNECTIONS_MAX;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options.port, options.host, resolve);
-  });
+  await listen(server, options.port, options.host);
   const { port } = server.address() as AddressInfo;
   return {
     port,
@@ -79,15 +85,16 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Adm
   };
 }
 
-function answer(options: AdminServerOptions, method: string, url: string): Page {
+/** Never rejects. */
+async function answer(options: AdminServerOptions, method: string, url: string): Promise<Page> {
   if (method !== 'GET' && method !== 'HEAD') return text(405, `expected GET or HEAD, got ${method.slice(0, 16)}\n`);
   const path = url.split('?', 1)[0] ?? '/';
   const page = options.pages !== undefined && Object.hasOwn(options.pages, path) ? options.pages[path] : undefined;
   try {
-    if (path === '/livez') return report(options.live ?? []);
-    if (path === '/readyz') return report(options.ready);
+    if (path === '/livez') return await report(options.live ?? []);
+    if (path === '/readyz') return await report(options.ready);
     if (path === '/metrics') {
-      return { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: options.metrics.expose() };
+      return { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: await options.metrics.expose() };
     }
     if (page !== undefined)
       return { status: 200, type: 'application/json', body: `${JSON.stringify(page(), null, 2)}\n` };
@@ -99,10 +106,12 @@ function answer(options: AdminServerOptions, method: string, url: string): Page 
 }
 
 /** 200 when every check is well, else 503; each check with its reason. */
-function report(checks: readonly NamedCheck[]): Page {
-  const results = checks.map(({ name, check }) => ({ name, result: check() }));
+async function report(checks: readonly ReadyCheck[]): Promise<Page> {
+  const results = await Promise.all(checks.map(async ({ name, check }) => ({ name, result: await check() })));
   const isWell = results.every(({ result }) => result.ok);
-  const lines = results.map(({ name, result }) => (result.ok ? `[+]${name} ok` : `[-]${name}: ${result.reason}`));
+  const lines = results.map(({ name, result }) =>
+    result.ok ? `[+]${name} ok${result.note === undefined ? '' : `: ${result.note}`}` : `[-]${name}: ${result.reason}`,
+  );
   return text(isWell ? 200 : 503, `${[...lines, isWell ? 'ok' : 'not ok'].join('\n')}\n`);
 }
 

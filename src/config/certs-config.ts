@@ -7,20 +7,37 @@
  */
 import type { LogLevel } from '../core/log.ts';
 import { durationMs, Reader } from './fields.ts';
-import type { Parsed } from './fields.ts';
+import type { Parsed, ReaderOptions } from './fields.ts';
+import { HOST, INSTANCE, LABEL, NOT_EMPTY } from './name-forms.ts';
+import { readYaml, withLines } from './yaml-text.ts';
+
+/** Who makes the serving certificate: we, cert-manager, or somebody who puts files beside the webhook. */
+export const CERTIFICATE_MODES = ['self', 'cert-manager', 'files'] as const;
+export type CertificateMode = (typeof CERTIFICATE_MODES)[number];
+
+/** Types of our keys. */
+const KEY_TYPES = ['ecdsa-p256', 'rsa-2048'] as const;
+export type KeyType = (typeof KEY_TYPES)[number];
 
 export interface CertsConfig {
+  /** `mode`: in any but `self` (the default) the process writes nothing at all. */
+  readonly mode: CertificateMode;
   /** `namespace`: where our Secrets, Lease and Service live. Default: POD_NAMESPACE, else `logtender`. */
   readonly namespace: string;
   /** `instance`: suffix of every name, for a second install in one cluster. Default: none. */
   readonly instance: string;
   /** `hosts`: further DNS names and IP addresses of the leaf, beside `<service>.<namespace>.svc`. Default: none. */
   readonly hosts: readonly string[];
+  /** `keyType`: type of new keys; a leaf of another type is renewed at once, a CA at its next rotation. Default `ecdsa-p256`. */
+  readonly keyType: KeyType;
   /** `caLife`: life of a CA. Default `365d`. Renewed at two thirds. */
   readonly caLifeMs: number;
   /** `leafLife`: life of a leaf. Default `30d`. Renewed at two thirds. */
   readonly leafLifeMs: number;
-  /** `backdate`: how long before its making a certificate is valid, for clocks that are behind. Default `1h`. */
+  /**
+   * `backdate`: how long before its making a certificate is valid, for clocks that are behind; at least 10s. Default `1h`. A replica whose
+   * clock is off by more than half of it from the API server's waits.
+   */
   readonly backdateMs: number;
   /** `settle`: how long a CA is trusted everywhere before a leaf depends on it. Default `60s`. */
   readonly settleMs: number;
@@ -39,6 +56,8 @@ export interface CertsConfig {
   readonly logLevel: LogLevel;
   /** Name of this replica in the Lease. From POD_NAME. */
   readonly identity: string;
+  /** Test hook, from LOGTENDER_FAULT_AT: the step and point at which the process kills itself. */
+  readonly faultAt: string | undefined;
 }
 
 /** Env variables of the process, each with its meaning. They say who a replica is; they win over the file. */
@@ -47,6 +66,8 @@ export const CERTS_ENV = {
   configFile: 'CERTS_CONFIG_FILE',
   namespace: 'POD_NAMESPACE',
   pod: 'POD_NAME',
+  /** For tests: `<step>:<before|after>`; the process kills itself (SIGKILL) when it first gets there. */
+  faultAt: 'LOGTENDER_FAULT_AT',
 } as const;
 
 /** Names of everything, with the suffix of the instance. */
@@ -56,6 +77,7 @@ export interface CertsNames {
   readonly tlsSecret: string;
   readonly lease: string;
   readonly webhookConfiguration: string;
+  readonly configMap: string;
   /** Value of the ownership label. */
   readonly owner: string;
 }
@@ -69,6 +91,7 @@ export function certsNames(instance: string): CertsNames {
     tlsSecret: `logtender-tls${suffix}`,
     lease: `logtender-certs${suffix}`,
     webhookConfiguration: `logtender-injector${suffix}`,
+    configMap: `logtender-config${suffix}`,
     owner: `logtender-certs${suffix}`,
   };
 }
@@ -78,20 +101,13 @@ export function serviceHost(config: Pick<CertsConfig, 'instance' | 'namespace'>)
   return `${certsNames(config.instance).service}.${config.namespace}.svc`;
 }
 
-/** RFC 1123 label, the form of namespaces and of every part of our names. */
-const LABEL = {
-  expected: 'lower-case letters, digits and - (at most 63)',
-  test: (text: string): boolean => /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(text),
-};
-/** `logtender-webhook-` and the instance make one label. */
-const INSTANCE = {
-  expected: 'at most 40 lower-case letters, digits and -',
-  test: (text: string): boolean => text === '' || (text.length <= 40 && LABEL.test(text)),
-};
-const HOST =
-  /^(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|[0-9A-Fa-f:.]+)$/;
-
 const ms = (text: string): number => durationMs(text) ?? Number.NaN;
+
+/** Reads the text of the YAML file and the env; problems carry their lines. */
+export function parseCertsText(text: string, env: Readonly<Record<string, string | undefined>>): Parsed<CertsConfig> {
+  const yaml = readYaml(text);
+  return yaml.ok ? withLines(parseCertsConfig(yaml.value.raw, env), yaml.value) : yaml;
+}
 
 /**
  * Reads the document of the YAML file (undefined for none) and the env.
@@ -101,28 +117,34 @@ const ms = (text: string): number => durationMs(text) ?? Number.NaN;
 export function parseCertsConfig(
   document: unknown,
   env: Readonly<Record<string, string | undefined>>,
+  options: ReaderOptions = {},
 ): Parsed<CertsConfig> {
-  const reader = new Reader(document);
+  const reader = new Reader(document, '', [], options);
   const years10 = ms('3650d');
   const life = { minMs: ms('5s'), maxMs: years10 };
+  // Half of it is how far clocks may be apart: the API server tells its own in whole seconds, and NTP keeps it to far less than five.
+  const backdate = { minMs: ms('10s'), maxMs: ms('30d') };
   const wait = { minMs: 0, maxMs: ms('30d') };
   const namespace = reader.text('namespace', 'logtender', LABEL);
   const value: CertsConfig = {
     namespace: env[CERTS_ENV.namespace] ?? namespace,
     instance: reader.text('instance', '', INSTANCE),
-    hosts: reader.list('hosts', []),
+    hosts: reader.list('hosts', [], HOST),
+    mode: reader.oneOf('mode', CERTIFICATE_MODES, 'self'),
+    keyType: reader.oneOf('keyType', KEY_TYPES, 'ecdsa-p256'),
     caLifeMs: reader.duration('caLife', life, ms('365d')),
     leafLifeMs: reader.duration('leafLife', life, ms('30d')),
-    backdateMs: reader.duration('backdate', wait, ms('1h')),
+    backdateMs: reader.duration('backdate', backdate, ms('1h')),
     settleMs: reader.duration('settle', wait, ms('60s')),
     pruneMarginMs: reader.duration('pruneMargin', wait, ms('1h')),
     restoreGraceMs: reader.duration('restoreGrace', wait, ms('45s')),
     tickMs: reader.duration('tick', { minMs: 100, maxMs: ms('60s') }, ms('30s')),
     leaseMs: reader.duration('lease', { minMs: 1_000, maxMs: ms('5m') }, ms('15s')),
-    adminHost: reader.text('adminHost', '::'),
+    adminHost: reader.text('adminHost', '::', NOT_EMPTY),
     adminPort: reader.integer('adminPort', { min: 0, max: 65_535 }, 8_081),
     logLevel: reader.oneOf('logLevel', ['debug', 'info', 'warn', 'error'], 'info'),
     identity: env[CERTS_ENV.pod] ?? 'logtender-certs',
+    faultAt: env[CERTS_ENV.faultAt],
   };
   checkRelations(value, reader);
   reader.rejectUnknown();
@@ -131,9 +153,6 @@ export function parseCertsConfig(
 
 /** A rotation has to fit into the last third of a life, else a certificate ends before its successor may serve. */
 function checkRelations(config: CertsConfig, reader: Reader): void {
-  for (const host of config.hosts) {
-    if (host.length > 253 || !HOST.test(host)) reader.report('hosts', 'DNS names and IP addresses');
-  }
   if (config.leafLifeMs / 3 < 2 * config.tickMs)
     reader.report('leafLife', `at least six ticks (${6 * config.tickMs}ms)`);
   if (config.leafLifeMs * 2 > config.caLifeMs)

@@ -11,16 +11,71 @@ export interface Problem {
   readonly expected: string;
   /** What was found, as JSON, cut to 80 characters. */
   readonly found: string;
+  /** The known word (key, choice) that was meant most likely. */
+  readonly near?: string;
+  /** What to do; it may repeat what was found. */
   readonly hint?: string;
+  /** Line of the file, 1 for the first; undefined where there is no file or nothing of it to point at. */
+  readonly line?: number;
 }
 
 export type Parsed<T> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problems: readonly Problem[] };
 
-/** One sentence for people. */
+/** One sentence for people, with what was found: for the terminal of whoever holds the configuration. */
 export function problemText(problem: Problem): string {
   const hint = problem.hint === undefined ? '' : `; ${problem.hint}`;
-  return `${problem.path}: expected ${problem.expected}, got ${problem.found}${hint}`;
+  return `${placeOf(problem)}, got ${problem.found}${nearText(problem)}${hint}`;
+}
+
+/**
+ * The same for logs, Events and /readyz, which others read: line, path, what was expected and the known word that is near. What was
+ * found may be a password in the wrong place, and a hint may repeat it.
+ */
+export function problemWithoutValue(problem: Problem): string {
+  return `${placeOf(problem)}${nearText(problem)}`;
+}
+
+function placeOf({ line, path, expected }: Problem): string {
+  return `${line === undefined ? '' : `line ${line}: `}${path}: expected ${expected}`;
+}
+
+function nearText({ near }: Problem): string {
+  return near === undefined ? '' : `; did you mean ${near}?`;
+}
+
+/** The form of a text: in words for people, as a test, and as a pattern for editors where a pattern says all of it. */
+export interface TextForm {
+  readonly expected: string;
+  readonly test: (text: string) => boolean;
+  /** Regular expression (ECMA-262 with the flag u) that says the same as `test`. */
+  readonly pattern?: string;
+}
+
+/** The form that a regular expression describes. */
+export function textForm(expected: string, pattern: RegExp): TextForm {
+  return { expected, test: (text) => pattern.test(text), pattern: pattern.source };
+}
+
+/** What a parser asked for under one key: the source of the JSON Schema and of the reference page. */
+export type FieldShape = { readonly path: string } & (
+  | { readonly kind: 'text'; readonly fallback: string | undefined; readonly form: TextForm | undefined }
+  | { readonly kind: 'one_of'; readonly fallback: string | undefined; readonly values: readonly string[] }
+  | { readonly kind: 'flag'; readonly fallback: boolean }
+  | { readonly kind: 'integer'; readonly fallback: number; readonly min: number; readonly max: number }
+  | { readonly kind: 'duration'; readonly fallback: number; readonly minMs: number; readonly maxMs: number }
+  | { readonly kind: 'list'; readonly fallback: readonly string[]; readonly form: TextForm | undefined }
+  | { readonly kind: 'section' | 'free' }
+);
+
+export interface ReaderOptions {
+  /**
+   * True where every value is a text (env): numbers, flags and comma lists are read from it. A file has types of its own, and what is
+   * refused there an editor can refuse as well.
+   */
+  readonly isText?: boolean;
+  /** Told of every key that is asked for. */
+  readonly record?: (shape: FieldShape) => void;
 }
 
 /** Any value as short JSON for a message. */
@@ -70,17 +125,33 @@ export function durationMs(text: string): number | undefined {
   return Number(match[1]) * (DURATION_MS[match[2] ?? ''] ?? Number.NaN);
 }
 
+/** The shortest text that `durationMs` reads as this: `1m`, `90s`, `36h`. */
+export function durationText(ms: number): string {
+  const units = Object.entries(DURATION_MS).toReversed();
+  const [unit, size] = units.find(([, size]) => ms > 0 && ms % size === 0) ?? ['ms', 1];
+  return `${ms / size}${unit}`;
+}
+
+function commaList(text: string): readonly string[] {
+  return text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+}
+
 /** Reads the keys of one object, each at most once, and reports the keys that nobody asked for. */
 export class Reader {
   readonly problems: Problem[];
   readonly #raw: Readonly<Record<string, unknown>>;
   readonly #path: string;
+  readonly #options: ReaderOptions;
   readonly #asked = new Set<string>();
 
   /** @param raw anything; a value that is no object is a problem and reads as empty */
-  constructor(raw: unknown, path = '', problems: Problem[] = []) {
+  constructor(raw: unknown, path = '', problems: Problem[] = [], options: ReaderOptions = {}) {
     this.problems = problems;
     this.#path = path;
+    this.#options = options;
     const isObject = typeof raw === 'object' && raw !== null && !Array.isArray(raw);
     this.#raw = isObject ? (raw as Record<string, unknown>) : {};
     if (!isObject && raw !== undefined && raw !== null) this.#problem('', 'an object', raw);
@@ -101,89 +172,98 @@ export class Reader {
     return Object.hasOwn(this.#raw, key) ? (this.#raw[key] ?? undefined) : undefined;
   }
 
+  #record(shape: FieldShape): void {
+    this.#options.record?.(shape);
+  }
+
   /** Adds a problem that only the caller can see (a value that is well-formed but wrong). */
   report(key: string, expected: string, hint?: string): void {
     this.#problem(key, expected, Object.hasOwn(this.#raw, key) ? this.#raw[key] : undefined, hint);
   }
 
-  text<D extends string | undefined>(
-    key: string,
-    fallback: D,
-    accept?: { expected: string; test: (text: string) => boolean },
-  ): string | D {
+  text<D extends string | undefined>(key: string, fallback: D, accept?: TextForm): string | D {
+    this.#record({ path: this.#at(key), kind: 'text', fallback, form: accept });
     const value = this.#take(key);
     if (value === undefined) return fallback;
     if (typeof value === 'string' && (accept === undefined || accept.test(value))) return value;
-    this.#problem(key, accept?.expected ?? 'a text', value);
+    const isScalar = typeof value === 'number' || typeof value === 'boolean';
+    this.#problem(key, accept?.expected ?? 'a text', value, isScalar ? `write it in quotes: '${value}'` : undefined);
     return fallback;
   }
 
   oneOf<T extends string, D extends T | undefined>(key: string, values: readonly T[], fallback: D): T | D {
+    this.#record({ path: this.#at(key), kind: 'one_of', fallback, values });
     const value = this.#take(key);
     if (value === undefined) return fallback;
     const known = values.find((v) => v === value);
     if (known !== undefined) return known;
     const near = typeof value === 'string' ? nearest(value, values) : undefined;
-    this.#problem(key, `one of ${values.join(', ')}`, value, near === undefined ? undefined : `did you mean ${near}?`);
+    const problem = { path: this.#at(key), expected: `one of ${values.join(', ')}`, found: shown(value) };
+    this.problems.push(near === undefined ? problem : { ...problem, near });
     return fallback;
   }
 
   flag(key: string, fallback: boolean): boolean {
+    this.#record({ path: this.#at(key), kind: 'flag', fallback });
     const value = this.#take(key);
     if (value === undefined) return fallback;
     if (typeof value === 'boolean') return value;
-    if (value === 'true') return true;
-    if (value === 'false') return false;
-    this.#problem(key, 'true or false', value);
+    const isWord = value === 'true' || value === 'false';
+    if (isWord && this.#options.isText === true) return value === 'true';
+    this.#problem(key, 'true or false', value, isWord ? 'write it without quotes' : undefined);
     return fallback;
   }
 
   integer(key: string, bounds: { min: number; max: number }, fallback: number): number {
+    this.#record({ path: this.#at(key), kind: 'integer', fallback, ...bounds });
     const value = this.#take(key);
     if (value === undefined) return fallback;
-    const number = typeof value === 'string' && /^-?\d+$/.test(value) ? Number(value) : value;
+    const isDigits = typeof value === 'string' && /^-?\d+$/.test(value);
+    const number = isDigits && this.#options.isText === true ? Number(value) : value;
     if (typeof number === 'number' && Number.isInteger(number) && number >= bounds.min && number <= bounds.max)
       return number;
-    this.#problem(key, `an integer from ${bounds.min} to ${bounds.max}`, value);
+    const hint = isDigits && this.#options.isText !== true ? 'write it without quotes' : undefined;
+    this.#problem(key, `an integer from ${bounds.min} to ${bounds.max}`, value, hint);
     return fallback;
   }
 
   /** A duration such as `200ms`, `10s`, `5m`, `2h`, `30d`, in milliseconds. */
   duration(key: string, bounds: { minMs: number; maxMs: number }, fallback: number): number {
+    this.#record({ path: this.#at(key), kind: 'duration', fallback, ...bounds });
     const value = this.#take(key);
     if (value === undefined) return fallback;
     const ms = typeof value === 'string' ? durationMs(value) : undefined;
     if (ms !== undefined && ms >= bounds.minMs && ms <= bounds.maxMs) return ms;
-    const expected = `a duration from ${bounds.minMs}ms to ${bounds.maxMs}ms with a unit (ms, s, m, h, d)`;
+    const expected = `a duration from ${durationText(bounds.minMs)} to ${durationText(bounds.maxMs)} with a unit (ms, s, m, h, d)`;
     const bare =
       typeof value === 'number' || (typeof value === 'string' && /^\d+$/.test(value)) ? String(value) : undefined;
     this.#problem(key, expected, value, bare === undefined ? undefined : `write ${bare}s or ${bare}ms`);
     return fallback;
   }
 
-  /** A list of texts; a comma-separated text is one too. */
-  list(key: string, fallback: readonly string[]): readonly string[] {
+  /** A list of texts; in env a comma-separated text. */
+  list(key: string, fallback: readonly string[], accept?: TextForm): readonly string[] {
+    this.#record({ path: this.#at(key), kind: 'list', fallback, form: accept });
     const value = this.#take(key);
     if (value === undefined) return fallback;
-    const items =
-      typeof value === 'string'
-        ? value
-            .split(',')
-            .map((item) => item.trim())
-            .filter((item) => item !== '')
-        : value;
-    if (Array.isArray(items) && items.every((item) => typeof item === 'string')) return items;
-    this.#problem(key, 'a list of texts', value);
+    const items = typeof value === 'string' && this.#options.isText === true ? commaList(value) : value;
+    const isTexts = Array.isArray(items) && items.every((item) => typeof item === 'string');
+    if (isTexts && (accept === undefined || items.every(accept.test))) return items;
+    const wrong = isTexts ? items.find((item) => accept?.test(item) === false) : value;
+    const hint = typeof value === 'string' ? `write [${commaList(value).join(', ')}]` : undefined;
+    this.#problem(key, `a list of ${accept?.expected ?? 'texts'}`, wrong, hint);
     return fallback;
   }
 
   /** A reader for the object under `key`; it shares the list of problems. */
   section(key: string): Reader {
-    return new Reader(this.#take(key), this.#at(key), this.problems);
+    this.#record({ path: this.#at(key), kind: 'section' });
+    return new Reader(this.#take(key), this.#at(key), this.problems, this.#options);
   }
 
   /** Raw value under `key`, for shapes that the caller checks itself. */
   raw(key: string): unknown {
+    this.#record({ path: this.#at(key), kind: 'free' });
     return this.#take(key);
   }
 
@@ -197,7 +277,7 @@ export class Reader {
         path: this.#at(key),
         expected: known,
         found: shown(key),
-        ...(near === undefined ? {} : { hint: `did you mean ${near}?` }),
+        ...(near === undefined ? {} : { near }),
       });
     }
   }

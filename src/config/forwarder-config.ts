@@ -148,7 +148,7 @@ export function parseForwarderEnv(env: Readonly<Record<string, string | undefine
     const value = env[name];
     if (value !== undefined && value !== '') raw[name] = value;
   }
-  const reader = new Reader(raw);
+  const reader = new Reader(raw, '', [], { isText: true });
   const problems = reader.problems;
   const files = parseFiles(reader.raw(ENV.files), problems);
   const sinks = parseSinks(reader.list(ENV.sinks, ['console']), problems);

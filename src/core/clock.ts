@@ -31,6 +31,12 @@ export const systemClock: Clock = {
     }),
 };
 
+/** Time of the processor that this thread has had so far, in milliseconds: user and system together. Coarse on some kernels. */
+export function threadCpuMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+}
+
 /** Uniform in [0, 1). */
 export type Random = () => number;
 

@@ -22,6 +22,7 @@ export type ErrorCode =
   | 'SECRET_FOREIGN'
   | 'REVIEW_INVALID'
   | 'BODY_TOO_LARGE'
+  | 'MANIFEST_UNREADABLE'
   | 'USAGE';
 
 /** An operating error: what failed, with a code for programs, and a hint for the person who reads it. */

@@ -52,6 +52,13 @@ export const REQUEST_TIMEOUT_MS = 60_000;
 /** AdmissionReview body: a 1.4 MiB env value of `<` arrives as 8.4 MiB because Go's JSON writes it as six bytes. */
 export const REVIEW_BYTES_MAX = 10 * MiB;
 
+/**
+ * The longest that a change of the serving Secret or of the caBundle may go unseen by a webhook because a watch died in silence. Below the
+ * settle time, after which a compromised CA leaves the caBundle, and below the minute in which readiness has to tell the truth. It costs a
+ * list of one object each time, where the server sends no bookmark sooner.
+ */
+export const TRUST_AGE_MS_MAX = 45_000;
+
 assert(LINE_BYTES_MAX * 2 <= READ_BYTES, 'a whole line fits the read buffer');
 assert(LINE_BYTES_MAX * JSON_ESCAPE_GROWTH_MAX < BULK_BYTES_MAX, 'one record, escaped at its worst, fits a bulk body');
 assert(LINE_BYTES_MAX * JSON_ESCAPE_GROWTH_MAX < PUT_LOG_EVENTS_EVENT_BYTES_MAX, 'a line is a legal event');

@@ -18,6 +18,13 @@ export interface Log {
   with(fields: LogFields): Log;
 }
 
+/** What JSON leaves as it is and a terminal or viewer obeys: DEL, the C1 controls (CSI among them), line separators, text direction. */
+const UNSEEN = /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
+
+function visible(json: string): string {
+  return json.replace(UNSEEN, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
 const RANK: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
 
 /** A log that hands each finished line (with its newline) to `write`. Lines below `level` are not built. */
@@ -26,8 +33,8 @@ export function createLog(options: { clock: Clock; level: LogLevel; write: (line
     const emit = (level: LogLevel, message: string, fields: LogFields | undefined): void => {
       if (RANK[level] < RANK[options.level]) return;
       const time = new Date(options.clock.now()).toISOString();
-      // JSON.stringify escapes newlines and control characters: no field can forge a second line.
-      options.write(`${JSON.stringify({ time, level, message, ...bound, ...fields })}\n`);
+      // JSON.stringify escapes newlines and most control characters: no field can forge a second line.
+      options.write(`${visible(JSON.stringify({ time, level, message, ...bound, ...fields }))}\n`);
     };
     return {
       debug: (message, fields) => emit('debug', message, fields),

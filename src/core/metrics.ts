@@ -13,6 +13,8 @@ export interface Counter {
 }
 export interface Gauge {
   set(value: number, labels?: Labels): void;
+  /** Sets this series and forgets all others: for a label that says which one of many it is now. */
+  only(value: number, labels: Labels): void;
   value(labels?: Labels): number | undefined;
 }
 export interface Histogram {
@@ -24,11 +26,21 @@ export interface Metrics {
   gauge(name: string, help: string): Gauge;
   histogram(name: string, help: string, buckets: readonly number[]): Histogram;
   /** Everything in the text exposition format. */
+  expose(): string | Promise<string>;
+}
+
+/** Metrics whose text is there at once. */
+export interface TextMetrics extends Metrics {
   expose(): string;
 }
 
 /** Bound on the series of one metric: 20 reasons x 10 sinks, with room. */
-const SERIES_MAX = 256;
+export const SERIES_MAX = 256;
+
+/** One series of a metric: its labels in the order in which they are always given. */
+export function seriesKey(labels: Labels): string {
+  return JSON.stringify(labels);
+}
 
 interface Series {
   readonly labels: Labels;
@@ -52,7 +64,7 @@ class Family {
   }
 
   at(labels: Labels): Series {
-    const key = JSON.stringify(labels);
+    const key = seriesKey(labels);
     const known = this.#series.get(key);
     if (known !== undefined) return known;
     if (this.#series.size >= SERIES_MAX && labels['other'] === undefined) return this.at({ other: 'true' });
@@ -61,8 +73,12 @@ class Family {
     return made;
   }
 
+  clear(): void {
+    this.#series.clear();
+  }
+
   find(labels: Labels): Series | undefined {
-    return this.#series.get(JSON.stringify(labels));
+    return this.#series.get(seriesKey(labels));
   }
 
   expose(): string {
@@ -93,7 +109,7 @@ function labelText(labels: Labels): string {
 }
 
 /** An empty registry. Asking twice for a name gives the same metric. */
-export function createMetrics(): Metrics {
+export function createMetrics(): TextMetrics {
   const families = new Map<string, Family>();
   const family = (name: string, help: string, kind: Family['kind'], bounds?: readonly number[]): Family => {
     const known = families.get(name);
@@ -116,6 +132,10 @@ export function createMetrics(): Metrics {
       const f = family(name, help, 'gauge');
       return {
         set: (value, labels = {}) => {
+          f.at(labels).value = value;
+        },
+        only: (value, labels) => {
+          f.clear();
           f.at(labels).value = value;
         },
         value: (labels = {}) => f.find(labels)?.value,

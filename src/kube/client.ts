@@ -72,6 +72,8 @@ export interface ReadOptions {
 }
 
 export interface WriteOptions {
+  /** Accept header of the answer; METADATA_ONLY keeps the content of a Secret out of it. */
+  readonly accept?: string;
   readonly query?: Query;
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
@@ -118,6 +120,11 @@ export interface KubeClient {
     signal: AbortSignal,
     options?: WatchOptions,
   ): Promise<KubeResult<'ended'>>;
+  /**
+   * The Date of the server's last answer, milliseconds since the epoch in whole seconds (RFC 9110 section 6.6.1); undefined before one.
+   * Absent where the server has no clock of its own.
+   */
+  serverDateMs?(): number | undefined;
   /** Ends kept connections. */
   close(): void;
 }

@@ -47,6 +47,7 @@ export function createKubeClient(connection: KubeConnection): KubeClient {
   const agentOptions = { keepAlive: true, keepAliveMsecs: KEEP_ALIVE_MS };
   const agent = isPlain ? new http.Agent(agentOptions) : new https.Agent(agentOptions);
 
+  let dateMs: number | undefined;
   const open = async (call: Call, signal: AbortSignal): Promise<Answer> => {
     const credentials = await connection.credentials();
     const options: https.RequestOptions = {
@@ -57,7 +58,10 @@ export function createKubeClient(connection: KubeConnection): KubeClient {
       signal,
     };
     const url = urlOf(connection.server, call.path, call.query);
-    return send(isPlain ? http.request : https.request, url, options, call.body);
+    const answer = await send(isPlain ? http.request : https.request, url, options, call.body);
+    const sentMs = Date.parse(answer.headers.date ?? '');
+    dateMs = Number.isNaN(sentMs) ? undefined : sentMs;
+    return answer;
   };
 
   const json = async (call: Call): Promise<KubeResult<unknown>> => {
@@ -104,6 +108,7 @@ export function createKubeClient(connection: KubeConnection): KubeClient {
         clearTimeout(timer);
       }
     },
+    serverDateMs: () => dateMs,
     close: () => agent.destroy(),
   };
 }

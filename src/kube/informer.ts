@@ -27,6 +27,8 @@ export interface Informer {
   onChange(listener: (change: InformerChange) => void): () => void;
   /** Milliseconds since the server last gave a sign of life; Infinity before the first. */
   idleMs(): number;
+  /** Lists anew at once, whatever the stream says: for a reader who has cause to doubt the copy. */
+  refresh(): void;
   /** Stops, and resolves when nothing of it runs any more. */
   close(): Promise<void>;
 }
@@ -71,6 +73,8 @@ class ListWatch implements Informer {
   readonly #listeners = new Set<(change: InformerChange) => void>();
   readonly #stop = new AbortController();
   readonly #done: Promise<void>;
+  /** Ends the stream of this moment, so that a list follows. */
+  #restart: () => void = () => {};
   #hasSynced = false;
   #resourceVersion = '';
   #lastContactMs = Number.NEGATIVE_INFINITY;
@@ -105,6 +109,10 @@ class ListWatch implements Informer {
 
   idleMs(): number {
     return this.#options.clock.monotonic() - this.#lastContactMs;
+  }
+
+  refresh(): void {
+    this.#restart();
   }
 
   async close(): Promise<void> {
@@ -155,8 +163,8 @@ class ListWatch implements Informer {
   async #follow(): Promise<void> {
     while (!this.#stop.signal.aborted) {
       const startedMs = this.#options.clock.monotonic();
-      const { result, events, isIdle } = await this.#watch();
-      if (this.#stop.signal.aborted || isIdle) return;
+      const { result, events, isStale } = await this.#watch();
+      if (this.#stop.signal.aborted || isStale) return;
       const isShort = events === 0 && this.#options.clock.monotonic() - startedMs < STREAM_MS_MIN;
       if (result.ok && !isShort) {
         this.#attempt = 0;
@@ -169,11 +177,16 @@ class ListWatch implements Informer {
     }
   }
 
-  async #watch(): Promise<{ result: KubeResult<'ended'>; events: number; isIdle: boolean }> {
+  async #watch(): Promise<{ result: KubeResult<'ended'>; events: number; isStale: boolean }> {
     const { client, clock, path, query = {}, accept, idleMsMax = IDLE_MS_MAX } = this.#options;
     const stream = new AbortController();
     const signal = AbortSignal.any([this.#stop.signal, stream.signal]);
     let events = 0;
+    let isDoubted = false;
+    this.#restart = (): void => {
+      isDoubted = true;
+      stream.abort();
+    };
     this.#touch();
     const guard = async (): Promise<boolean> => {
       while (!signal.aborted && this.idleMs() < idleMsMax) await clock.sleep(idleMsMax - this.idleMs(), signal);
@@ -198,7 +211,7 @@ class ListWatch implements Informer {
       accept === undefined ? {} : { accept: accept.watch },
     );
     stream.abort();
-    return { result, events, isIdle: await idle };
+    return { result, events, isStale: (await idle) || isDoubted };
   }
 
   #apply(event: WatchEvent): void {

@@ -39,6 +39,8 @@ describe('admin server', () => {
 
   it('is ready when every check is, and lists each reason when not', async () => {
     assert.deepEqual(await ask('/readyz'), [200, 'text/plain; charset=utf-8', '[+]config ok\n[+]disk ok\nok\n']);
+    disk = { ok: true, note: 'nearly full' };
+    assert.equal((await ask('/readyz'))[2], '[+]config ok\n[+]disk ok: nearly full\nok\n');
     disk = { ok: false, reason: 'full' };
     assert.deepEqual(await ask('/readyz?verbose'), [
       503,

@@ -57,9 +57,15 @@ describe('certs config', () => {
     ],
     ['a number without unit', { tick: 30 }, /^tick: expected a duration .*, got 30; write 30s or 30ms$/],
     ['a list', ['x'], /expected an object/],
+    ['a key type that is none', { keyType: 'rsa' }, /^keyType: expected one of ecdsa-p256, rsa-2048, got "rsa"/],
+    [
+      'a mode that is none',
+      { mode: 'certmanager' },
+      /^mode: expected one of self, cert-manager, files, .*did you mean cert-manager\?/,
+    ],
     ['a name that is none', { namespace: 'Log_Tender' }, /^namespace: expected lower-case letters, digits and -/],
     ['an instance that is too long', { instance: 'a'.repeat(41) }, /^instance: expected at most 40/],
-    ['a host that is none', { hosts: ['a b'] }, /^hosts: expected DNS names and IP addresses, got \["a b"\]$/],
+    ['a host that is none', { hosts: ['a b'] }, /^hosts: expected a list of DNS names and IP addresses, got "a b"$/],
     ['a leaf as long as its CA', { leafLife: '300d' }, /^caLife: expected at least twice leafLife/],
     ['a leaf shorter than a few ticks', { leafLife: '60s' }, /^leafLife: expected at least six ticks \(180000ms\)/],
     [

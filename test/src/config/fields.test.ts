@@ -15,7 +15,7 @@ describe('Reader', () => {
     assert.deepEqual(reader.problems.map(problemText), [
       'port: expected an integer from 1 to 65535, got "x"',
       'level: expected one of debug, info, warn, got "wran"; did you mean warn?',
-      'wait: expected a duration from 10ms to 60000ms with a unit (ms, s, m, h, d), got "5"; write 5s or 5ms',
+      'wait: expected a duration from 10ms to 1m with a unit (ms, s, m, h, d), got "5"; write 5s or 5ms',
       'sinks: expected a list of texts, got 3',
       'nested.colour: expected a known key (color), got "colour"; did you mean color?',
     ]);

@@ -1,14 +1,6 @@
-/** Templates and the names that come out of them: legal for every destination, whatever the pod is called. */
+/** Placeholders of templates: what is known, what is filled in, and what a value may not bring along. */
 import assert from 'node:assert/strict';
-import {
-  fillDate,
-  fillTemplate,
-  legalDataStreamPart,
-  legalIndex,
-  legalLogGroup,
-  legalLogStream,
-  unknownPlaceholders,
-} from '../../../src/config/template.ts';
+import { fillDate, fillTemplate, hasStrayBrace, unknownPlaceholders } from '../../../src/config/template.ts';
 
 describe('fillTemplate', () => {
   it('fills what it knows and leaves the rest', () => {
@@ -16,7 +8,7 @@ describe('fillTemplate', () => {
   });
 
   it('does not expand what a value brings along', () => {
-    assert.equal(fillTemplate('{app}/{pod}', { app: '{pod}', pod: 'p' }), '{pod}/p');
+    assert.equal(fillTemplate('{app}/{pod}', { app: '{pod}', pod: 'p' }), '_pod_/p');
   });
 
   it('knows no keys of the prototype', () => {
@@ -26,8 +18,25 @@ describe('fillTemplate', () => {
 
 describe('unknownPlaceholders', () => {
   it('names them all', () => {
-    assert.deepEqual(unknownPlaceholders('{cluster}/{podd}/{label:app}/{yyyy.MM.dd}/{x}'), ['podd', 'x']);
+    const text = '{cluster}/{podd}/{label:app}/{yyyy.MM.dd}/{x}/{yy}/{}';
+    assert.deepEqual(unknownPlaceholders(text, { isDated: true }), ['podd', 'x', 'yy', '']);
+    assert.deepEqual(unknownPlaceholders(text, { isDated: false }), ['podd', 'yyyy.MM.dd', 'x', 'yy', '']);
   });
+});
+
+describe('hasStrayBrace', () => {
+  for (const [text, want] of [
+    ['{a}/{b}', false],
+    ['', false],
+    ['{{a}}', true],
+    ['a{', true],
+    ['}a', true],
+    ['{a{b}', true],
+  ] as const) {
+    it(`${text}: ${want}`, () => {
+      assert.equal(hasStrayBrace(text), want);
+    });
+  }
 });
 
 describe('fillDate', () => {
@@ -37,22 +46,4 @@ describe('fillDate', () => {
       'logstash-2026.02.28-22',
     );
   });
-});
-
-describe('legal names', () => {
-  const table: ReadonlyArray<readonly [rule: (name: string) => string, name: string, want: string]> = [
-    [legalLogGroup, '/k8s/prod/shop/web', '/k8s/prod/shop/web'],
-    [legalLogGroup, 'a b:c*d', 'a_b_c_d'],
-    [legalLogGroup, 'aws/thing', '_aws/thing'],
-    [legalLogGroup, '', '_'],
-    [legalLogGroup, 'x'.repeat(600), 'x'.repeat(512)],
-    [legalLogStream, 'pod:1/app*', 'pod_1/app_'],
-    [legalLogStream, '', '_'],
-    [legalIndex, 'Logs-Logtender-My Team', 'logs-logtender-my_team'],
-    [legalIndex, '_-+.x', 'x'],
-    [legalIndex, 'ä'.repeat(200), 'ä'.repeat(127)],
-    [legalDataStreamPart, 'my-team', 'my_team'],
-  ];
-  for (const [rule, name, want] of table)
-    it(`${rule.name}(${name.slice(0, 20)})`, () => assert.equal(rule(name), want));
 });

@@ -66,8 +66,19 @@ describe('webhook.yaml', () => {
     [
       'a password in a URL',
       'elasticsearchUrl: https://me:secret@host',
-      [/elasticsearchUrl: expected .*without user and password/],
+      [/elasticsearchUrl: expected .*without user, password, query/],
     ],
+    [
+      'an API key in a URL, and a fragment',
+      'elasticsearchUrl: https://host/path?apikey=x\ncloudwatchEndpoint: https://host#x',
+      [/elasticsearchUrl: expected .*query/, /cloudwatchEndpoint: expected .*fragment/],
+    ],
+    [
+      'an alias without an anchor, with its line',
+      'cluster: a\nawsRegion: *b',
+      [/^line 2: \(file\): expected YAML .*got \*b; .*in quotes/],
+    ],
+    ['an alias of what it stands in', 'cluster: &a [*a]', [/\(file\): expected YAML/]],
     [
       'a budget below one body',
       'server: {bodyBytesMax: 20971520, inFlightBytesMax: 10485760}',

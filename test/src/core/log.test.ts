@@ -25,6 +25,14 @@ describe('createLog', () => {
     assert.equal(JSON.parse(lines[0] ?? '').name, 'a\n{"level":"error"}\r\u001b[31m');
   });
 
+  it('shows what a terminal or a viewer would obey as its number, and a reader of JSON gets it back', () => {
+    const { lines, log } = capture('info');
+    const name = 'a\u009b31m\u007f\u2028\u2029\u202e\u2066 é漢🙂 %s';
+    log.info('seen', { name });
+    assert.match(lines[0] ?? '', /a\\u009b31m\\u007f\\u2028\\u2029\\u202e\\u2066 é漢🙂 %s/);
+    assert.equal(JSON.parse(lines[0] ?? '').name, name);
+  });
+
   it('drops what is below its level', () => {
     const { lines, log } = capture('warn');
     log.info('quiet');

@@ -85,6 +85,29 @@ describe('informer', () => {
     assert.equal(calls('list'), 2);
   });
 
+  it('refresh: lists anew at once, and tells what the stream had not', async () => {
+    await create('a');
+    let isDeaf = true;
+    const made = start({
+      ...kube,
+      watch: (path, query, onEvent, signal) =>
+        kube.watch(path, query, (event) => (isDeaf ? undefined : onEvent(event)), signal),
+    });
+    await made.synced;
+    await clock.quiet(1);
+    await create('b');
+    await clock.quiet(1);
+    assert.deepEqual(names(), ['a'], 'nobody told');
+    isDeaf = false;
+    made.refresh();
+    await clock.quiet(1);
+    assert.deepEqual(names(), ['a', 'b']);
+    assert.equal(calls('list'), 2);
+    await create('c');
+    await clock.quiet(1);
+    assert.deepEqual(names(), ['a', 'b', 'c'], 'and it follows again');
+  });
+
   it('410 on the watch: lists anew and tells what it missed', async () => {
     await create('a');
     await create('gone');
