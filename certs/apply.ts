@@ -10,6 +10,7 @@ import { trustPatch } from './ca-bundle.ts';
 import { writeCaState } from './ca-state.ts';
 import type { CaState } from './ca-state.ts';
 import type { Step } from './decide.ts';
+import type { Fault } from './fault.ts';
 import { crossCertificate, newGeneration, newServingPair } from './issuer.ts';
 import type { IssuerOptions } from './issuer.ts';
 import type { Observation } from './observation.ts';
@@ -23,6 +24,8 @@ export interface ApplyOptions {
   readonly tls: SecretStoreOptions;
   readonly configurationName: string;
   readonly issuer: IssuerOptions;
+  /** For tests on real processes alone. */
+  readonly fault?: Fault;
 }
 
 /** A step that writes. */
@@ -30,11 +33,20 @@ export type WritingStep = Exclude<Step, { kind: 'wait' | 'blocked' }>;
 
 /** Does the step against what was seen; the result is the API server's. */
 export async function applyStep(step: WritingStep, seen: Observation, options: ApplyOptions): Promise<KubeResult> {
+  options.fault?.(step.kind, 'before');
+  const result = await write(step, seen, options);
+  if (result.ok) options.fault?.(step.kind, 'after');
+  return result;
+}
+
+async function write(step: WritingStep, seen: Observation, options: ApplyOptions): Promise<KubeResult> {
   const { ca, tls, issuer } = options;
   switch (step.kind) {
     case 'bootstrap': {
       const current = await newGeneration(issuer, step.generation, seen.nowMs);
-      const state: CaState = { generation: step.generation, current, next: undefined, cross: undefined, previous: [] };
+      const { generation, leafLifeMs } = step;
+      const fresh: CaState = { generation, current, next: undefined, cross: undefined, previous: [], leafLifeMs };
+      const state = step.orders === undefined ? fresh : { ...fresh, orders: step.orders };
       return writeSecret(ca, writeCaState(state), step.replaces);
     }
     case 'restore_ca':
@@ -46,14 +58,15 @@ export async function applyStep(step: WritingStep, seen: Observation, options: A
     }
     case 'issue_leaf': {
       const pair = await newServingPair(issuer, step.state, seen.nowMs);
-      return writeSecret(tls, writeServingPair(pair), step.replaces);
+      const { endsOldConnections } = step;
+      return writeSecret(tls, writeServingPair({ ...pair, endsOldConnections }), step.replaces);
     }
     case 'restore_leaf':
       return writeSecret(tls, writeServingPair(step.pair), step.replaces);
     case 'publish':
       return publish(step, seen, options);
     default:
-      // promote, forget, abandon: the decision holds the whole new state.
+      // take_up, promote, distrust, forget, abandon, note_life: the decision holds the whole new state.
       return writeSecret(ca, writeCaState(step.state), step.resourceVersion);
   }
 }

@@ -1,17 +1,21 @@
 /**
- * Writes our X.509 certificates: CA, cross certificate, leaf. ECDSA P-256 with SHA-256.
+ * Writes our X.509 certificates: CA, cross certificate, leaf. ECDSA P-256 or RSA-2048, with SHA-256.
  *
  * The only file that loads node-forge, as a writer of DER alone: keys and signatures are node:crypto's, and nothing is parsed here.
  * Invariants: serials are positive with 126 random bits; the authority key id is the issuer's (never our own); no path length
- * on a CA, because a cross certificate stands between it and the leaf; names are in the SAN, the CN is short and fixed.
- * Profile: RFC 5280 section 4.2, key ids by RFC 7093 section 2 method 1. May import: src/core.
+ * on a CA, because a cross certificate stands between it and the leaf; names are in the SAN, the CN is short and fixed. Keys are made
+ * off the event loop; what is done on it is one signature (RSA-2048: some 1 ms).
+ * Profile: RFC 5280 section 4.2, key ids by RFC 7093 section 2 method 1. May import: src/core, src/config.
  */
+import assert from 'node:assert/strict';
 import { createHash, generateKeyPair, sign } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { isIPv4, isIPv6 } from 'node:net';
 import { promisify } from 'node:util';
 
 import forge from 'node-forge';
+
+import type { KeyType } from '../src/config/certs-config.ts';
 
 export interface KeyPair {
   readonly publicKey: KeyObject;
@@ -42,6 +46,7 @@ const createTagged: (tagClass: number, tag: number, isConstructed: boolean, valu
 
 const OID = {
   ecdsaWithSha256: '1.2.840.10045.4.3.2',
+  rsaWithSha256: '1.2.840.113549.1.1.11',
   commonName: '2.5.4.3',
   subjectKeyIdentifier: '2.5.29.14',
   keyUsage: '2.5.29.15',
@@ -54,9 +59,16 @@ const OID = {
 
 const generate = promisify(generateKeyPair);
 
-/** A new P-256 key pair, made off the event loop. */
-export async function generateKeys(): Promise<KeyPair> {
-  return generate('ec', { namedCurve: 'P-256' });
+/** A new key pair, made off the event loop. RSA takes a fifth of a second of another thread, with a long tail. */
+export async function generateKeys(type: KeyType = 'ecdsa-p256'): Promise<KeyPair> {
+  return type === 'rsa-2048' ? generate('rsa', { modulusLength: 2048 }) : generate('ec', { namedCurve: 'P-256' });
+}
+
+/** The type of a key; undefined for one that we never make. */
+export function keyTypeOf(key: KeyObject): KeyType | undefined {
+  const { asymmetricKeyType, asymmetricKeyDetails } = key;
+  if (asymmetricKeyType === 'ec' && asymmetricKeyDetails?.namedCurve === 'prime256v1') return 'ecdsa-p256';
+  return asymmetricKeyType === 'rsa' && asymmetricKeyDetails?.modulusLength === 2048 ? 'rsa-2048' : undefined;
 }
 
 /** Writes and signs one certificate, as PEM. */
@@ -66,7 +78,7 @@ export function writeCertificate(spec: CertificateSpec): string {
   // The signed bytes go in as they are: written twice they would have to be equal, embedded they are.
   const certificate = derSequence([
     toBeSigned,
-    Buffer.from(asn1.toDer(signatureAlgorithm()).getBytes(), 'latin1'),
+    Buffer.from(asn1.toDer(signatureAlgorithm(spec)).getBytes(), 'latin1'),
     Buffer.from(asn1.toDer(bitString(signature)).getBytes(), 'latin1'),
   ]);
   const base64 = certificate.toString('base64').replaceAll(/(.{64})(?=.)/g, '$1\n');
@@ -85,7 +97,7 @@ function tbsCertificate(spec: CertificateSpec): Asn1 {
   return sequence([
     context(0, true, [integer(Buffer.from([2]))]),
     integer(serialBytes(spec.serial)),
-    signatureAlgorithm(),
+    signatureAlgorithm(spec),
     commonName(spec.issuer),
     sequence([time(spec.notBeforeMs), time(spec.notAfterMs)]),
     commonName(spec.subject),
@@ -117,9 +129,12 @@ function extensions(spec: CertificateSpec): Asn1[] {
 
 /** RFC 7093 section 2 method 1: the leftmost 160 bits of SHA-256 over the bits of the public key. */
 function keyId(publicKey: KeyObject): Buffer {
-  // An uncompressed P-256 point is the last 65 bytes of its SubjectPublicKeyInfo (RFC 5480 section 2.2).
-  const point = publicKey.export({ type: 'spki', format: 'der' }).subarray(-65);
-  return createHash('sha256').update(point).digest().subarray(0, 20);
+  // The bits are an RSAPublicKey (RFC 3279 section 2.3.1), or the uncompressed point of P-256: the last 65 bytes (RFC 5480 section 2.2).
+  const bits =
+    keyTypeOf(publicKey) === 'rsa-2048'
+      ? publicKey.export({ type: 'pkcs1', format: 'der' })
+      : publicKey.export({ type: 'spki', format: 'der' }).subarray(-65);
+  return createHash('sha256').update(bits).digest().subarray(0, 20);
 }
 
 /** RFC 5280 section 4.2.1.6: dNSName is [2] IA5String, iPAddress is [7] with 4 or 16 octets. */
@@ -164,8 +179,13 @@ function extension(id: string, isCritical: boolean, value: Asn1): Asn1 {
   return sequence([oid(id), ...critical, primitive(Type.OCTETSTRING, asn1.toDer(value).getBytes())]);
 }
 
-function signatureAlgorithm(): Asn1 {
-  return sequence([oid(OID.ecdsaWithSha256)]);
+/** By the key that signs. With RSA the parameters are NULL (RFC 4055 section 5), with ECDSA there are none (RFC 5758 section 3.2). */
+function signatureAlgorithm(spec: CertificateSpec): Asn1 {
+  const type = keyTypeOf(spec.issuerKeys.privateKey);
+  assert(type !== undefined, 'a CA of ours has a key of a type that we make');
+  return sequence(
+    type === 'rsa-2048' ? [oid(OID.rsaWithSha256), primitive(Type.NULL, '')] : [oid(OID.ecdsaWithSha256)],
+  );
 }
 
 function sequence(items: Asn1[]): Asn1 {

@@ -5,6 +5,7 @@
  * its issuer. Private keys stand in `keyPem` alone. May import: src/core.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { isIP } from 'node:net';
 import { createSecureContext } from 'node:tls';
 
@@ -26,8 +27,10 @@ export interface ServingPair {
   /** Leaf first, then the cross certificate while a rotation is young. */
   readonly chain: readonly CertificateFacts[];
   readonly keyPem: string;
-  /** The CA that signed the leaf. */
+  /** The CA that the leaf hangs from: it signed the leaf, or a link of the chain. */
   readonly issuer: CertificateFacts;
+  /** True for a pair that was issued because a CA was compromised: servers end the connections that they opened before it. */
+  readonly endsOldConnections?: boolean;
 }
 
 /** A list of trusted certificates as somebody wrote it. */
@@ -82,7 +85,6 @@ export function verifyServing(pair: ServingPair, hosts: readonly string[], nowMs
     const issuer = new X509Certificate(pair.issuer.pem);
     if (!leaf.checkPrivateKey(createPrivateKey(pair.keyPem)))
       return wrong('the private key is not the one of the leaf');
-    if (!isSignedBy(leaf, issuer)) return wrong('the leaf is not signed by its issuer');
     if (!issuer.ca) return wrong('the issuer is no CA');
     // A cross certificate ends with the old CA, which may be before the leaf does: nobody needs it then, and it does no harm.
     for (const certificate of [pair.leaf, pair.issuer]) {
@@ -95,6 +97,7 @@ export function verifyServing(pair: ServingPair, hosts: readonly string[], nowMs
     if (links[0]?.fingerprint256 !== leaf.fingerprint256) return wrong('the chain does not begin with the leaf');
     if (links.some((link, i) => i > 0 && !isSignedBy(links[i - 1] ?? leaf, link)))
       return wrong('the chain does not hang together');
+    if (!links.some((link) => isSignedBy(link, issuer))) return wrong('the leaf is not signed by its issuer');
     createSecureContext({ cert: toPem(pair.chain), key: pair.keyPem });
     return { ok: true };
   } catch (error) {
@@ -129,6 +132,11 @@ export function chainVerifies(
 /** Whether the certificate covers the host by its SAN; the CN does not count, as for every client of today. */
 export function coversHost(certificate: CertificateFacts, host: string): boolean {
   return covers(new X509Certificate(certificate.pem), host);
+}
+
+/** The key that the certificate is for. */
+export function publicKeyOf(certificate: CertificateFacts): KeyObject {
+  return new X509Certificate(certificate.pem).publicKey;
 }
 
 /** Whether the private key belongs to the certificate. */

@@ -1,41 +1,34 @@
 /**
- * Where a server gets its serving pair from, and is told when it changes.
+ * Where a server gets its serving pair from, and is told when it changes; here from a Secret.
  *
- * Invariants: a pair that is handed out was proven (key, signature, hosts, time, TLS takes it); a bad one changes nothing: the last good
- * pair stays, and the problem is told, counted and logged. Secrets are watched by the API, never mounted: a mount lags 30 to 100 s.
- * May import: src/core, src/kube, certs.
+ * Invariants: what pair-keeper.ts says of pairs. The Secret is watched by the API, never mounted: a mount lags 30 to 100 s. A Secret that
+ * is deleted takes nothing away. May import: src/core, src/kube, certs.
  */
 import type { Clock, Random } from '../src/core/clock.ts';
+import { TRUST_AGE_MS_MAX } from '../src/core/limits.ts';
 import type { Log } from '../src/core/log.ts';
 import type { Metrics } from '../src/core/metrics.ts';
 import type { KubeClient, KubeObject } from '../src/kube/client.ts';
 import { createInformer } from '../src/kube/informer.ts';
 import { byName, corePath } from '../src/kube/paths.ts';
-import { toPem, verifyServing } from './bundle.ts';
-import type { ServingPair } from './bundle.ts';
-import { entriesOfSecret } from './secret-store.ts';
-import { parseServingPair } from './serving-state.ts';
+import type { LiveTrust } from './live-trust.ts';
+import { createPairKeeper } from './pair-keeper.ts';
+import type { Offered, ServingCertificate } from './pair-keeper.ts';
+import { entriesOfSecret, foreignProblem } from './secret-store.ts';
 
-/** What a TLS server needs, and what readiness and metrics want to know of it. */
-export interface ServingCertificate {
-  /** Leaf and, while a rotation is young, the cross certificate: the `cert` of a TLS context. */
-  readonly certPem: string;
-  readonly keyPem: string;
-  /** The CA that the leaf hangs from: it has to be in the live caBundle. */
-  readonly issuerPem: string;
-  readonly issuerFingerprint: string;
-  /** SHA-256 of the leaf, lower-case hexadecimal. */
-  readonly fingerprint: string;
-  readonly notAfterMs: number;
-}
+export type { ServingCertificate } from './pair-keeper.ts';
 
 export interface CertificateSource {
   /** The last good pair; undefined before the first. It may have expired since: compare `notAfterMs`. */
   current(): ServingCertificate | undefined;
   /** Why the newest pair was not taken, if it was not. Never holds a key. */
   problem(): string | undefined;
+  /** Why the newest pair is not served yet although nothing is wrong with it: the live caBundle does not trust it. */
+  held(): string | undefined;
   /** Calls back after each change of `current`, and returns the function that ends that. */
   onChange(listener: (certificate: ServingCertificate) => void): () => void;
+  /** Looks again at once: somebody does not trust what is served. */
+  refresh(): void;
   close(): Promise<void>;
 }
 
@@ -48,63 +41,52 @@ export interface SecretSourceOptions {
   readonly namespace: string;
   /** Name of the Secret. */
   readonly name: string;
+  /** Whose Secret it has to be, by its label; undefined takes anybody's, which is right where cert-manager writes it. */
+  readonly owner?: string | undefined;
   /** DNS names and IP addresses that the leaf has to cover. */
   readonly hosts: readonly string[];
+  /** What API servers trust; without it no pair is held back. */
+  readonly trust?: LiveTrust | undefined;
 }
 
 /**
- * A refused pair is looked at again after this time: a clock that was wrong is put right (a resumed machine, a late NTP), and the Secret
- * does not change for it. The longest tick of the rotation, so that nothing waits longer for us than for the certificate manager.
+ * A pair that was not taken is looked at again after this time: a clock that was wrong is put right (a resumed machine, a late NTP), the
+ * pair before it nears its end, and the Secret does not change for it. The longest tick of the rotation, so that nothing waits longer for us than for the certificate manager.
  */
 const RECHECK_MS = 30_000;
 
 /** Follows one Secret. Starts at once; `current` is defined once the first good pair was seen. */
 export function createSecretSource(options: SecretSourceOptions): CertificateSource {
-  const { client, clock, random, log, metrics, namespace, name } = options;
-  const reloads = metrics.counter('logtender_certificate_reloads_total', 'Serving pairs seen, by result.');
-  const notAfter = metrics.gauge(
-    'logtender_serving_certificate_not_after_seconds',
-    'End of the leaf that is served, Unix time.',
-  );
-  const listeners = new Set<(certificate: ServingCertificate) => void>();
-  let current: ServingCertificate | undefined;
-  let problem: string | undefined = `Secret ${namespace}/${name} was not seen yet`;
-
+  const { client, clock, random, log, metrics, namespace, name, owner, hosts, trust } = options;
+  const mode = owner === undefined ? 'cert-manager' : 'self';
+  const keeper = createPairKeeper({ clock, log, metrics, origin: `Secret ${namespace}/${name}`, hosts, mode, trust });
   const closing = new AbortController();
-  let refused: KubeObject | undefined;
+  let waiting: KubeObject | undefined;
   let isRechecking = false;
+  const retake = (): void => {
+    if (waiting !== undefined && !closing.signal.aborted) take(waiting);
+  };
   const recheck = async (): Promise<void> => {
     if (isRechecking) return;
     isRechecking = true;
     await clock.sleep(RECHECK_MS, closing.signal);
     isRechecking = false;
-    if (refused !== undefined && !closing.signal.aborted) take(refused);
+    retake();
   };
-  const refuse = (text: string, secret: KubeObject): void => {
-    refused = secret;
-    void recheck();
-    problem = text;
-    reloads.add(1, { result: 'refused' });
-    log.error('serving pair refused', { secret: `${namespace}/${name}`, error: text, keptOld: current !== undefined });
+  const judge = (secret: KubeObject): Offered => {
+    const foreign = owner === undefined ? undefined : foreignProblem(secret, { namespace, name, owner });
+    return foreign === undefined ? keeper.offer(entriesOfSecret(secret)) : { outcome: 'refused', problem: foreign };
   };
   const take = (secret: KubeObject): void => {
-    const parsed = parseServingPair(entriesOfSecret(secret));
-    if (!parsed.ok) return refuse(parsed.problem, secret);
-    const verified = verifyServing(parsed.value, options.hosts, clock.now());
-    if (!verified.ok) return refuse(verified.problem, secret);
-    problem = undefined;
-    refused = undefined;
-    if (parsed.value.leaf.fingerprint === current?.fingerprint) return;
-    current = toServing(parsed.value);
-    reloads.add(1, { result: 'taken' });
-    notAfter.set(current.notAfterMs / 1000);
-    log.info('serving pair taken', {
-      fingerprint: current.fingerprint,
-      notAfter: new Date(current.notAfterMs).toISOString(),
-    });
-    for (const listener of listeners) listener(current);
+    const offered = judge(secret);
+    waiting = offered.outcome === 'taken' ? undefined : secret;
+    if (waiting === undefined) return;
+    if (offered.outcome === 'refused') keeper.refuse(offered.problem);
+    void recheck();
   };
-
+  const stopTrust = trust?.onChange(() => {
+    if (keeper.held() !== undefined) retake();
+  });
   const informer = createInformer({
     client,
     clock,
@@ -112,6 +94,7 @@ export function createSecretSource(options: SecretSourceOptions): CertificateSou
     log,
     path: corePath(namespace, 'secrets'),
     query: byName(name),
+    idleMsMax: TRUST_AGE_MS_MAX,
   });
   informer.onChange((change) => {
     // A deleted Secret takes nothing from us: the pair in memory is as good as before, and certs will write it again.
@@ -119,28 +102,15 @@ export function createSecretSource(options: SecretSourceOptions): CertificateSou
     else take(change.object);
   });
   return {
-    current: () => current,
-    problem: () => problem,
-    onChange: (listener) => {
-      listeners.add(listener);
-      return () => {
-        listeners.delete(listener);
-      };
-    },
+    current: () => keeper.current(),
+    problem: () => keeper.problem(),
+    held: () => keeper.held(),
+    onChange: (listener) => keeper.onChange(listener),
+    refresh: () => informer.refresh(),
     close: async () => {
       closing.abort();
+      stopTrust?.();
       await informer.close();
     },
-  };
-}
-
-function toServing(pair: ServingPair): ServingCertificate {
-  return {
-    certPem: toPem(pair.chain),
-    keyPem: pair.keyPem,
-    issuerPem: pair.issuer.pem,
-    issuerFingerprint: pair.issuer.fingerprint,
-    fingerprint: pair.leaf.fingerprint,
-    notAfterMs: pair.leaf.notAfterMs,
   };
 }

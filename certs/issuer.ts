@@ -2,12 +2,13 @@
  * Makes CA generations and serving pairs from settings, and proves each before it is handed out.
  *
  * Invariants: a certificate is valid from a while before now (clocks differ) and never longer than its issuer; each CA has a name and a
- * key id of its own, so that a client with two of them in its bundle finds the right one. May import: src/core, certs.
+ * key id of its own, so that a client with two of them in its bundle finds the right one. May import: src/core, src/config, certs.
  */
 import assert from 'node:assert/strict';
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 
+import type { KeyType } from '../src/config/certs-config.ts';
 import { OperationalError } from '../src/core/errors.ts';
 import { generateKeys, writeCertificate } from './authority.ts';
 import type { KeyPair } from './authority.ts';
@@ -24,13 +25,15 @@ export interface IssuerOptions {
   readonly hosts: readonly string[];
   /** Cryptographically strong random bytes. */
   readonly randomBytes: (count: number) => Uint8Array;
+  /** Type of new keys, ECDSA P-256 by default; a CA signs with the key that it has. */
+  readonly keyType?: KeyType;
 }
 
 const SERIAL_BYTES = 16;
 
 /** A new CA of its own, valid from `nowMs`. */
 export async function newGeneration(options: IssuerOptions, generation: number, nowMs: number): Promise<CaGeneration> {
-  const keys = await generateKeys();
+  const keys = await generateKeys(options.keyType);
   // Number for people, random part so that two CAs of one number (a lost state) differ.
   const name = `logtender CA ${generation} ${Buffer.from(options.randomBytes(4)).toString('hex')}`;
   const certificate = parsed(
@@ -78,7 +81,7 @@ export function crossCertificate(
  */
 export async function newServingPair(options: IssuerOptions, state: CaState, nowMs: number): Promise<ServingPair> {
   const issuer = state.current.certificate;
-  const keys = await generateKeys();
+  const keys = await generateKeys(options.keyType);
   const leaf = parsed(
     writeCertificate({
       serial: options.randomBytes(SERIAL_BYTES),

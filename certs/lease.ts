@@ -23,6 +23,8 @@ export interface LeaseOptions {
   readonly durationMs: number;
   /** Called when we become the holder. */
   readonly onAcquired: () => void;
+  /** Written onto the Lease with each renewal, beside what others put there. */
+  readonly annotations?: () => Readonly<Record<string, string>>;
 }
 
 export interface Lease {
@@ -109,7 +111,11 @@ class Holder implements Lease {
 
   #write(lease: KubeObject, identity: string): ReturnType<KubeClient['update']> {
     const { client, namespace, name } = this.#options;
-    const body = { ...lease, spec: this.#spec(lease, identity) };
+    const metadata = {
+      ...lease.metadata,
+      annotations: { ...lease.metadata.annotations, ...this.#options.annotations?.() },
+    };
+    const body = { ...lease, metadata, spec: this.#spec(lease, identity) };
     return client.update(groupPath(GROUP_VERSION, namespace, 'leases', name), body);
   }
 

@@ -38,6 +38,8 @@ export interface LocalCertificates {
   caBundlePem(): Promise<string>;
   /** Where the rotation stands. */
   status(): unknown;
+  /** Looks at everything now: a client does not trust what is served. */
+  repair(): void;
   close(): Promise<void>;
 }
 
@@ -72,6 +74,7 @@ export async function startLocalCertificates(options: LocalOptions): Promise<Loc
     metrics,
     namespace: config.namespace,
     name: names.tlsSecret,
+    owner: names.owner,
     hosts,
   });
   await Promise.all([replica.inOrder, firstPair(source)]);
@@ -83,6 +86,10 @@ export async function startLocalCertificates(options: LocalOptions): Promise<Loc
       return entry === undefined ? '' : toPem(entry.bundle.certificates);
     },
     status: () => replica.status(),
+    repair: () => {
+      source.refresh();
+      replica.wake();
+    },
     close: async () => {
       await source.close();
       await replica.close();

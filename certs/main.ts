@@ -7,53 +7,77 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 
-import { parse } from 'yaml';
-
+import { createPrometheusMetrics } from '../src/admin/prometheus.ts';
 import { startAdminServer } from '../src/admin/server.ts';
-import { CERTS_ENV, parseCertsConfig } from '../src/config/certs-config.ts';
-import type { CertsConfig } from '../src/config/certs-config.ts';
+import { CERTS_ENV, parseCertsText } from '../src/config/certs-config.ts';
+import type { CertificateMode, CertsConfig } from '../src/config/certs-config.ts';
 import { problemText } from '../src/config/fields.ts';
 import { systemClock, systemRandom } from '../src/core/clock.ts';
 import { errorText, OperationalError } from '../src/core/errors.ts';
 import { createLog } from '../src/core/log.ts';
-import { createMetrics } from '../src/core/metrics.ts';
+import { createEventWriter } from '../src/kube/events.ts';
 import { createKubeClient } from '../src/kube/http-client.ts';
 import { loadKubeConnection } from '../src/kube/kubeconfig.ts';
+import { createFault } from './fault.ts';
 import { startReplica } from './replica.ts';
+import type { Replica, ReplicaOptions } from './replica.ts';
 
 /** The longest orderly stop: one request's time-out for the step that was begun, one for the Lease. Below the usual grace of 30 s. */
 const STOP_MS_MAX = 20_000;
 
 async function loadConfig(): Promise<CertsConfig> {
   const file = process.env[CERTS_ENV.configFile];
-  let document: unknown;
+  let text: string;
   try {
-    document = file === undefined ? undefined : parse(await readFile(file, 'utf8'));
+    text = file === undefined ? '' : await readFile(file, 'utf8');
   } catch (error) {
     throw new OperationalError('CONFIG_INVALID', `read ${file}: expected a YAML file, got: ${errorText(error)}`);
   }
-  const parsed = parseCertsConfig(document ?? undefined, process.env);
+  const parsed = parseCertsText(text, process.env);
   if (parsed.ok) return parsed.value;
-  throw new OperationalError('CONFIG_INVALID', parsed.problems.map(problemText).join('\n'));
+  throw new OperationalError('CONFIG_INVALID', `${file ?? 'env'}:\n${parsed.problems.map(problemText).join('\n')}`);
+}
+
+type Work = Pick<Replica, 'checks' | 'status' | 'close'>;
+
+async function manage(options: Pick<ReplicaOptions, 'config' | 'clock' | 'log' | 'metrics' | 'fault'>): Promise<Work> {
+  const client = createKubeClient(await loadKubeConnection());
+  const { clock, log, metrics } = options;
+  const events = createEventWriter({ client, clock, log, metrics, component: 'logtender-certs' });
+  const replica = startReplica({ ...options, client, random: systemRandom, randomBytes, events, usesLease: true });
+  return {
+    checks: replica.checks,
+    status: () => replica.status(),
+    close: async () => {
+      await replica.close();
+      await events.close();
+      client.close();
+    },
+  };
+}
+
+function idle(mode: CertificateMode): Work {
+  return { checks: [], status: () => ({ mode }), close: () => Promise.resolve() };
 }
 
 async function main(): Promise<void> {
   const config = await loadConfig();
+  const { faultAt } = config;
+  const fault =
+    faultAt === undefined ? {} : { fault: createFault(faultAt, () => process.kill(process.pid, 'SIGKILL')) };
   const clock = systemClock;
   const log = createLog({ clock, level: config.logLevel, write: (line) => process.stderr.write(line) });
-  const metrics = createMetrics();
-  const client = createKubeClient(await loadKubeConnection());
-  const shared = { client, config, clock, random: systemRandom, randomBytes, log, metrics };
-  const replica = startReplica({ ...shared, usesLease: true });
-  const pages = { '/status': (): unknown => replica.status() };
+  const metrics = createPrometheusMetrics();
+  // Somebody else makes the certificate: no client even, so that nothing can be written whatever the rights are.
+  const work = config.mode === 'self' ? await manage({ config, clock, log, metrics, ...fault }) : idle(config.mode);
   const admin = await startAdminServer({
     host: config.adminHost,
     port: config.adminPort,
     metrics,
-    ready: replica.checks,
-    pages,
+    ready: work.checks,
+    pages: { '/status': (): unknown => work.status() },
   });
-  log.info('certs started', { namespace: config.namespace, adminPort: admin.port });
+  log.info('certs started', { mode: config.mode, namespace: config.namespace, adminPort: admin.port });
 
   const stop = async (signal: string): Promise<void> => {
     log.info('certs stopping', { signal });
@@ -61,9 +85,8 @@ async function main(): Promise<void> {
       log.error('stop took too long', { timeoutMs: STOP_MS_MAX });
       process.exit(1);
     }, STOP_MS_MAX).unref();
-    await replica.close();
+    await work.close();
     await admin.close();
-    client.close();
     log.info('certs stopped');
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {

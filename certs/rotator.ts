@@ -15,10 +15,11 @@ import { applyStep } from './apply.ts';
 import type { ApplyOptions, WritingStep } from './apply.ts';
 import { entriesOf } from './ca-bundle.ts';
 import { parseCaState } from './ca-state.ts';
-import { decide, targetKey } from './decide.ts';
+import { clockOffMsMax, decide, targetKey } from './decide.ts';
 import type { Settings, Step } from './decide.ts';
 import { EMPTY_MEMORY, remember } from './observation.ts';
 import type { ConfigurationView, Memory, Observation } from './observation.ts';
+import { parseRequest, ROTATE_ANNOTATION } from './orders.ts';
 import { readSecret } from './secret-store.ts';
 import { parseServingPair } from './serving-state.ts';
 
@@ -107,7 +108,7 @@ class Loop implements Rotator {
       const seen = observed.seen;
       this.#memory = remember(this.#memory, seen);
       const step = decide(seen, this.#memory, this.#options.settings);
-      if (step.kind === 'wait') return { seen, step, outcome: 'waited', problem: '' };
+      if (step.kind === 'wait') return { seen, step, outcome: 'waited', problem: this.#hindrance(step, seen) };
       if (step.kind === 'blocked') return this.#blocked(seen, step.problem);
       if (!this.#mayAct(step, seen.monotonicMs)) return { seen, step, outcome: 'yielded', problem: '' };
       return await this.#apply(step, seen);
@@ -119,6 +120,7 @@ class Loop implements Rotator {
 
   async #observe(): Promise<{ ok: true; seen: Observation } | { ok: false; failure: KubeFailure }> {
     const { clock, client, ca, tls, configurationName } = this.#options;
+    const askedMs = clock.now();
     // The CA state last: it decides what is written over the other two, and what changed after their reading makes that write a conflict.
     const [tlsRead, configuration] = await Promise.all([
       readSecret(tls, parseServingPair),
@@ -131,14 +133,21 @@ class Loop implements Rotator {
     const times = { nowMs: clock.now(), monotonicMs: clock.monotonic() };
     return {
       ok: true,
-      seen: { ...times, ca: caRead.view, tls: tlsRead.view, configuration: configurationView(configuration) },
+      seen: {
+        ...times,
+        ca: caRead.view,
+        tls: tlsRead.view,
+        configuration: configurationView(configuration),
+        request: parseRequest(caRead.annotations[ROTATE_ANNOTATION]),
+        clockOffMs: clockOffMs(askedMs, client.serverDateMs?.(), times.nowMs),
+      },
     };
   }
 
   async #apply(step: WritingStep, seen: Observation): Promise<Round> {
     const { log } = this.#options;
     const result = await applyStep(step, seen, this.#options);
-    const reason = step.kind === 'issue_leaf' ? step.reason : undefined;
+    const reason = 'reason' in step ? step.reason : undefined;
     if (result.ok) {
       log.info('step done', { step: step.kind, reason });
       if (step.kind === 'publish') {
@@ -169,6 +178,19 @@ class Loop implements Rotator {
     return { seen, step: { kind: 'blocked', problem }, outcome: 'blocked', problem };
   }
 
+  /** Why nothing can be done, for people; the empty text while waiting is as it should be. */
+  #hindrance(step: Extract<Step, { kind: 'wait' }>, seen: Observation): string {
+    if (step.reason !== 'clock_off' || seen.clockOffMs === undefined) return '';
+    const { settings, log } = this.#options;
+    const offSeconds = Math.round(Math.abs(seen.clockOffMs) / 1000);
+    const side = seen.clockOffMs > 0 ? 'ahead' : 'behind';
+    const problem =
+      `compare clocks: expected at most ${clockOffMsMax(settings) / 1000} s between this node and the API server, ` +
+      `got ${offSeconds} s ${side}; nothing is renewed until the clock of the node is right`;
+    log.warn('clock is off', { error: problem });
+    return problem;
+  }
+
   async #pause(round: Round): Promise<void> {
     const { clock, random, tickMs } = this.#options;
     const isFailure = round.outcome === 'failed' || round.outcome === 'unobserved' || round.outcome === 'lost_race';
@@ -183,8 +205,21 @@ class Loop implements Rotator {
   }
 }
 
+/**
+ * How far our clock is ahead (negative: behind) for certain, whatever the answers took. `dateMs` is the Date of an answer between the
+ * two readings of our clock, in whole seconds (RFC 9110 section 6.6.1).
+ */
+function clockOffMs(askedMs: number, dateMs: number | undefined, answeredMs: number): number | undefined {
+  if (dateMs === undefined) return undefined;
+  const [aheadMs, behindMs] = [askedMs - (dateMs + 1_000), dateMs - answeredMs];
+  if (aheadMs > 0) return aheadMs;
+  return behindMs > 0 ? -behindMs : 0;
+}
+
 function configurationView(result: KubeResult): ConfigurationView {
   if (!result.ok) return { status: 'missing' };
   const resourceVersion = result.value.metadata.resourceVersion ?? '';
-  return { status: 'present', resourceVersion, entries: entriesOf(result.value) };
+  const { generation } = result.value.metadata;
+  const counted = typeof generation === 'number' ? { generation } : {};
+  return { status: 'present', resourceVersion, entries: entriesOf(result.value), ...counted };
 }

@@ -21,20 +21,24 @@ export interface SecretStoreOptions {
   readonly owner: string;
 }
 
-export type Parse<T> = (
-  entries: SecretEntries,
-) => { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: string };
+export type Parse<T> = (entries: SecretEntries) =>
+  | { readonly ok: true; readonly value: T }
+  /** `isNewer`: a later version's, never written. */
+  | { readonly ok: false; readonly problem: string; readonly isNewer?: boolean };
 
 /** What a read found, or the failure of the read itself. */
 export type SecretRead<T> =
-  { readonly ok: true; readonly view: SecretView<T> } | { readonly ok: false; readonly failure: KubeFailure };
+  | { readonly ok: true; readonly view: SecretView<T>; readonly annotations: Readonly<Record<string, string>> }
+  | { readonly ok: false; readonly failure: KubeFailure };
 
 /** The Secret as it stands at the API server. */
 export async function readSecret<T>(store: SecretStoreOptions, parse: Parse<T>): Promise<SecretRead<T>> {
   const result = await store.client.get(corePath(store.namespace, 'secrets', store.name));
-  if (!result.ok)
-    return result.kind === 'not_found' ? { ok: true, view: { status: 'missing' } } : { ok: false, failure: result };
-  return { ok: true, view: viewOf(result.value, store, parse) };
+  if (result.ok) {
+    return { ok: true, view: viewOf(result.value, store, parse), annotations: result.value.metadata.annotations ?? {} };
+  }
+  if (result.kind !== 'not_found') return { ok: false, failure: result };
+  return { ok: true, view: { status: 'missing' }, annotations: {} };
 }
 
 /**
@@ -84,15 +88,25 @@ export function entriesOfSecret(secret: KubeObject): SecretEntries {
   return Object.fromEntries(texts.map(([key, text]) => [key, Buffer.from(text, 'base64').toString('utf8')]));
 }
 
-function viewOf<T>(secret: KubeObject, store: SecretStoreOptions, parse: Parse<T>): SecretView<T> {
+/** Why the Secret is somebody else's, or undefined when it is ours. */
+export function foreignProblem(
+  secret: KubeObject,
+  store: Pick<SecretStoreOptions, 'namespace' | 'name' | 'owner'>,
+): string | undefined {
   const owner = secret.metadata.labels?.[OWNER_LABEL];
-  if (owner !== store.owner) {
-    const found = owner === undefined ? 'a Secret without it' : owner;
-    const problem = `Secret ${store.namespace}/${store.name}: expected the label ${OWNER_LABEL}=${store.owner}, got ${found}`;
-    return { status: 'foreign', problem };
-  }
+  if (owner === store.owner) return undefined;
+  const found = owner === undefined ? 'a Secret without it' : owner;
+  return `Secret ${store.namespace}/${store.name}: expected the label ${OWNER_LABEL}=${store.owner}, got ${found}; delete or rename it`;
+}
+
+function viewOf<T>(secret: KubeObject, store: SecretStoreOptions, parse: Parse<T>): SecretView<T> {
+  const foreign = foreignProblem(secret, store);
+  if (foreign !== undefined) return { status: 'foreign', problem: foreign };
   const resourceVersion = secret.metadata.resourceVersion ?? '';
   const parsed = parse(entriesOfSecret(secret));
+  if (!parsed.ok && parsed.isNewer === true) {
+    return { status: 'foreign', problem: `Secret ${store.namespace}/${store.name}: ${parsed.problem}` };
+  }
   if (!parsed.ok) return { status: 'corrupt', resourceVersion, problem: parsed.problem };
   return { status: 'valid', resourceVersion, value: parsed.value };
 }

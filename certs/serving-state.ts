@@ -13,8 +13,12 @@ export type ParsedServingPair =
 
 /** The names of a `kubernetes.io/tls` Secret, so that cert-manager's Secrets read the same. */
 export function writeServingPair(pair: ServingPair): SecretEntries {
-  return { 'tls.crt': toPem(pair.chain), 'tls.key': pair.keyPem, 'ca.crt': pair.issuer.pem };
+  const entries = { 'tls.crt': toPem(pair.chain), 'tls.key': pair.keyPem, 'ca.crt': pair.issuer.pem };
+  return pair.endsOldConnections === true ? { ...entries, [ENDS_OLD_CONNECTIONS]: 'true' } : entries;
 }
+
+/** Carried beside the pair, so that every server knows it whenever it comes to load the pair. */
+const ENDS_OLD_CONNECTIONS = 'ends-old-connections';
 
 /** Reads the entries; whatever is wrong is a problem, never an exception. */
 export function parseServingPair(entries: SecretEntries): ParsedServingPair {
@@ -25,7 +29,13 @@ export function parseServingPair(entries: SecretEntries): ParsedServingPair {
   if (leaf === undefined) return { ok: false, problem: 'tls.crt holds no certificate' };
   if (!chain.isClean) return { ok: false, problem: 'tls.crt holds something that is no certificate' };
   if (!isKeyOf(leaf, keyPem)) return { ok: false, problem: 'tls.key is not the key of tls.crt' };
-  const issuer = issuers.find((candidate) => isIssuedBy(leaf, candidate));
+  // Ours signs the leaf itself; with an intermediate CA, as others have them, it signs the last link.
+  const links = [leaf, ...chain.certificates.slice(1)];
+  const issuer = links
+    .map((link) => issuers.find((candidate) => isIssuedBy(link, candidate)))
+    .find((candidate) => candidate !== undefined);
   if (issuer === undefined) return { ok: false, problem: 'tls.crt is signed by no certificate of ca.crt' };
-  return { ok: true, value: { leaf, chain: chain.certificates, keyPem, issuer } };
+  const pair = { leaf, chain: chain.certificates, keyPem, issuer };
+  const isMarked = entries[ENDS_OLD_CONNECTIONS] === 'true';
+  return { ok: true, value: isMarked ? { ...pair, endsOldConnections: true } : pair };
 }

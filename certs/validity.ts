@@ -8,7 +8,18 @@
 import type { CertificateFacts, ServingPair } from './bundle.ts';
 
 /** Reason codes: log line, metric label and event read the same. */
-export type RenewalReason = 'missing' | 'unreadable' | 'expired' | 'near_expiry' | 'wrong_host' | 'wrong_issuer';
+export type RenewalReason =
+  | 'missing'
+  | 'unreadable'
+  | 'expired'
+  | 'near_expiry'
+  | 'wrong_host'
+  | 'wrong_issuer'
+  /** The configuration asks for another type of key. */
+  | 'wrong_key_type'
+  /** By an operator's order. */
+  | 'requested'
+  | 'compromised';
 
 export interface ValidityRules {
   /** Life of a new certificate, milliseconds. */

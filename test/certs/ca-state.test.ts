@@ -31,6 +31,9 @@ describe('ca state', () => {
 
   it('is read as it was written', () => {
     assert.deepEqual(parseCaState(writeCaState(whole)), { ok: true, value: whole });
+    const names = [{ fingerprint: 'ab', notAfterMs: NOW_MS }];
+    const later: CaState = { ...whole, leafLifeMs: 1_000, forgotten: names };
+    assert.deepEqual(parseCaState(writeCaState(later)), { ok: true, value: later });
     const small: CaState = { ...whole, next: undefined, cross: undefined, previous: [] };
     assert.deepEqual(parseCaState(writeCaState(small)), { ok: true, value: small });
   });
@@ -44,7 +47,18 @@ describe('ca state', () => {
     readonly [name: string, change: (entries: Record<string, string>) => Record<string, string>, problem: RegExp]
   > = [
     ['nothing', () => ({}), /expected schema 1, got nothing/],
-    ['a later schema', (e) => ({ ...e, rotation: '{"schema":2}' }), /expected schema 1, got 2/],
+    ['a later schema', (e) => ({ ...e, rotation: '{"schema":2}' }), /expected schema 1, got 2 of a later version/],
+    ['a schema that never was', (e) => ({ ...e, rotation: '{"schema":"x"}' }), /expected schema 1, got "x"/],
+    [
+      'forgotten CAs without an end',
+      (e) => ({ ...e, rotation: '{"schema":1,"generation":1,"previous":[],"forgotten":[{}]}' }),
+      /notAfter of each of the forgotten CAs/,
+    ],
+    [
+      'a leaf life that is none',
+      (e) => ({ ...e, rotation: '{"schema":1,"generation":1,"previous":[],"leafLifeMs":-1}' }),
+      /expected a leafLifeMs of at least 0/,
+    ],
     ['no JSON', (e) => ({ ...e, rotation: '{' }), /JSON/],
     [
       'a generation of zero',
@@ -82,6 +96,7 @@ describe('ca state', () => {
       assert.ok(!parsed.ok);
       assert.match(parsed.problem, problem);
       assert.ok(!parsed.problem.includes('PRIVATE'), 'no key in a text');
+      assert.equal(parsed.isNewer ?? false, name === 'a later schema', 'only a later version’s is left alone');
     });
   }
 });

@@ -20,6 +20,8 @@ import { DAY_MS, HOSTS, NAMESPACE, SETTINGS, TLS_PATH } from './small-world.ts';
 
 const ISSUER: IssuerOptions = { ca: SETTINGS.ca, leaf: SETTINGS.leaf, hosts: HOSTS, randomBytes };
 
+const OURS = { 'logging.io/owned-by': 'logtender-certs' };
+
 describe('certificate source', () => {
   const clock = new VirtualClock();
   let kube = createFakeKube();
@@ -42,16 +44,20 @@ describe('certificate source', () => {
       metrics,
       namespace: NAMESPACE,
       name: 'logtender-tls',
+      owner: 'logtender-certs',
       hosts: HOSTS,
     });
   });
   afterEach(() => source.close());
 
-  async function write(entries: Readonly<Record<string, string>>): Promise<void> {
+  async function write(
+    entries: Readonly<Record<string, string>>,
+    labels: Readonly<Record<string, string>> = OURS,
+  ): Promise<void> {
     const data = Object.fromEntries(
       Object.entries(entries).map(([key, text]) => [key, Buffer.from(text).toString('base64')]),
     );
-    const secret = { metadata: { name: 'logtender-tls', namespace: NAMESPACE }, data };
+    const secret = { metadata: { name: 'logtender-tls', namespace: NAMESPACE, labels }, data };
     const updated = await kube.others.update(TLS_PATH, secret);
     if (!updated.ok) await kube.others.create(corePath(NAMESPACE, 'secrets'), secret);
     await clock.quiet(1);
@@ -61,6 +67,14 @@ describe('certificate source', () => {
     await clock.quiet(1);
     assert.equal(source.current(), undefined);
     assert.equal(source.problem(), 'Secret logtender/logtender-tls was not seen yet');
+  });
+
+  it('counts from zero, so that an alert on growth sees the first refusal', () => {
+    for (const result of ['taken', 'refused'])
+      assert.match(
+        metrics.expose(),
+        new RegExp(`^logtender_certificate_reloads_total\\{result="${result}"\\} 0$`, 'm'),
+      );
   });
 
   it('hands out a pair as soon as it is written, and tells once', async () => {
@@ -84,6 +98,38 @@ describe('certificate source', () => {
     await clock.advance(30_000, 1);
     assert.equal(source.current()?.fingerprint, pair.leaf.fingerprint);
     assert.equal(source.problem(), undefined);
+  });
+
+  it('a Secret of somebody else is refused, but where cert-manager is to write it', async () => {
+    const pair = await newServingPair(ISSUER, state, clock.now());
+    await write(writeServingPair(pair), {});
+    assert.equal(source.current(), undefined);
+    assert.match(
+      source.problem() ?? '',
+      /expected the label logging\.io\/owned-by=logtender-certs, got a Secret without it/,
+    );
+    const anybody = createSecretSource({
+      client: kube,
+      clock,
+      random: () => 0.5,
+      log: silentLog,
+      metrics,
+      namespace: NAMESPACE,
+      name: 'logtender-tls',
+      hosts: HOSTS,
+    });
+    await clock.quiet(2);
+    assert.equal(anybody.current()?.fingerprint, pair.leaf.fingerprint);
+    await anybody.close();
+  });
+
+  it('says that old connections have to end when the pair says so', async () => {
+    const pair = await newServingPair(ISSUER, state, clock.now());
+    await write(writeServingPair(pair));
+    assert.equal(source.current()?.endsOldConnections, false);
+    const marked = await newServingPair(ISSUER, state, clock.now());
+    await write(writeServingPair({ ...marked, endsOldConnections: true }));
+    assert.equal(source.current()?.endsOldConnections, true);
   });
 
   it('keeps the pair when the Secret is deleted', async () => {

@@ -7,8 +7,9 @@ import type { CertificateFacts, ServingPair } from '../../certs/bundle.ts';
 import type { CaState } from '../../certs/ca-state.ts';
 import { decide, targetKey, trustTarget } from '../../certs/decide.ts';
 import type { Settings, Step } from '../../certs/decide.ts';
-import { EMPTY_MEMORY } from '../../certs/observation.ts';
+import { EMPTY_MEMORY, remember } from '../../certs/observation.ts';
 import type { Memory, Observation, SecretView } from '../../certs/observation.ts';
+import { NO_ORDERS } from '../../certs/orders.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -42,6 +43,7 @@ const STATE: CaState = {
   next: undefined,
   cross: undefined,
   previous: [],
+  leafLifeMs: SETTINGS.leaf.lifeMs,
 };
 const ROTATING: CaState = { ...STATE, next: { certificate: B, keyPem: '' }, cross: facts('c', T0_MS, DAY_MS) };
 const PROMOTED: CaState = {
@@ -52,6 +54,13 @@ const PROMOTED: CaState = {
   previous: [{ certificate: A, neededUntilMs: T0_MS + 31 * DAY_MS }],
 };
 const PAIR = pairOf(A);
+const COMPROMISED = [{ fingerprint: A.fingerprint, notAfterMs: A.notAfterMs }];
+const KNOWING: CaState = {
+  ...STATE,
+  generation: 2,
+  current: { certificate: B, keyPem: '' },
+  orders: { ...NO_ORDERS, compromised: COMPROMISED },
+};
 
 const valid = <T>(value: T): SecretView<T> => ({ status: 'valid', resourceVersion: '7', value });
 const MISSING = { status: 'missing' } as const;
@@ -65,6 +74,7 @@ interface Case {
   /** One bundle for each entry; undefined: no webhook configuration. */
   readonly entries: ReadonlyArray<readonly CertificateFacts[]> | undefined;
   readonly atMs?: number;
+  readonly clockOffMs?: number;
   readonly memory?: Partial<Memory>;
   readonly settings?: Partial<Settings>;
   readonly want: Partial<Step>;
@@ -120,6 +130,23 @@ const CASES: readonly Case[] = [
     entries: [[A]],
     memory: { ca: STATE },
     want: { kind: 'restore_ca', replaces: '8' },
+  },
+  {
+    name: 'the CA lost, remembered from before a promotion that went by unseen',
+    ca: MISSING,
+    tls: valid(pairOf(B)),
+    entries: [[A, B]],
+    memory: { ca: ROTATING },
+    want: {
+      kind: 'restore_ca',
+      state: {
+        ...ROTATING,
+        generation: 2,
+        current: { certificate: B, keyPem: '' },
+        next: undefined,
+        previous: [{ certificate: A, neededUntilMs: T0_MS + 30 * DAY_MS + HOUR_MS }],
+      },
+    },
   },
   {
     name: 'the CA lost, nobody asked long enough',
@@ -370,12 +397,28 @@ const CASES: readonly Case[] = [
     want: { kind: 'publish' },
   },
   {
-    name: 'the old CA is needed no more',
+    name: 'the old CA is needed no more, and so every replica is told',
     ca: valid(PROMOTED),
     tls: valid(pairOf(B, T0_MS + 30 * DAY_MS)),
     entries: [[A, B]],
     atMs: T0_MS + 31 * DAY_MS,
-    want: { kind: 'publish' },
+    want: {
+      kind: 'forget',
+      state: {
+        ...PROMOTED,
+        cross: undefined,
+        previous: [],
+        forgotten: [{ fingerprint: A.fingerprint, notAfterMs: A.notAfterMs }],
+      },
+    },
+  },
+  {
+    name: 'the old CA is needed no more, and out of the bundle: it is not put back',
+    ca: valid(PROMOTED),
+    tls: valid(pairOf(B, T0_MS + 30 * DAY_MS)),
+    entries: [[B]],
+    atMs: T0_MS + 31 * DAY_MS,
+    want: { kind: 'forget' },
   },
   {
     name: 'but a leaf of it is still served',
@@ -387,12 +430,85 @@ const CASES: readonly Case[] = [
     want: { kind: 'issue_leaf' },
   },
   {
-    name: 'out of every bundle, the old CA is forgotten',
-    ca: valid(PROMOTED),
-    tls: valid(pairOf(B, T0_MS + 30 * DAY_MS)),
+    name: 'forgotten, it leaves every bundle, whatever the clock says',
+    ca: valid({ ...STATE, forgotten: [{ fingerprint: B.fingerprint, notAfterMs: B.notAfterMs }] }),
+    tls: valid(PAIR),
+    entries: [[A, B], [A]],
+    want: { kind: 'publish' },
+  },
+  {
+    name: 'a longer leaf life than the CA is known for is noted before it signs',
+    ca: valid({ ...STATE, leafLifeMs: DAY_MS }),
+    tls: MISSING,
+    entries: [[A]],
+    want: { kind: 'note_life', state: STATE, resourceVersion: '7' },
+  },
+  {
+    name: 'a clock that is not the API server’s: nothing is done, whatever is due',
+    ca: valid(STATE),
+    tls: MISSING,
+    entries: [[]],
+    atMs: T0_MS + 400 * DAY_MS,
+    clockOffMs: 400 * DAY_MS,
+    want: { kind: 'wait', reason: 'clock_off' },
+  },
+  {
+    name: 'a clock behind the validity of the CA',
+    ca: valid(STATE),
+    tls: valid(PAIR),
+    entries: [[A]],
+    atMs: T0_MS - 2 * HOUR_MS,
+    clockOffMs: -2 * HOUR_MS,
+    want: { kind: 'wait', reason: 'clock_off' },
+  },
+  {
+    name: 'a clock that is off by half of what certificates are backdated by',
+    ca: valid(STATE),
+    tls: valid(PAIR),
+    entries: [[A]],
+    clockOffMs: HOUR_MS / 2,
+    want: { kind: 'wait', reason: 'in_order' },
+  },
+  {
+    name: 'a CA of the future is replaced by whoever has the API server’s time',
+    ca: valid(STATE),
+    tls: valid(PAIR),
+    entries: [[A]],
+    atMs: T0_MS - 2 * HOUR_MS,
+    clockOffMs: 0,
+    want: { kind: 'bootstrap', generation: 2, leafLifeMs: SETTINGS.leaf.lifeMs },
+  },
+  {
+    name: 'what is remembered is overtaken: the entries trust another CA in its place',
+    ca: MISSING,
+    tls: MISSING,
+    entries: [[OTHER]],
+    memory: { ca: STATE, caLostSinceMs: 0 },
+    want: { kind: 'bootstrap', generation: 2 },
+  },
+  {
+    name: 'a state from before its CA was compromised gives way to the one that is remembered',
+    ca: valid(STATE),
+    tls: valid(pairOf(B)),
     entries: [[B]],
-    atMs: T0_MS + 31 * DAY_MS,
-    want: { kind: 'forget' },
+    memory: { ca: KNOWING, compromised: COMPROMISED },
+    want: { kind: 'restore_ca', state: KNOWING, replaces: '7' },
+  },
+  {
+    name: 'or learns of it where nothing better is remembered',
+    ca: valid(STATE),
+    tls: valid(PAIR),
+    entries: [[A]],
+    memory: { compromised: COMPROMISED },
+    want: { kind: 'take_up', state: { ...STATE, orders: { ...NO_ORDERS, compromised: COMPROMISED } } },
+  },
+  {
+    name: 'a remembered leaf waits for its CA to settle',
+    ca: valid(STATE),
+    tls: MISSING,
+    entries: [[A, OTHER]],
+    memory: { pair: PAIR, trustedSinceMs: trustedFor([A, 1_000]) },
+    want: { kind: 'wait', reason: 'settling', waitMs: 59_000 },
   },
   {
     name: 'no new rotation before the last one is forgotten',
@@ -413,6 +529,7 @@ describe('decide', () => {
       const seen: Observation = {
         nowMs: given.atMs ?? T0_MS,
         monotonicMs: 1_000_000,
+        clockOffMs: given.clockOffMs,
         ca: given.ca,
         tls: given.tls,
         configuration:
@@ -447,8 +564,59 @@ describe('decide', () => {
       current: ROTATING.next,
       next: undefined,
       cross: ROTATING.cross,
+      leafLifeMs: 30 * DAY_MS,
       previous: [{ certificate: A, neededUntilMs: T0_MS + 30 * DAY_MS + HOUR_MS }],
     });
+  });
+
+  it('promotion: leaves that lived longer before the configuration changed keep their CA, served or not', () => {
+    const seen: Observation = {
+      nowMs: T0_MS,
+      monotonicMs: 0,
+      ca: valid(ROTATING),
+      tls: valid({ ...PAIR, leaf: facts('9', T0_MS, DAY_MS) }),
+      configuration: { status: 'missing' },
+    };
+    const memory = { ...EMPTY_MEMORY, trustedSinceMs: new Map([[B.fingerprint, -60_000]]) };
+    const settings = { ...SETTINGS, leaf: { lifeMs: DAY_MS, backdateMs: HOUR_MS } };
+    const step = decide(seen, memory, settings);
+    assert.ok(step.kind === 'promote');
+    assert.equal(step.state.previous[0]?.neededUntilMs, T0_MS + 30 * DAY_MS + HOUR_MS);
+    assert.equal(step.state.leafLifeMs, DAY_MS, 'the next CA has signed nothing yet');
+  });
+
+  it('the settle time begins anew when the entries were changed between two looks, though they look the same', () => {
+    const look = (generation: number | undefined, monotonicMs: number): Observation => ({
+      nowMs: T0_MS,
+      monotonicMs,
+      ca: valid(ROTATING),
+      tls: valid(PAIR),
+      configuration: {
+        status: 'present',
+        resourceVersion: '9',
+        generation,
+        entries: [{ name: 'a', bundle: { certificates: [A, B], isClean: true } }],
+      },
+    });
+    for (const [second, want] of [
+      [4, 'promote'],
+      [5, 'wait'],
+    ] as const) {
+      const memory = remember(remember(EMPTY_MEMORY, look(4, 0)), look(second, 60_000));
+      assert.equal(decide(look(second, 60_000), memory, SETTINGS).kind, want, `generation 4, then ${second}`);
+    }
+    const uncounted = remember(remember(EMPTY_MEMORY, look(undefined, 0)), look(undefined, 60_000));
+    assert.equal(decide(look(undefined, 60_000), uncounted, SETTINGS).kind, 'promote', 'a server that does not count');
+  });
+
+  it('what was compromised is remembered when the state that said so is gone', () => {
+    const times = { nowMs: T0_MS, monotonicMs: 0 };
+    const rest = { tls: valid(pairOf(B)), configuration: { status: 'missing' } } as const;
+    const knowing = remember(EMPTY_MEMORY, { ...times, ...rest, ca: valid(KNOWING) });
+    const put = remember(knowing, { ...times, ...rest, ca: valid(STATE) });
+    assert.deepEqual([put.compromised, put.ca], [COMPROMISED, KNOWING], 'the older state takes no place in memory');
+    const later = remember(put, { ...times, ...rest, ca: MISSING, nowMs: A.notAfterMs });
+    assert.deepEqual(later.compromised, [], 'until it expires');
   });
 
   it('a leaf that lives longer than configured now keeps its CA for its own life', () => {

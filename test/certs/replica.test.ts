@@ -89,11 +89,50 @@ describe('replica', () => {
     assert.match(metrics.expose(), /^logtender_certs_rounds_total\{outcome="unobserved"\} \d+$/m);
   });
 
+  it('the Lease carries the same status, beside what others put there', async () => {
+    await replica.inOrder;
+    const path = '/apis/coordination.k8s.io/v1/namespaces/logtender/leases/logtender-certs';
+    await kube.others.patch(path, { metadata: { annotations: { theirs: 'x' } } }, 'application/merge-patch+json');
+    await clock.advance(10_000, SLEEPERS);
+    const { annotations } = (await kube.object(path)).metadata;
+    assert.equal(annotations?.['theirs'], 'x');
+    const status: unknown = JSON.parse(annotations['logging.io/certs-status'] ?? '');
+    assert.deepEqual(status, JSON.parse(JSON.stringify(replica.status())));
+  });
+
+  it('two replicas whose configurations differ do not replace each other’s leaf: the holder of the Lease has its way', async () => {
+    await replica.inOrder;
+    const differing = parseCertsConfig({ keyType: 'rsa-2048', hosts: ['other.example'] }, { POD_NAME: 'certs-1' });
+    assert.ok(differing.ok);
+    const second = startReplica({
+      client: createFakeKube(kube.others),
+      config: differing.value,
+      clock,
+      random: () => 0.5,
+      randomBytes,
+      log: silentLog,
+      metrics: createMetrics(),
+      usesLease: true,
+    });
+    const leaf = async (): Promise<unknown> => (await kube.object(TLS_PATH))['data'];
+    const before = await leaf();
+    await clock.advance(5 * 60_000, 2 * SLEEPERS);
+    assert.deepEqual(await leaf(), before);
+    assert.match(JSON.stringify(second.status()), /"step":"issue_leaf".*"outcome":"yielded"/, 'and it can be seen');
+    await replica.close();
+    await clock.advance(60_000, SLEEPERS);
+    const after = await leaf();
+    assert.notDeepEqual(after, before, 'the next holder does it');
+    await clock.advance(5 * 60_000, SLEEPERS);
+    assert.deepEqual(await leaf(), after, 'once');
+    await second.close();
+  });
+
   it('the status page tells where it stands and holds no key', async () => {
     await replica.inOrder;
     const status = JSON.stringify(replica.status());
     assert.match(status, /"generation":1/);
-    assert.match(status, /"ends":\{"ca":"20\d\d-/);
+    assert.match(status, /"ca":\{"name":"logtender CA 1 [0-9a-f]{8}","fingerprint":"[0-9a-f]{64}","notAfter":"20\d\d-/);
     assert.ok(!status.includes('PRIVATE'));
   });
 });

@@ -10,10 +10,12 @@ import type { CaState } from '../../certs/ca-state.ts';
 import { coversHost } from '../../certs/bundle.ts';
 import type { ServingPair } from '../../certs/bundle.ts';
 import type { Settings } from '../../certs/decide.ts';
+import type { Fault } from '../../certs/fault.ts';
 import { createRotator } from '../../certs/rotator.ts';
 import type { Rotator, Round } from '../../certs/rotator.ts';
 import { entriesOfSecret } from '../../certs/secret-store.ts';
 import { parseServingPair } from '../../certs/serving-state.ts';
+import type { KeyType } from '../../src/config/certs-config.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { corePath, webhookConfigurationPath } from '../../src/kube/paths.ts';
 import { createFakeKube } from '../fakes/kube.ts';
@@ -47,7 +49,7 @@ export interface SmallWorld {
   /** Every round of every replica. */
   readonly rounds: Round[];
   /** A replica; `kube` is its own view of the server. */
-  start(kube?: FakeKube, settings?: Settings): Rotator;
+  start(kube?: FakeKube, settings?: Settings, fault?: Fault, keyType?: KeyType): Rotator;
   /** Lets time pass; every replica that runs does what is due. */
   pass(ms: number): Promise<void>;
   ca(): Promise<CaState>;
@@ -74,7 +76,7 @@ export async function smallWorld(options: SmallWorldOptions = {}): Promise<Small
     clock,
     kube,
     rounds,
-    start: (view = kube, settings = SETTINGS) => {
+    start: (view = kube, settings = SETTINGS, fault, keyType = 'ecdsa-p256') => {
       const rotator = createRotator({
         client: view,
         clock,
@@ -85,7 +87,8 @@ export async function smallWorld(options: SmallWorldOptions = {}): Promise<Small
         ca: { client: view, namespace: NAMESPACE, name: 'logtender-ca', owner: 'logtender-certs' },
         tls: { client: view, namespace: NAMESPACE, name: 'logtender-tls', owner: 'logtender-certs' },
         configurationName: 'logtender-injector',
-        issuer: { ca: settings.ca, leaf: settings.leaf, hosts: HOSTS, randomBytes },
+        issuer: { ca: settings.ca, leaf: settings.leaf, hosts: HOSTS, randomBytes, keyType },
+        ...(fault === undefined ? {} : { fault }),
         onRound: (round) => rounds.push(round),
       });
       const counted: Rotator = {

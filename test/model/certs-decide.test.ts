@@ -1,6 +1,6 @@
 /**
  * The real decide() in a small world with random histories: three replicas that crash, hold writes back and lose Secrets, two API
- * servers whose caches lag, three webhook servers that reload late, rotations without end.
+ * servers whose caches lag, three webhook servers that reload late, rotations without end, and operators who order new ones.
  *
  * Checked after every action: each leaf that is served is unexpired and verifies against the bundle that each API server holds (I1, and
  * through it I2, I3 and I5), and at most two generations are in flight (I4). The same world without settle time and cross certificate,
@@ -15,6 +15,8 @@ import type { CaState } from '../../certs/ca-state.ts';
 import { decide } from '../../certs/decide.ts';
 import type { Settings, Step } from '../../certs/decide.ts';
 import { EMPTY_MEMORY, remember } from '../../certs/observation.ts';
+import { ROTATION_KINDS } from '../../certs/orders.ts';
+import type { RotationRequest } from '../../certs/orders.ts';
 import type { Memory, Observation, SecretView } from '../../certs/observation.ts';
 import { notAfterMs } from '../../certs/validity.ts';
 import type { ValidityRules } from '../../certs/validity.ts';
@@ -39,6 +41,8 @@ interface Design {
   readonly settings: Settings;
   readonly usesCross: boolean;
   readonly losesSecrets: boolean;
+  /** Operators order new leaves and CAs, and the end of compromised ones, some twenty times a history. */
+  readonly hasOrders?: boolean;
 }
 
 interface Follower<T> {
@@ -60,6 +64,7 @@ class World {
   #version = 1;
   #issued = 0;
   readonly #crossSigner = new Map<string, string>();
+  #request: RotationRequest | undefined;
   #ca: SecretView<CaState> = { status: 'missing' };
   #tls: SecretView<ServingPair> = { status: 'missing' };
   #bundle: readonly CertificateFacts[] = [];
@@ -77,6 +82,7 @@ class World {
   }));
   readonly history: string[] = [];
   rotations = 0;
+  distrusted = 0;
 
   constructor(random: SeededRandom, design: Design) {
     this.#random = random;
@@ -87,6 +93,7 @@ class World {
   step(): void {
     this.#nowMs += 20 + this.#random.below(300);
     this.#follow();
+    if (this.#design.hasOrders === true && this.#random.next() < 0.01) this.#order();
     const replica = this.#replicas[this.#random.below(3)];
     assert.ok(replica !== undefined);
     const chance = this.#random.next();
@@ -99,13 +106,20 @@ class World {
     this.#check();
   }
 
+  #order(): void {
+    const kind = ROTATION_KINDS[this.#random.below(ROTATION_KINDS.length)] ?? 'leaf';
+    this.#request = { ok: true, kind, text: `${kind}@${this.history.length}` };
+    this.#note(`order ${this.#request.text}`);
+  }
+
   #act(replica: Replica, isHeld: boolean): void {
     const configuration = {
       status: 'present',
       resourceVersion: String(this.#bundleVersion),
       entries: [{ name: 'a', bundle: { certificates: this.#bundle, isClean: true } }],
     } as const;
-    const seen = { nowMs: this.#nowMs, monotonicMs: this.#nowMs, ca: this.#ca, tls: this.#tls, configuration };
+    const times = { nowMs: this.#nowMs, monotonicMs: this.#nowMs };
+    const seen = { ...times, ca: this.#ca, tls: this.#tls, configuration, request: this.#request };
     replica.memory = remember(replica.memory, seen);
     const step = decide(seen, replica.memory, this.#design.settings);
     if (step.kind === 'wait') return;
@@ -127,6 +141,8 @@ class World {
           next: undefined,
           cross: undefined,
           previous: [],
+          leafLifeMs: step.leafLifeMs,
+          ...(step.orders === undefined ? {} : { orders: step.orders }),
         });
       case 'restore_ca':
         return this.#writeCa(step.replaces, step.state);
@@ -139,12 +155,22 @@ class World {
       case 'promote':
       case 'forget':
       case 'abandon':
+      case 'take_up':
+      case 'distrust':
+      case 'note_life':
         return this.#writeCa(step.resourceVersion, step.state, step.kind === 'promote');
       case 'issue_leaf': {
         const { current, cross, next } = step.state;
         const leaf = this.#certificate('leaf', seen.nowMs, this.#design.settings.leaf, current.certificate);
         const chain = this.#design.usesCross && cross !== undefined && next === undefined ? [leaf, cross] : [leaf];
-        return this.#writeTls(step.replaces, { leaf, chain, keyPem: '', issuer: current.certificate });
+        const { endsOldConnections } = step;
+        return this.#writeTls(step.replaces, {
+          leaf,
+          chain,
+          keyPem: '',
+          issuer: current.certificate,
+          endsOldConnections,
+        });
       }
       case 'restore_leaf':
         return this.#writeTls(step.replaces, step.pair);
@@ -174,6 +200,7 @@ class World {
     if (!this.#swaps(this.#tls, replaces)) return;
     this.#tls = { status: 'valid', resourceVersion: String((this.#version += 1)), value };
     this.#note(`leaf ${short(value.leaf)} of ${short(value.issuer)}`);
+    if (value.endsOldConnections === true && value.chain.length === 1) this.distrusted += 1;
   }
 
   /** Compare-and-swap as the API server does it. */
@@ -191,6 +218,8 @@ class World {
     if (chance > 0.953) return;
     const which = this.#random.below(3);
     if (which !== 1) this.#ca = lost(this.#ca);
+    // The annotation is part of the object.
+    if (this.#ca.status === 'missing') this.#request = undefined;
     if (which !== 0) this.#tls = lost(this.#tls);
     // The worst case: nobody remembers either.
     const isForgotten = this.#random.next() < 0.5;
@@ -287,19 +316,21 @@ function explore(
   seed: number,
   histories: number,
   steps: number,
-): { violation: string | undefined; rotations: number } {
+): { violation: string | undefined; rotations: number; distrusted: number } {
   let rotations = 0;
+  let distrusted = 0;
   for (let i = 0; i < histories; i += 1) {
     const world = new World(seededRandom(seed + i), design);
     try {
       for (let step = 0; step < steps; step += 1) world.step();
     } catch (error) {
       assert.ok(error instanceof Error);
-      return { violation: `history ${i} (TEST_SEED=${seed}): ${error.message}`, rotations };
+      return { violation: `history ${i} (TEST_SEED=${seed}): ${error.message}`, rotations, distrusted };
     }
     rotations += world.rotations;
+    distrusted += world.distrusted;
   }
-  return { violation: undefined, rotations };
+  return { violation: undefined, rotations, distrusted };
 }
 
 describe('decide, as a model', () => {
@@ -316,6 +347,19 @@ describe('decide, as a model', () => {
     const { violation, rotations } = explore({ ...whole, losesSecrets: true }, seed, 30, 2_000);
     assert.equal(violation, undefined, violation);
     assert.ok(rotations > 30, `the histories rotate: ${rotations}`);
+  });
+
+  for (const losesSecrets of [false, true]) {
+    it(`holds while operators order rotations${losesSecrets ? ' and Secrets are lost' : ''} (seed ${seed})`, () => {
+      const { violation, distrusted } = explore({ ...whole, hasOrders: true, losesSecrets }, seed, 30, 2_000);
+      assert.equal(violation, undefined, violation);
+      assert.ok(distrusted > 30, `compromised CAs came to their end: ${distrusted}`);
+    });
+  }
+
+  it('without settle time a compromised CA is taken away from servers that did not reload', () => {
+    const hasty = { ...whole, hasOrders: true, settings: { ...SETTINGS, settleMs: 0 } };
+    assert.match(explore(hasty, seed, 200, 2_000).violation ?? '', /I1/);
   });
 
   it('without settle time and cross certificate it finds the stale cache', () => {
