@@ -5,8 +5,12 @@
  * for its pods) and `defaults` of the operator's config. Most specific wins: pod, namespace, config, built-in. May import: core, config.
  */
 import { DEFAULTS } from '../src/config/forwarder-config.ts';
+import { bucketTemplate, prefixTemplate } from './annotation-bucket.ts';
+import { MULTILINE_PRESETS, multiline, patternList, sampleList } from './annotation-patterns.ts';
 import {
+  containerList,
   CPU_LIMIT_LEAST,
+  datedTemplate,
   fileList,
   flushInterval,
   imageReference,
@@ -31,8 +35,10 @@ export interface KeyDocumentation {
   /** What holds when nobody says anything. */
   readonly builtIn: string;
   readonly places: readonly Place[];
-  /** Undefined for a key that is documented but that this version does not act on. */
-  readonly parse: ((text: string) => Value<unknown>) | undefined;
+  /** Values are checked by it whether or not the key is acted on. */
+  readonly parse: (text: string) => Value<unknown>;
+  /** False for a key that is documented but that the forwarder of this version cannot carry out: answered with `key_not_available`. */
+  readonly isAvailable: boolean;
 }
 
 const EVERYWHERE: readonly Place[] = ['pod', 'namespace', 'config'];
@@ -46,6 +52,7 @@ export const PARSE = {
   sinkSecret: objectName('Secret'),
   roleArn,
   template,
+  datedTemplate,
   naming: oneOf(['path', 'flat']),
   parser: oneOf(['auto', 'none'], ['json', 'logfmt', 'cri']),
   metadata: oneOf(['full', 'none']),
@@ -58,6 +65,12 @@ export const PARSE = {
   image: imageReference,
   sidecar: oneOf(['auto', 'native', 'container']),
   onInvalid: oneOf(['warn', 'deny']),
+  containers: containerList,
+  bucket: bucketTemplate,
+  prefix: prefixTemplate,
+  multiline,
+  patterns: patternList,
+  sample: sampleList,
 } as const;
 
 function key(
@@ -66,13 +79,16 @@ function key(
   builtIn: string,
   parse: (text: string) => Value<unknown>,
 ): KeyDocumentation {
-  return { meaning, format, builtIn, places: EVERYWHERE, parse };
+  return { meaning, format, builtIn, places: EVERYWHERE, parse, isAvailable: true };
 }
 
-/** A key that users may find in the documentation and that this version answers with `key_not_available`. */
-function later(meaning: string, format: string, builtIn: string): KeyDocumentation {
-  return { meaning, format, builtIn, places: EVERYWHERE, parse: undefined };
+/** A key that users find in the documentation and that this version answers with `key_not_available`. */
+function later(...about: Parameters<typeof key>): KeyDocumentation {
+  return { ...key(...about), isAvailable: false };
 }
+
+const PATTERN_LIST =
+  'a pattern a line, or a JSON list of patterns; regular expressions without lookaround and back-references';
 
 export const KEYS = {
   inject: {
@@ -82,6 +98,7 @@ export const KEYS = {
     builtIn: '-',
     places: ['pod', 'namespace-label'],
     parse: PARSE.inject,
+    isAvailable: true,
   },
   files: key(
     'log files to ship, as globs; a prefix names the container, without it every container of the user is meant',
@@ -99,6 +116,7 @@ export const KEYS = {
     'the containers whose stdout and stderr are shipped',
     'comma list of names',
     'all but ours and mesh proxies',
+    PARSE.containers,
   ),
   sink: key(
     'destinations; s3 and file are not available in this version',
@@ -125,17 +143,27 @@ export const KEYS = {
     DEFAULTS.logStream,
     PARSE.template,
   ),
-  'data-stream': key('Elasticsearch data stream', 'template', DEFAULTS.dataStream, PARSE.template),
+  'data-stream': key(
+    'Elasticsearch data stream',
+    'template, dates as {yyyy.MM.dd}',
+    DEFAULTS.dataStream,
+    PARSE.datedTemplate,
+  ),
   index: key(
     'Elasticsearch index; another word for data-stream',
     'template, dates as {yyyy.MM.dd}',
     '-',
-    PARSE.template,
+    PARSE.datedTemplate,
   ),
-  bucket: later('S3 bucket', 'template', '-'),
-  prefix: later('S3 key prefix, before year=/month=/day=/hour=', 'template', '{cluster}/{namespace}/{app}/'),
+  bucket: later('S3 bucket', 'template', '-', PARSE.bucket),
+  prefix: later(
+    'S3 key prefix, before year=/month=/day=/hour=',
+    'template',
+    '{cluster}/{namespace}/{app}/',
+    PARSE.prefix,
+  ),
   naming: key(
-    'built-in names: path is /k8s/{cluster}/{namespace}/{app}, flat is k8s_{cluster}_{namespace}_{app}_{container}',
+    'names of log group and stream: path is /k8s/{cluster}/{namespace}/{app}, flat is k8s_{cluster}_{namespace}_{app}_{container}; wins over log-group and log-stream of a less specific level',
     'path or flat',
     'path',
     PARSE.naming,
@@ -147,11 +175,21 @@ export const KEYS = {
     PARSE.parser,
   ),
   metadata: key('kubernetes.* fields on every record, or the line alone', 'full or none', 'full', PARSE.metadata),
-  multiline: later('joins lines to one record', 'name of a preset', 'none'),
-  redact: later('patterns whose matches are made unreadable', 'list', 'none'),
-  include: later('ships only lines that match', 'list', 'none'),
-  exclude: later('drops lines that match', 'list', 'none'),
-  sample: later('ships a share of the lines', 'list', 'none'),
+  multiline: later(
+    'joins lines to one record: stack traces of the named languages, or every line up to the next that matches a start pattern',
+    `comma list of ${MULTILINE_PRESETS.join(', ')}, or start:PATTERN`,
+    'none',
+    PARSE.multiline,
+  ),
+  redact: later('patterns whose matches are made unreadable', PATTERN_LIST, 'none', PARSE.patterns),
+  include: later('ships only lines that match one of the patterns', PATTERN_LIST, 'none', PARSE.patterns),
+  exclude: later('drops lines that match one of the patterns', PATTERN_LIST, 'none', PARSE.patterns),
+  sample: later(
+    'ships a share of the lines; the first entry whose pattern matches decides, one without pattern matches all',
+    'SHARE% [PATTERN] a line, or a JSON list of them: 10% DEBUG',
+    'none',
+    PARSE.sample,
+  ),
   'retention-days': key(
     'retention of the CloudWatch log groups that we create',
     "one of CloudWatch's allowed days",
@@ -208,6 +246,7 @@ export const KEYS = {
     builtIn: 'ignore',
     places: ['namespace-label'],
     parse: oneOf(['ignore', 'fail']),
+    isAvailable: true,
   },
   status: {
     meaning: 'written by logtender: decision, reason, level, version, shape, service account, destinations, originals',
@@ -215,6 +254,7 @@ export const KEYS = {
     builtIn: '-',
     places: ['pod'],
     parse: (text: string): Value<string> => ({ ok: true, value: text }),
+    isAvailable: true,
   },
 } as const satisfies Readonly<Record<string, KeyDocumentation>>;
 

@@ -12,14 +12,14 @@ import { createInformer } from '../src/kube/informer.ts';
 import type { Informer } from '../src/kube/informer.ts';
 import { coreClusterPath, corePath } from '../src/kube/paths.ts';
 import type { NamespaceFacts } from './injection.ts';
-import { PREFIX } from './names.ts';
+import { NAMESPACE_USERS, PREFIX } from './names.ts';
 import { watchKubelets } from './kubelet-versions.ts';
 import type { Kubelets } from './shape.ts';
 
 export type Fact<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly text: string };
 
 export interface ClusterFacts {
-  /** `isFresh` asks the API server even when the cache knows the namespace. */
+  /** `isFresh` asks the API server even when the cache knows the namespace; `signal` is read only where it has to be asked. */
   namespace(
     name: string,
     options: { readonly signal: AbortSignal; readonly isFresh: boolean },
@@ -48,10 +48,10 @@ export function watchCluster(options: {
   const kubelets = watchKubelets(options);
   const read = { accept: METADATA_ONLY, timeoutMs: LIVE_GET_MS };
   return {
-    namespace: async (name, { signal, isFresh }) => {
-      const known = isFresh ? undefined : namespaces.get('', name);
+    namespace: async (name, options) => {
+      const known = options.isFresh ? undefined : namespaces.get('', name);
       if (known !== undefined) return { ok: true, value: toFacts(name, known) };
-      const found = await client.get(coreClusterPath('namespaces', name), { ...read, signal });
+      const found = await client.get(coreClusterPath('namespaces', name), { ...read, signal: options.signal });
       if (found.ok) return { ok: true, value: toFacts(name, found.value) };
       return { ok: false, text: `get namespace: expected an answer, got ${found.kind}` };
     },
@@ -74,7 +74,7 @@ async function close(informer: Informer): Promise<void> {
   await informer.close();
 }
 
-/** Of a namespace we keep our own labels and annotations: some 200 bytes each. */
+/** Of a namespace we keep our own labels and annotations, and the users that OpenShift gives it: some 200 bytes each. */
 function keptNamespace(object: KubeObject): KubeObject {
   const { name, resourceVersion, labels, annotations } = object.metadata;
   return {
@@ -100,13 +100,22 @@ function keptAccount(object: KubeObject): KubeObject {
 }
 
 function own(texts: Readonly<Record<string, string>> | undefined): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.entries(texts ?? {}).filter(([key]) => key.startsWith(PREFIX)));
+  return Object.fromEntries(
+    Object.entries(texts ?? {}).filter(([key]) => key.startsWith(PREFIX) || key === NAMESPACE_USERS),
+  );
 }
 
+/** An object of the cache stays as it is until a newer one takes its place: it is read once, not once for each pod. */
+const FACTS = new WeakMap<KubeObject, NamespaceFacts>();
+
 function toFacts(name: string, object: KubeObject): NamespaceFacts {
-  return {
+  const known = FACTS.get(object);
+  if (known !== undefined) return known;
+  const facts = {
     name,
     labels: new Map(Object.entries(own(object.metadata.labels))),
     annotations: new Map(Object.entries(own(object.metadata.annotations))),
   };
+  FACTS.set(object, facts);
+  return facts;
 }

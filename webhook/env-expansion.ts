@@ -7,7 +7,7 @@
 
 /** Text that the kubelet turns back into `text`: a single `$` is safe but before `(`, any other run of them is doubled. */
 export function escapeForKubelet(text: string): string {
-  return text.replaceAll(/\$+(?=\()|\$\$+/g, (run) => run + run);
+  return text.includes('$') ? text.replaceAll(/\$+(?=\()|\$\$+/g, (run) => run + run) : text;
 }
 
 /** What the kubelet makes of a value; `known` gives the variables that were defined before it. */

@@ -28,6 +28,24 @@ export function findingText(finding: Finding): string {
   const where = finding.level === 'namespace' ? ' (on the namespace)' : '';
   const detail = finding.detail === undefined ? '' : `${finding.detail}${where}; `;
   const text = `${about}${detail}${sentence}${remedy === '' ? '' : `: ${remedy}`}`;
+  return cut(text);
+}
+
+/** The same in members, for a reader of JSON. */
+export function findingMembers(finding: Finding): Readonly<Record<string, string>> {
+  const { sentence, remedy } = reasonOf(finding.code);
+  const { code, key, level, detail } = finding;
+  return {
+    code,
+    ...(key === undefined ? {} : { key }),
+    ...(level === undefined ? {} : { level }),
+    ...(detail === undefined ? {} : { detail: cut(detail) }),
+    sentence,
+    ...(remedy === '' ? {} : { remedy }),
+  };
+}
+
+function cut(text: string): string {
   return text.length <= TEXT_CHARS_MAX ? text : `${text.slice(0, TEXT_CHARS_MAX - 3)}...`;
 }
 

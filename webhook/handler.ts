@@ -8,6 +8,7 @@ import type { WebhookConfig } from '../src/config/webhook-config.ts';
 import type { Clock } from '../src/core/clock.ts';
 import type { Log } from '../src/core/log.ts';
 import type { ClusterFacts } from './cluster-facts.ts';
+import type { Deadline } from './deadline.ts';
 import type { Events } from './events.ts';
 import { inject, neededAccount, readAsked } from './injection.ts';
 import type { Outcome, Reading } from './injection.ts';
@@ -23,7 +24,8 @@ import { decodeReview } from './review.ts';
 import type { AdmissionRequest } from './review.ts';
 
 export interface HandlerOptions {
-  readonly config: WebhookConfig;
+  /** What is in use now: asked once for each request. */
+  readonly config: () => WebhookConfig;
   readonly facts: ClusterFacts;
   readonly events: Events;
   readonly clock: Clock;
@@ -35,10 +37,13 @@ export interface HandlerOptions {
 export interface Handler {
   /**
    * @param body the whole body of the request
-   * @param options startedMs on the monotonic clock; signal is aborted when the deadline is reached
+   * @param until the deadline of the answer; its signal is asked for only where there is something to wait for
    */
-  handle(body: Buffer, options: { readonly startedMs: number; readonly signal: AbortSignal }): Promise<Answer>;
+  handle(body: Buffer, until: Until): Promise<Answer>;
 }
+
+/** `startedMs` on the monotonic clock; `signal` is aborted when the deadline is reached. */
+type Until = Pick<Deadline, 'startedMs' | 'signal'>;
 
 type Decided = { readonly ok: true; readonly outcome: Outcome } | { readonly ok: false; readonly text: string };
 
@@ -54,7 +59,7 @@ class ReviewHandler implements Handler {
     this.#options = options;
   }
 
-  async handle(body: Buffer, { startedMs, signal }: Parameters<Handler['handle']>[1]): Promise<Answer> {
+  async handle(body: Buffer, until: Until): Promise<Answer> {
     const { clock, record, log } = this.#options;
     const about = { bytes: body.length };
     const done = (answer: Answer, more: Partial<RequestRecord> = {}): Answer => {
@@ -63,7 +68,7 @@ class ReviewHandler implements Handler {
         ...more,
         reason: answer.reason,
         status: answer.status,
-        durationMs: clock.monotonic() - startedMs,
+        durationMs: clock.monotonic() - until.startedMs,
       });
       return answer;
     };
@@ -75,13 +80,18 @@ class ReviewHandler implements Handler {
     if (request.kind !== 'Pod' || object === undefined) return done(untouched(request, 'not_a_pod'), who);
     if (request.operation !== 'CREATE') return done(untouched(request, 'not_a_create'), who);
     try {
-      const decided = await this.#decide(object, request, signal);
+      const decided = await this.#decide(object, request, until);
       if (!decided.ok)
-        return done(errored(signal.aborted ? 'deadline_exceeded' : 'facts_unavailable', decided.text), who);
+        return done(errored(until.signal.aborted ? 'deadline_exceeded' : 'facts_unavailable', decided.text), who);
       const { outcome } = decided;
       const answer = decidedAnswer(request.uid, outcome);
       this.#announce(object, request, outcome);
-      return done(answer, { ...who, operations: outcome.operations.length, findings: outcome.findings });
+      return done(answer, {
+        ...who,
+        operations: outcome.operations.length,
+        patchBytes: answer.patchBytes,
+        findings: outcome.findings,
+      });
     } catch (error) {
       // A bug of ours: failurePolicy decides about the pod, the log about what went wrong.
       log.error('deciding on a pod failed', { uid: request.uid, ...placeOf(error) });
@@ -89,14 +99,16 @@ class ReviewHandler implements Handler {
     }
   }
 
-  async #decide(object: JsonObject, request: AdmissionRequest, signal: AbortSignal): Promise<Decided> {
-    const { config, facts, version } = this.#options;
-    const reading = await this.#read(object, request, signal);
+  async #decide(object: JsonObject, request: AdmissionRequest, until: Until): Promise<Decided> {
+    const { facts, version } = this.#options;
+    const config = this.#options.config();
+    const reading = await this.#read(object, request, config, until);
     if (!reading.ok) return reading;
     if (reading.value.kind === 'decided') return { ok: true, outcome: reading.value.outcome };
     const { asked } = reading.value;
     const account = neededAccount(asked, config);
-    const exists = account === undefined ? undefined : await facts.accountExists(request.namespace, account, signal);
+    const exists =
+      account === undefined ? undefined : await facts.accountExists(request.namespace, account, until.signal);
     if (exists !== undefined && !exists.ok) return exists;
     const accountExists = exists?.value ?? false;
     return { ok: true, outcome: inject(asked, { config, version, kubelets: facts.kubelets(), accountExists }) };
@@ -106,11 +118,17 @@ class ReviewHandler implements Handler {
   async #read(
     object: JsonObject,
     request: AdmissionRequest,
-    signal: AbortSignal,
+    config: WebhookConfig,
+    until: Until,
   ): Promise<{ readonly ok: true; readonly value: Reading } | { readonly ok: false; readonly text: string }> {
-    const { config, facts } = this.#options;
+    const { facts } = this.#options;
     for (const isFresh of [false, true]) {
-      const namespace = await facts.namespace(request.namespace, { signal, isFresh });
+      const namespace = await facts.namespace(request.namespace, {
+        isFresh,
+        get signal() {
+          return until.signal;
+        },
+      });
       if (!namespace.ok) return namespace;
       const reading = readAsked(object, namespace.value, config);
       const isDoubtful = reading.kind === 'decided' && reading.outcome.reason === 'not_asked';

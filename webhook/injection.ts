@@ -8,6 +8,7 @@
 import { shown } from '../src/config/fields.ts';
 import type { WebhookConfig } from '../src/config/webhook-config.ts';
 import { firstThatFits } from './annotation-room.ts';
+import { configHash } from './config-hash.ts';
 import { findConflicts } from './conflicts.ts';
 import { decide, isInvalidInject, optIn } from './decision.ts';
 import type { Decision } from './decision.ts';
@@ -16,22 +17,30 @@ import type { Finding } from './finding.ts';
 import { at, isObject, listAt, member } from './json.ts';
 import type { JsonObject } from './json.ts';
 import { planLogs } from './log-plan.ts';
-import { FOREIGN_ANNOTATION, PREFIX, STATUS_ANNOTATION } from './names.ts';
+import { FOREIGN_ANNOTATION, NAMESPACE_USERS, PREFIX, STATUS_ANNOTATION } from './names.ts';
 import { PatchBuilder, pointer } from './patch.ts';
 import type { Operation } from './patch.ts';
 import { readPod } from './pod.ts';
-import type { PodView } from './pod.ts';
+import type { Owner, PodView } from './pod.ts';
 import { foreignAnnotations, patchSpec } from './pod-patch.ts';
 import type { ReasonCode } from './reasons.ts';
 import { reasonOf } from './reasons.ts';
-import { decideAccount, needsAccount } from './service-account.ts';
-import { ownKeys, resolveSettings } from './settings.ts';
+import { decideAccount, needsAccount, withoutAutomaticTokens } from './service-account.ts';
+import { ownKeys, settingsOf } from './settings.ts';
 import type { Settings } from './settings.ts';
-import { decideShape, hasPlainMesh, shapeObstacle } from './shape.ts';
+import {
+  decideShape,
+  GRACE_SECONDS_LEAST,
+  graceSeconds,
+  hasPlainMesh,
+  shapeObstacle,
+  sharesProcesses,
+} from './shape.ts';
 import type { Kubelets, Shape } from './shape.ts';
 import { buildSidecar } from './sidecar.ts';
+import type { Parts } from './sidecar.ts';
 import { originalAccount, shortStatusText, statusText } from './status.ts';
-import type { Injected } from './status.ts';
+import type { Injected, StatusFacts } from './status.ts';
 
 export interface NamespaceFacts {
   readonly name: string;
@@ -68,16 +77,25 @@ export interface InjectionFacts {
   readonly accountExists: boolean;
 }
 
-/** Reads a pod; one that nobody asked for (or that cannot be read) is decided at once. */
-export function readAsked(raw: JsonObject, namespace: NamespaceFacts, config: WebhookConfig): Reading {
-  const pod = readPod(raw);
+/**
+ * Reads a pod; one that nobody asked for (or that cannot be read) is decided at once.
+ *
+ * @param template the owner of the pods to come, where `raw` is a pod template
+ */
+export function readAsked(
+  raw: JsonObject,
+  namespace: NamespaceFacts,
+  config: WebhookConfig,
+  template?: Owner,
+): Reading {
+  const pod = readPod(raw, template);
   if (!isObject(pod.spec) || listAt(pod.spec, 'containers').length === 0)
     return decided({ action: 'skip', reason: 'not_a_pod', isExplained: false });
-  const early = optIn({ ...askFacts(pod, namespace), onInvalid: 'warn' });
+  const early = optIn({ ...askFacts(pod, namespace, config), onInvalid: 'warn' });
   // A pod that did not ask is told apart before anything of it is resolved.
   if (typeof early === 'object' && !(early.action === 'skip' && early.isExplained)) return decided(early);
-  const levels = { pod: ownKeys(pod.annotations), namespace: ownKeys(namespace.annotations), config: config.defaults };
-  const { settings, findings } = resolveSettings(levels, config);
+  const levels = { pod: ownKeys(pod.annotations), namespace: ownKeys(namespace.annotations) };
+  const { settings, findings } = settingsOf(levels, config);
   return { kind: 'asked', asked: { pod, namespace, settings, findings } };
 }
 
@@ -93,16 +111,20 @@ function outcomeOf(decision: Decision): Outcome {
 function askFacts(
   pod: PodView,
   namespace: NamespaceFacts,
-): { podInject: string | undefined; isNamespaceLabelled: boolean; isMirror: boolean } {
+  config: WebhookConfig,
+): { podInject: string | undefined; isNamespaceLabelled: boolean; isMirror: boolean; isPaused: boolean } {
   return {
     podInject: pod.annotations.get(`${PREFIX}inject`),
     isNamespaceLabelled: namespace.labels.get(`${PREFIX}inject`) === 'true',
     isMirror: pod.annotations.has(FOREIGN_ANNOTATION.mirror),
+    // A pod that has the sidecar already keeps it whole.
+    isPaused: config.paused && pod.ours === undefined,
   };
 }
 
 /** The account whose existence has to be known before `inject`, or undefined. */
 export function neededAccount(asked: Asked, config: WebhookConfig): string | undefined {
+  if (config.paused) return undefined;
   const named = asked.settings.serviceAccount;
   return needsAccount(asked.pod, { named, mode: config.serviceAccountMode }) ? named : undefined;
 }
@@ -118,8 +140,9 @@ export function inject(asked: Asked, facts: InjectionFacts): Outcome {
     exists: facts.accountExists,
     original: originalAccount(pod),
   });
-  const plan = planLogs(pod, settings.files);
   const isAccountSwitched = account.action === 'switch';
+  // What a switch takes away is no place for logs, or the next pass would find another one.
+  const plan = planLogs(isAccountSwitched ? withoutAutomaticTokens(pod) : pod, settings.files);
   const parts = buildSidecar({
     pod,
     namespace: namespace.name,
@@ -127,21 +150,23 @@ export function inject(asked: Asked, facts: InjectionFacts): Outcome {
     plan,
     shape: shape.shape,
     isAccountSwitched,
+    namespaceUsers: namespace.annotations.get(NAMESPACE_USERS),
     config,
   });
   const conflicts = findConflicts(pod);
-  const ask = askFacts(pod, namespace);
-  const about: readonly Finding[] = [
+  const ask = askFacts(pod, namespace, config);
+  const first: readonly Finding[] = [
     ...(isInvalidInject(ask.podInject) ? [invalidInject(ask.podInject)] : []),
     ...conflicts,
   ];
   const all: readonly Finding[] = [
-    ...about,
+    ...first,
     ...asked.findings,
     ...plan.findings,
     ...(reasonOf(account.reason).severity === 'info' ? [] : [{ code: account.reason, key: 'service-account' }]),
     ...parts.findings,
-    ...shippingFindings(pod, settings, plan.globs.length, shape),
+    ...shippingFindings(pod, settings, plan.globs.length),
+    ...shapeFindings(pod, shape, facts, parts),
   ];
   const decision = decide({
     ...ask,
@@ -151,11 +176,14 @@ export function inject(asked: Asked, facts: InjectionFacts): Outcome {
     isDegraded: all.some(isDegrading),
   });
   // What the sidecar would have shipped does not matter where there is none.
-  const findings = decision.action === 'inject' || decision.reason === 'invalid_values' ? all : about;
+  const findings = decision.action === 'inject' || decision.reason === 'invalid_values' ? all : first;
   const injected: Injected | undefined = decision.action === 'inject' ? { settings, shape, account, parts } : undefined;
-  const annotations = wantedAnnotations({ pod, decision, findings, version: facts.version, injected });
-  if (injected !== undefined && annotations === undefined)
-    return { ...outcomeOf({ action: 'skip', reason: 'annotations_full', isExplained: true }), findings: about };
+  const about = { pod, decision, findings, version: facts.version, configHash: configHash(config), injected };
+  const annotations = wantedAnnotations(about);
+  if (decision.action === 'inject' && annotations === undefined) {
+    const full = { action: 'skip', reason: 'annotations_full', isExplained: true, level: decision.level } as const;
+    return { ...outcomeOf(full), findings: first };
+  }
   const patch = new PatchBuilder();
   if (injected !== undefined) {
     patchSpec(patch, pod, parts, isAccountSwitched ? { account: account.account } : undefined);
@@ -180,25 +208,35 @@ function invalidInject(value: string | undefined): Finding {
   };
 }
 
-function shippingFindings(pod: PodView, settings: Settings, globs: number, shape: Shape): readonly Finding[] {
+function shippingFindings(pod: PodView, settings: Settings, globs: number): readonly Finding[] {
   const findings: Finding[] = [];
   if (globs === 0) findings.push({ code: 'nothing_to_ship', key: 'files' });
   if (settings.stdout === 'auto') findings.push({ code: 'stdio_not_shipped', key: 'stdout' });
-  if (shape.shape === 'native' && hasPlainMesh(pod)) findings.push({ code: 'mesh_not_native' });
+  if (graceSeconds(pod) < GRACE_SECONDS_LEAST) findings.push({ code: 'grace_short' });
+  return findings;
+}
+
+function shapeFindings(pod: PodView, shape: Shape, { kubelets }: InjectionFacts, parts: Parts): readonly Finding[] {
+  const findings: Finding[] = [];
+  if (sharesProcesses(pod)) findings.push({ code: 'processes_shared' });
+  if (shape.shape === 'native' && shape.reason === 'shape_asked' && kubelets === 'old')
+    findings.push({ code: 'native_not_everywhere', key: 'sidecar' });
+  // In either shape: a plain proxy gets its SIGTERM with the app at the latest, and we have the rest to send after that.
+  if (hasPlainMesh(pod)) findings.push({ code: parts.bypass === undefined ? 'mesh_not_native' : 'mesh_bypassed' });
   return findings;
 }
 
 /** The annotations that the pod should have, as much of them as fits; undefined where there are none or nothing fits. */
-function wantedAnnotations(about: Parameters<typeof statusText>[0]): ReadonlyMap<string, string> | undefined {
+function wantedAnnotations(about: StatusFacts): ReadonlyMap<string, string> | undefined {
   const { pod, decision, injected } = about;
   if (injected === undefined && !(decision.action === 'skip' && decision.isExplained)) return undefined;
   const others =
     injected === undefined ? [] : foreignAnnotations(pod, injected.parts, injected.account.action === 'switch');
-  const candidates = [statusText(about), shortStatusText(about)];
-  return firstThatFits(
-    pod.annotations,
-    candidates.map((text) => new Map([...others, [STATUS_ANNOTATION, text]])),
-  );
+  const withStatus = (text: string): ReadonlyMap<string, string> => new Map([...others, [STATUS_ANNOTATION, text]]);
+  return firstThatFits(pod.annotations, [
+    () => withStatus(statusText(about)),
+    () => withStatus(shortStatusText(about)),
+  ]);
 }
 
 function patchAnnotations(patch: PatchBuilder, pod: PodView, wanted: ReadonlyMap<string, string>): void {

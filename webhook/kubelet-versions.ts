@@ -55,7 +55,7 @@ export function watchKubelets(options: {
 }
 
 /** One question, page by page; `unknown` for any failure. */
-async function askKubelets(client: KubeClient, signal: AbortSignal): Promise<Kubelets> {
+export async function askKubelets(client: KubeClient, signal: AbortSignal): Promise<Kubelets> {
   let next = '';
   let nodes = 0;
   do {
@@ -79,7 +79,7 @@ function kubeletVersion(node: KubeObject): unknown {
 }
 
 /** `v1.29.3-eks-1234` and its like; what is no version is taken for an old one. */
-function knowsNative(version: unknown): boolean {
+export function knowsNative(version: unknown): boolean {
   const match = typeof version === 'string' ? /^v?(\d+)\.(\d+)/.exec(version) : null;
   if (match === null) return false;
   const [major, minor] = [Number(match[1]), Number(match[2])];

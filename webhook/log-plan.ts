@@ -1,33 +1,31 @@
 /**
  * Which directories are tailed for which container, on which volume, and where the sidecar sees them.
  *
- * Pure. Invariants: no mount of ours at or above a directory that containers live from, nor inside one of the system; a volume that the user mounted at or above
- * the directory is used instead of ours; mounts in the sidecar never lie inside each other (the runtime could not make a mount point
- * inside a read-only mount, and the pod would not start); one file is shipped once, even when several containers mount its volume.
- * May import: core, config.
+ * Pure. Invariants: no mount of ours at or above a directory that containers live from, nor inside one of the system; a volume that the
+ * user mounted at or above the directory is used instead of ours; one file is shipped once, even when several containers mount its
+ * volume. May import: core, config.
  */
 import { nearest } from '../src/config/fields.ts';
 import type { FileGlob } from '../src/config/forwarder-config.ts';
+import { KiB } from '../src/core/limits.ts';
 import type { FileEntry } from './annotation-values.ts';
 import type { Finding } from './finding.ts';
-import { isLogLike, isOfSystem, SYSTEM_DIRECTORIES } from './hidden-directory.ts';
-import { member, textAt } from './json.ts';
+import { isLogLike, isNeverMounted, isOfSystem, startsFrom, SYSTEM_DIRECTORIES } from './hidden-directory.ts';
+import { isInside, normalized } from './mount-path.ts';
+import { Places } from './mount-places.ts';
+import type { LogMount } from './mount-places.ts';
 import { PATHS, VOLUME } from './names.ts';
 import { userContainers } from './pod.ts';
 import type { ContainerView, MountView, PodView } from './pod.ts';
+import { subPathOf } from './sub-path.ts';
+import type { SubPath } from './sub-path.ts';
+import { deviceAt, endsWithPod, isReadOnly, mayHoldLogs, mountAt, mountWithin } from './user-mounts.ts';
 
 /** A directory of a container that gets its own part of the shared emptyDir. */
 export interface SharedDirectory {
   readonly container: string;
   readonly directory: string;
   readonly subPath: string;
-}
-
-/** A mount of the sidecar, read-only. */
-export interface LogMount {
-  readonly volume: string;
-  readonly path: string;
-  readonly subPath: string | undefined;
 }
 
 export interface LogPlan {
@@ -39,28 +37,15 @@ export interface LogPlan {
   readonly findings: readonly Finding[];
 }
 
-/** A mount at or above one of these would hide what every image needs. */
-const NEVER_AT_OR_ABOVE = [
-  '/',
-  '/etc',
-  '/usr',
-  '/bin',
-  '/sbin',
-  '/lib',
-  '/lib64',
-  '/var',
-  '/home',
-  '/root',
-  '/opt',
-  '/run',
-  '/var/run',
-];
-/** The kernel's own file systems and the places of tokens and of ourselves: no mount inside them. */
-const NEVER_INSIDE = ['/proc', '/sys', '/dev', '/var/run/secrets', '/run/secrets', '/logtender'];
-/** Volume sources that hold configuration or credentials and never logs. */
-const NO_LOGS = ['secret', 'configMap', 'downwardAPI', 'projected', 'image'];
-/** Globs of one pod, each for each of its containers: bounds the env variable and the work. */
+/** Globs of one pod, each for each of its containers: bounds the work. */
 const GLOBS_MAX = 256;
+/**
+ * All globs as JSON, in bytes. Linux runs no program with a text of 131,072 bytes or more in its env (execve(2), MAX_ARG_STRLEN: 32
+ * pages), and a native sidecar that cannot start keeps the pod from starting: three quarters of it.
+ */
+const GLOBS_BYTES_MAX = 96 * KiB;
+/** Longest number that `Places` puts behind the name of a container: no more places than globs. */
+const PLACE_NUMBER = `.${GLOBS_MAX}`;
 
 /** Lays out the files of a pod. */
 export function planLogs(pod: PodView, files: readonly FileEntry[]): LogPlan {
@@ -69,17 +54,21 @@ export function planLogs(pod: PodView, files: readonly FileEntry[]): LogPlan {
   return planner.finish();
 }
 
-/** True when `path` is `directory` or lies in it. */
-function isInside(path: string, directory: string): boolean {
-  return path === directory || path.startsWith(directory === '/' ? '/' : `${directory}/`);
+/** A mount of the user as ours repeats it. */
+interface UserMount {
+  readonly path: string;
+  readonly volume: string;
+  readonly part: SubPath;
 }
 
 interface Target {
   readonly container: ContainerView;
   readonly entry: FileEntry;
   /** The user's mount that covers the directory; undefined where the shared emptyDir shall. */
-  readonly mount: MountView | undefined;
+  readonly mount: UserMount | undefined;
 }
+
+const WHOLE: SubPath = { subPath: undefined, subPathExpr: undefined };
 
 class Planner {
   readonly #pod: PodView;
@@ -87,16 +76,14 @@ class Planner {
   readonly #findings: Finding[] = [];
   /** Volume and path inside it of every glob so far. */
   readonly #seen = new Set<string>();
+  #globBytes = 0;
 
   constructor(pod: PodView) {
     this.#pod = pod;
   }
 
   add(entry: FileEntry): void {
-    const isShort =
-      NEVER_AT_OR_ABOVE.some((kept) => isInside(kept, entry.directory)) ||
-      NEVER_INSIDE.some((kept) => isInside(entry.directory, kept));
-    if (isShort) {
+    if (isNeverMounted(entry.directory)) {
       this.#find('glob_refused', `expected a glob below a directory of its own, got ${entry.path}`);
       return;
     }
@@ -108,11 +95,11 @@ class Planner {
     const globs: FileGlob[] = [];
     const shared = new Map<string, SharedDirectory>();
     for (const { container, entry, mount } of this.#targets) {
-      const root = mount === undefined ? this.#sharedRoot(container, entry.directory) : trimmed(mount.path);
-      const subPath = mount === undefined ? `${container.name}${root}` : textAt(mount.raw, 'subPath');
-      if (mount === undefined)
-        shared.set(subPath ?? '', { container: container.name, directory: root, subPath: subPath ?? '' });
-      const place = places.take(container.name, root, { volume: mount?.volume ?? VOLUME.logs, subPath });
+      const root = mount === undefined ? this.#sharedRoot(container, entry.directory) : mount.path;
+      const subPath = `${container.name}${root}`;
+      if (mount === undefined) shared.set(subPath, { container: container.name, directory: root, subPath });
+      const source = mount ?? { volume: VOLUME.logs, part: { ...WHOLE, subPath } };
+      const place = places.take(container.name, root, source);
       const rest = entry.directory.slice(root.length);
       globs.push({ container: container.name, path: entry.path, directory: entry.directory, mount: `${place}${rest}` });
     }
@@ -130,9 +117,12 @@ class Planner {
   }
 
   #containersOf(entry: FileEntry): readonly ContainerView[] {
-    // Containers first: where several containers mount one volume, the app gives its files their name, not an init container.
-    const users = userContainers(this.#pod).toSorted((a, b) => rank(a) - rank(b));
-    if (entry.container === undefined) return users;
+    // Where several containers mount one volume, the app gives its files their name: no init container, and none that only reads.
+    if (entry.container === undefined) {
+      const users = userContainers(this.#pod).toSorted((a, b) => rank(a) - rank(b));
+      const readers = new Set(users.filter((container) => isReadOnly(mountAt(container, entry.directory))));
+      return [...users.filter((container) => !readers.has(container)), ...readers];
+    }
     const named = this.#pod.others.filter((container) => container.name === entry.container);
     if (named.length === 0) {
       const names = this.#pod.others.map((container) => container.name);
@@ -144,50 +134,63 @@ class Planner {
   }
 
   #addTarget(container: ContainerView, entry: FileEntry): void {
-    const mounts = container.mounts.filter((mount) => mount.volume !== VOLUME.logs);
-    const mount = mounts
-      .filter((candidate) => isInside(entry.directory, trimmed(candidate.path)))
-      .toSorted((a, b) => trimmed(b.path).length - trimmed(a.path).length)[0];
-    if (mount !== undefined && !this.#isReadable(container, mount)) return;
+    const found = mountAt(container, entry.directory);
+    const device = deviceAt(container, entry.directory);
+    if (device !== undefined && !isDeeper(found, device)) {
+      this.#find(
+        'mount_refused',
+        `container ${container.name} has the block device ${device.volume} at ${device.path}`,
+      );
+      return;
+    }
+    const mount = found === undefined ? undefined : this.#readable(container, found);
+    if (found !== undefined && mount === undefined) return;
     if (mount === undefined && isOfSystem(entry.directory)) {
       this.#find('glob_refused', `expected a directory outside ${SYSTEM_DIRECTORIES}, got ${entry.path}`);
       return;
     }
-    if (this.#targets.length >= GLOBS_MAX) {
-      this.#find('invalid_value', `expected at most ${GLOBS_MAX} globs in all containers together`);
+    if (mount === undefined && startsFrom(container, entry.directory)) {
+      const expected = `expected a directory from which container ${container.name} does not start`;
+      this.#find('glob_refused', `${expected} (command, workingDir, probes), got ${entry.path}`);
       return;
     }
-    if (this.#isTwice(container, entry, mount)) return;
-    const isDeep = entry.path.slice(entry.directory.length + 1).includes('/');
-    const below = mounts.find((m) => isInside(trimmed(m.path), entry.directory) && trimmed(m.path) !== entry.directory);
-    if (isDeep && below !== undefined)
-      this.#find('mount_below_not_seen', `container ${container.name} mounts ${below.path}`);
+    if (this.#isTwice(container, entry, mount) || !this.#hasRoom(container, entry)) return;
+    const below = mountWithin(container, entry);
+    if (below !== undefined) this.#find('mount_below_not_seen', `container ${container.name} mounts ${below.path}`);
     this.#targets.push({ container, entry, mount });
   }
 
-  #isReadable(container: ContainerView, mount: MountView): boolean {
+  /** Counts the glob as the forwarder will be told of it; false, with a finding, where it is one too many. */
+  #hasRoom(container: ContainerView, { path, directory }: FileEntry): boolean {
+    const mount = `${PATHS.logs}/${container.name}${PLACE_NUMBER}${directory}`;
+    const bytes = Buffer.byteLength(JSON.stringify({ container: container.name, path, directory, mount })) + 1;
+    if (this.#targets.length >= GLOBS_MAX || this.#globBytes + bytes > GLOBS_BYTES_MAX) {
+      const most = `expected at most ${GLOBS_MAX} globs and ${GLOBS_BYTES_MAX / KiB} KiB of JSON`;
+      this.#find('files_too_many', `${most} in all containers together`);
+      return false;
+    }
+    this.#globBytes += bytes;
+    return true;
+  }
+
+  /** The mount as ours can repeat it; undefined, with a finding, where the sidecar could not read what lies there. */
+  #readable(container: ContainerView, mount: MountView): UserMount | undefined {
     const volume = this.#pod.volumes.find((candidate) => candidate.name === mount.volume);
-    const isBad =
-      volume === undefined ||
-      NO_LOGS.some((source) => member(volume.raw, source) !== undefined) ||
-      member(mount.raw, 'subPathExpr') !== undefined;
-    if (isBad)
+    const part = volume !== undefined && mayHoldLogs(volume) ? subPathOf(container.raw, mount.raw) : undefined;
+    if (volume === undefined || part === undefined) {
       this.#find('mount_refused', `container ${container.name} mounts volume ${mount.volume} at ${mount.path}`);
-    else if (member(volume.raw, 'persistentVolumeClaim') !== undefined)
-      this.#find('persistent_volume', `volume ${mount.volume}`);
-    return !isBad;
+      return undefined;
+    }
+    if (!endsWithPod(volume)) this.#find('persistent_volume', `volume ${mount.volume}`);
+    return { volume: mount.volume, path: normalized(mount.path), part };
   }
 
   /** One file of one volume is shipped once, named after the first container that has it. */
-  #isTwice(container: ContainerView, entry: FileEntry, mount: MountView | undefined): boolean {
-    const inside =
-      mount === undefined
-        ? undefined
-        : `${textAt(mount.raw, 'subPath') ?? ''}${entry.path.slice(trimmed(mount.path).length)}`;
+  #isTwice(container: ContainerView, entry: FileEntry, mount: UserMount | undefined): boolean {
     const key =
       mount === undefined
         ? `${container.name}:${entry.path}`
-        : `${mount.volume}\0${trimmed(inside ?? '').replace(/^\/+/, '')}`;
+        : [mount.volume, mount.part.subPathExpr ?? '', insideOf(mount, entry)].join('\0');
     const isTwice = this.#seen.has(key);
     this.#seen.add(key);
     return isTwice;
@@ -210,36 +213,16 @@ class Planner {
   }
 }
 
-/** Gives every mount of the sidecar a place that lies in no other mount and has no other mount in it. */
-class Places {
-  readonly mounts: LogMount[] = [];
-
-  take(
-    container: string,
-    path: string,
-    source: { readonly volume: string; readonly subPath: string | undefined },
-  ): string {
-    for (let n = 0; ; n += 1) {
-      // A container's name has no dot, so `app.1` is nobody else's place.
-      const place = `${PATHS.logs}/${container}${n === 0 ? '' : `.${n}`}${path}`;
-      const near = this.mounts.filter((mount) => isInside(place, mount.path) || isInside(mount.path, place));
-      const same = near.find(
-        (mount) => mount.path === place && mount.volume === source.volume && mount.subPath === source.subPath,
-      );
-      if (same !== undefined) return place;
-      if (near.length > 0) continue;
-      this.mounts.push({ ...source, path: place });
-      return place;
-    }
-  }
+/** Path of the glob inside its volume, as far as it can be told. */
+function insideOf(mount: UserMount, entry: FileEntry): string {
+  return normalized(`${mount.part.subPath ?? ''}${entry.path.slice(mount.path.length)}`);
 }
 
 function rank(container: ContainerView): number {
   return container.list === 'containers' ? 0 : 1;
 }
 
-/** Mount paths may end with a slash; the root stays `/`. */
-function trimmed(path: string): string {
-  const text = path.replace(/\/+$/, '');
-  return text === '' ? '/' : text;
+/** True for a mount of the user that lies below the device. */
+function isDeeper(mount: MountView | undefined, device: { readonly path: string }): boolean {
+  return mount !== undefined && normalized(mount.path).length > normalized(device.path).length;
 }

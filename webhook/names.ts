@@ -29,6 +29,14 @@ export const PATHS = {
   serviceAccount: '/var/run/secrets/kubernetes.io/serviceaccount',
 } as const;
 
+/**
+ * An empty directory of the volume of state, made by the kubelet, that our container has where a token of the app's account would be:
+ * the ServiceAccount admission plugin runs again after us and mounts its token into every container that has nothing there
+ * (kubernetes/kubernetes, plugin/pkg/admission/serviceaccount, mountServiceAccountToken). The forwarder has no use for it, and the change
+ * would make the API server call us a second time.
+ */
+export const NO_TOKEN_SUB_PATH = 'no-token';
+
 export const STATUS_ANNOTATION = `${PREFIX}status`;
 
 /** Annotations of others that we extend or set, and nothing else of theirs. */
@@ -39,15 +47,22 @@ export const FOREIGN_ANNOTATION = {
   defaultContainer: 'kubectl.kubernetes.io/default-container',
   /** amazon-eks-pod-identity-webhook README: comma list of containers that get no AWS identity. */
   eksSkipContainers: 'eks.amazonaws.com/skip-containers',
+  /** Istio reference, "Resource Annotations": comma list of ports that are not redirected to the proxy. */
+  istioPorts: 'traffic.sidecar.istio.io/excludeOutboundPorts',
+  /** Linkerd reference, "Proxy Configuration": the same. */
+  linkerdPorts: 'config.linkerd.io/skip-outbound-ports',
   /** kubernetes.io well-known annotations: a static pod's mirror. */
   mirror: 'kubernetes.io/config.mirror',
 } as const;
+
+/** OpenShift's users of a namespace, `FIRST/COUNT`: nobody else is admitted (OpenShift, "Managing security context constraints"). */
+export const NAMESPACE_USERS = 'openshift.io/sa.scc.uid-range';
 
 /** The account that `logtender namespace NAME` prints. */
 export const FORWARDER_ACCOUNT = 'logtender-forwarder';
 
 /** Containers of meshes: started before us, and never sources of the user's logs. */
-const MESH_CONTAINERS: ReadonlySet<string> = new Set([
+export const MESH_CONTAINERS: ReadonlySet<string> = new Set([
   'istio-init',
   'istio-validation',
   'istio-proxy',

@@ -15,9 +15,17 @@ export type Operation =
   | { readonly op: 'add' | 'replace' | 'test'; readonly path: string; readonly value: Json }
   | { readonly op: 'remove'; readonly path: string };
 
+const ESCAPED = /[~/]/;
+
+function escaped(key: string): string {
+  return key.replaceAll('~', '~0').replaceAll('/', '~1');
+}
+
 /** RFC 6901 section 3. */
 export function pointer(...keys: readonly (string | number)[]): string {
-  return keys.map((key) => `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+  let path = '';
+  for (const key of keys) path += `/${typeof key === 'string' && ESCAPED.test(key) ? escaped(key) : key}`;
+  return path;
 }
 
 /** Collects operations in the order in which they apply. */

@@ -12,6 +12,9 @@ import { CONTAINER, FOREIGN_ANNOTATION, isMeshContainer, VOLUME } from './names.
 import { pointer } from './patch.ts';
 import type { PatchBuilder } from './patch.ts';
 import type { ContainerList, ContainerView, PodView } from './pod.ts';
+import { patchPullSecrets } from './pull-secrets.ts';
+import { coversResources } from './resources.ts';
+import { coversContext } from './security-context.ts';
 import { isAutomaticTokenVolume } from './service-account.ts';
 import type { Parts } from './sidecar.ts';
 
@@ -30,17 +33,28 @@ const NEVER_OURS = [
   'ports',
   'workingDir',
 ];
-/** Env that is ours to remove; AWS_* may come from another webhook. */
-const OUR_ENV: ReadonlySet<string> = new Set(Object.values(ENV).filter((name) => !name.startsWith('AWS_')));
+/** Members that mean the same in other words, or that may hold no more than ours do. */
+const COVERS: Readonly<Partial<Record<string, typeof covers>>> = {
+  resources: coversResources,
+  securityContext: coversContext,
+};
+/** Env that is ours to remove; AWS_* may come from another webhook. NODE_OPTIONS would run somebody's code in our process. */
+const OUR_ENV: ReadonlySet<string> = new Set([
+  'NODE_OPTIONS',
+  ...Object.values(ENV).filter((name) => !name.startsWith('AWS_')),
+]);
 const OUR_VOLUMES: ReadonlySet<string> = new Set(Object.values(VOLUME));
 
 /** Operations on spec; annotations come after them (status.ts). */
 export function patchSpec(patch: PatchBuilder, pod: PodView, parts: Parts, account: AccountChange | undefined): void {
   const tokenVolumes =
     account === undefined ? [] : pod.volumes.filter(isAutomaticTokenVolume).map((volume) => volume.name);
-  for (const container of pod.others) patchMounts(patch, container, parts, new Set(tokenVolumes));
+  const wanted = Map.groupBy(parts.userMounts, (mount) => mount.container);
+  const tokens = new Set(tokenVolumes);
+  for (const container of pod.others) patchMounts(patch, container, wanted.get(container.name) ?? [], tokens);
   patchContainer(patch, pod, parts);
-  patchVolumes(patch, pod, parts, new Set(tokenVolumes));
+  patchVolumes(patch, pod, parts, tokens);
+  patchPullSecrets(patch, pod, parts.pullSecrets);
   if (account !== undefined) patchAccount(patch, pod, account.account);
 }
 
@@ -48,14 +62,12 @@ export function patchSpec(patch: PatchBuilder, pod: PodView, parts: Parts, accou
 function patchMounts(
   patch: PatchBuilder,
   container: ContainerView,
-  parts: Parts,
+  own: Parts['userMounts'],
   tokenVolumes: ReadonlySet<string>,
 ): void {
   const path = pointer('spec', container.list, container.index, 'volumeMounts');
   const wanted = new Map<string, JsonObject>();
-  for (const { container: name, mount } of parts.userMounts) {
-    if (name === container.name) wanted.set(textAt(mount, 'mountPath') ?? '', mount);
-  }
+  for (const { mount } of own) wanted.set(textAt(mount, 'mountPath') ?? '', mount);
   const stale: ContainerView['mounts'][number][] = [];
   for (const mount of container.mounts) {
     if (mount.volume !== VOLUME.logs) {
@@ -75,22 +87,33 @@ function patchMounts(
 function patchContainer(patch: PatchBuilder, pod: PodView, parts: Parts): void {
   const list: ContainerList = parts.shape === 'native' ? 'initContainers' : 'containers';
   const ours = pod.ours;
+  const place = list === 'containers' ? '-' : nativePosition(pod);
   if (ours !== undefined && ours.list === list) {
-    repairContainer(patch, ours, parts.container);
+    const index = place === '-' ? ours.index : place;
+    if (index !== ours.index) moveContainer(patch, ours, index);
+    repairContainer(patch, { ...ours, index }, parts.container);
     return;
   }
   if (ours !== undefined) {
     const path = pointer('spec', ours.list, ours.index);
     patch.operations.push({ op: 'test', path: `${path}/name`, value: CONTAINER }, { op: 'remove', path });
   }
-  const index = list === 'containers' ? '-' : nativePosition(pod);
-  patch.insert(pointer('spec', list), member(pod.spec, list), parts.container, index);
+  patch.insert(pointer('spec', list), member(pod.spec, list), parts.container, place);
 }
 
 /** After the last container of a mesh, so that we have a network; before all others, so that their logs are shipped too. */
 function nativePosition(pod: PodView): number {
-  const meshes = pod.others.filter(({ list, name }) => list === 'initContainers' && isMeshContainer(name));
-  return (meshes.at(-1)?.index ?? -1) + 1;
+  const mesh = pod.others.findLast(({ list, name }) => list === 'initContainers' && isMeshContainer(name))?.index ?? -1;
+  // An index counts without ours: what stands behind it moves up when it is taken out.
+  const isOursBefore = pod.ours?.list === 'initContainers' && pod.ours.index < mesh;
+  return isOursBefore ? mesh : mesh + 1;
+}
+
+/** Another injector put its containers between: ours goes back to its place with everything that others added to it. */
+function moveContainer(patch: PatchBuilder, ours: ContainerView, index: number): void {
+  const list = pointer('spec', ours.list);
+  patch.remove(`${list}/${ours.index}`, ours.raw);
+  patch.add(`${list}/${index}`, ours.raw);
 }
 
 function repairContainer(patch: PatchBuilder, ours: ContainerView, wanted: JsonObject): void {
@@ -98,7 +121,8 @@ function repairContainer(patch: PatchBuilder, ours: ContainerView, wanted: JsonO
   for (const [key, value] of Object.entries(wanted)) {
     if (key === 'env' || key === 'volumeMounts') continue;
     const found = member(ours.raw, key);
-    if (!covers(found, value)) patch.set(`${path}/${key}`, found, value);
+    const isCovered = COVERS[key] ?? covers;
+    if (!isCovered(found, value)) patch.set(`${path}/${key}`, found, value);
   }
   for (const key of NEVER_OURS) {
     const found = member(ours.raw, key);
@@ -187,11 +211,20 @@ export function foreignAnnotations(
       extended(pod.annotations.get(FOREIGN_ANNOTATION.eksSkipContainers), names),
     );
   }
-  const first = pod.others.find(({ list, name }) => list === 'containers' && !isMeshContainer(name));
+  if (parts.bypass !== undefined) {
+    const { annotation, ports } = parts.bypass;
+    wanted.set(annotation, extended(pod.annotations.get(annotation), ports));
+  }
+  const first = defaultContainer(pod);
   if (first !== undefined && !pod.annotations.has(FOREIGN_ANNOTATION.defaultContainer)) {
-    wanted.set(FOREIGN_ANNOTATION.defaultContainer, first.name);
+    wanted.set(FOREIGN_ANNOTATION.defaultContainer, first);
   }
   return wanted;
+}
+
+/** The container that `kubectl logs` and `kubectl exec` mean when nobody says which. */
+export function defaultContainer(pod: PodView): string | undefined {
+  return pod.others.find(({ list, name }) => list === 'containers' && !isMeshContainer(name))?.name;
 }
 
 /** A comma list with these words in it; what was there stays as it was written. */

@@ -32,6 +32,13 @@ export interface VolumeView {
   readonly raw: JsonObject;
 }
 
+export interface Owner {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly uid: string;
+}
+
 export interface PodView {
   readonly raw: JsonObject;
   readonly spec: Json | undefined;
@@ -40,8 +47,7 @@ export interface PodView {
   readonly name: string | undefined;
   readonly generateName: string | undefined;
   /** The controller that made the pod. */
-  readonly owner:
-    { readonly apiVersion: string; readonly kind: string; readonly name: string; readonly uid: string } | undefined;
+  readonly owner: Owner | undefined;
   /** Init containers first, then containers, in their order, without anything that is called `logtender`. */
   readonly others: readonly ContainerView[];
   /** Whatever is called `logtender`. */
@@ -51,8 +57,13 @@ export interface PodView {
   readonly volumes: readonly VolumeView[];
 }
 
-/** Reads a pod as the API server sent it. */
-export function readPod(raw: JsonObject): PodView {
+/**
+ * Reads a pod as the API server sent it.
+ *
+ * @param template what will own the pods, where `raw` is a pod template: those pods have its labels, annotations and spec, and a name
+ *   of the owner's making (kubernetes/kubernetes, pkg/controller, GetPodFromTemplate)
+ */
+export function readPod(raw: JsonObject, template?: Owner): PodView {
   const spec = raw['spec'];
   const all = [...containersOf(spec, 'initContainers'), ...containersOf(spec, 'containers')];
   const named = all.filter((container) => container.name === CONTAINER);
@@ -61,9 +72,9 @@ export function readPod(raw: JsonObject): PodView {
     spec,
     labels: textMapAt(raw, 'metadata', 'labels'),
     annotations: textMapAt(raw, 'metadata', 'annotations'),
-    name: nonEmpty(textAt(raw, 'metadata', 'name')),
-    generateName: nonEmpty(textAt(raw, 'metadata', 'generateName')),
-    owner: ownerOf(raw),
+    name: template === undefined ? nonEmpty(textAt(raw, 'metadata', 'name')) : undefined,
+    generateName: template === undefined ? nonEmpty(textAt(raw, 'metadata', 'generateName')) : `${template.name}-`,
+    owner: template ?? ownerOf(raw),
     others: all.filter((container) => container.name !== CONTAINER),
     named,
     ours: named.length === 1 ? named.find(isOurs) : undefined,
@@ -81,10 +92,15 @@ function isOurs(container: ContainerView): boolean {
   return container.mounts.some((mount) => mount.volume === VOLUME.state && mount.path === PATHS.state);
 }
 
+/** A name that can stand in env and in a list. The API server refuses more than this (RFC 1123 labels), but it does so after us. */
+const SAYABLE = /^\P{Cc}+$/u;
+
 function containersOf(spec: Json | undefined, list: ContainerList): ContainerView[] {
   return listAt(spec, list).flatMap((raw, index) => {
     const name = textAt(raw, 'name');
-    return isObject(raw) && name !== undefined ? [{ list, index, name, mounts: mountsOf(raw), raw }] : [];
+    return isObject(raw) && name !== undefined && SAYABLE.test(name)
+      ? [{ list, index, name, mounts: mountsOf(raw), raw }]
+      : [];
   });
 }
 
@@ -103,7 +119,7 @@ function volumesOf(spec: Json | undefined): VolumeView[] {
   });
 }
 
-function ownerOf(pod: JsonObject): PodView['owner'] {
+function ownerOf(pod: JsonObject): Owner | undefined {
   for (const reference of listAt(pod, 'metadata', 'ownerReferences')) {
     if (!isObject(reference) || reference['controller'] !== true) continue;
     return {

@@ -28,6 +28,7 @@ export const REASONS = {
   not_asked: info('neither the pod nor its namespace asked for a sidecar'),
   disabled_by_pod: info('the pod said logging.io/inject: "false"'),
   mirror_pod: info('a mirror pod of a static pod cannot be changed'),
+  namespace_excluded: info('the webhook is never called for pods of this namespace'),
   not_a_pod: info('the request is about something else than a pod'),
   not_a_create: info('only the creation of a pod is acted on'),
   inject_invalid: degraded('logging.io/inject is neither "true" nor "false"', 'write "true" or "false", in quotes'),
@@ -48,12 +49,24 @@ export const REASONS = {
     'the pod is meant to end, and a plain sidecar container would keep it running for ever',
     'use nodes with kubelet 1.29 or newer, or set logging.io/sidecar: native when every node is',
   ),
+  ends_as_container: warning(
+    'the pod is meant to end, and the plain container that logging.io/sidecar asks for would keep it running for ever',
+    'remove logging.io/sidecar: container, or set logging.io/sidecar: auto in the pod',
+  ),
+  paused: warning(
+    'the operator has paused injection, so that every pod is admitted as it is',
+    'create the pod again when the operator has ended the pause',
+  ),
   annotations_full: warning(
     'the annotations of the pod leave no room for those of the sidecar (256 KiB is the limit of the API server)',
     'make the annotations of the pod shorter',
   ),
   // Values of annotations.
   invalid_value: degraded('the next lower level applies', 'correct the value'),
+  not_allowed: degraded(
+    'the operator does not allow it, the next lower level applies',
+    'choose what is allowed, or ask the operator (imagesAllowed, resourcesMax)',
+  ),
   value_not_available: degraded(
     'this version has not got it, the next lower level applies',
     'choose one of the available values',
@@ -63,6 +76,10 @@ export const REASONS = {
   wrong_place: warning('the key has no effect in this place', 'move it to where it is read'),
   superseded: warning('another key of the same level says the same and wins', 'keep one of the two'),
   unknown_container: degraded('the pod has no such container', 'name a container of the pod'),
+  files_too_many: degraded(
+    'the sidecar can be told of no more files, and those that are too many are not shipped',
+    'name fewer files: a directory with * in place of single files, and the container before a path that only one of them has',
+  ),
   glob_refused: degraded(
     'a mount there would hide files that containers need',
     'write logs to a directory of their own, such as /var/log/app',
@@ -73,14 +90,14 @@ export const REASONS = {
   ),
   mount_refused: degraded(
     'the volume that is mounted there cannot be read by the sidecar',
-    'mount an emptyDir or a persistent volume without subPathExpr at the directory',
+    'mount an emptyDir or a persistent volume at the directory, and let subPathExpr name only plain values and fields of the pod',
   ),
   mount_below_not_seen: warning(
     'another volume is mounted below the directory and is not seen by the sidecar',
     'name the directory of that mount in logging.io/files as well',
   ),
   persistent_volume: warning(
-    'positions in files on a persistent volume are kept with the pod, a new pod may ship lines again',
+    'positions in files on a volume that outlives the pod are kept with the pod, a new pod may ship lines again',
     'use an emptyDir where that matters',
   ),
   request_above_limit: degraded('the request is above the limit and was lowered to it', 'raise the limit'),
@@ -91,6 +108,14 @@ export const REASONS = {
   resources_of_pod: warning(
     'the pod has resources of its own (spec.resources) for this, and the sidecar lives within them',
     'remove the key, or the resource from spec.resources',
+  ),
+  processes_shared: warning(
+    'the containers of the pod see each other, so what runs there as root or as the user of the sidecar can read its credentials',
+    'remove shareProcessNamespace and hostPID, or give the sidecar no credentials that the app may not have',
+  ),
+  grace_short: warning(
+    'the pod leaves the sidecar too little time to send its last lines',
+    'set terminationGracePeriodSeconds to 5 or more',
   ),
   label_missing: warning('the pod has no such label, the name says unknown instead', 'set the label'),
   // What is shipped.
@@ -107,8 +132,13 @@ export const REASONS = {
     'the mesh proxy of the pod is a plain container and may be gone before the last lines are sent',
     'let the mesh inject its proxy as a native sidecar',
   ),
+  mesh_bypassed: info('the mesh proxy of the pod is a plain container, and the sidecar reaches its sinks past it'),
   // Shape of the sidecar.
   shape_asked: info('the shape was asked for'),
+  native_not_everywhere: warning(
+    'a kubelet is older than 1.29, and on its node the pod would wait for the sidecar for ever',
+    'remove logging.io/sidecar: native, or keep the pod off such nodes',
+  ),
   kubelets_ready: info('every kubelet knows native sidecars'),
   kubelets_old: info('a kubelet is older than 1.29'),
   kubelets_unknown: info('the versions of the kubelets are not known'),
@@ -121,6 +151,10 @@ export const REASONS = {
   account_replaced: warning(
     'the named account replaced the pod own one (mode require), and only the sidecar holds its token',
     'ask the operator for the mode if-default if the app needs its own account',
+  ),
+  account_exposed: degraded(
+    'the pod runs under the named account, and something that came to it after the sidecar lets the app have a token of it too',
+    'let that webhook run before logtender, so that the pod keeps its account, or remove logging.io/service-account',
   ),
   account_mode_never: warning(
     'the operator switched changes of service accounts off',
@@ -142,6 +176,24 @@ export const REASONS = {
     'the pod has a volume with a token of its account and keeps it',
     'set serviceAccountName in the pod',
   ),
+  account_processes_shared: warning(
+    'the containers of the pod see each other, so that no token could be kept from them, and the pod keeps its account',
+    'remove shareProcessNamespace and hostPID, or set serviceAccountName in the pod',
+  ),
+  // Manifests, read by the command line before there is a request.
+  manifest_invalid: error('the object is not what its kind says it is', 'correct the manifest'),
+  value_no_text: error(
+    'the value of an annotation or label is no text, and Kubernetes refuses the object',
+    'put the value in quotes',
+  ),
+  directory_shared: info(
+    'no volume of the container is mounted there, so a shared emptyDir will be, and it hides what the image has in the directory',
+  ),
+  sink_incomplete: degraded(
+    'the sink lacks something that it needs',
+    'put it into the Secret of the sink, or ask the operator for a default',
+  ),
+  sink_unchecked: info('what the sink needs is not among the manifests and has to be there before logs arrive'),
   // Requests that never became a decision.
   review_invalid: error('the body is no AdmissionReview v1', 'send admission.k8s.io/v1 AdmissionReview objects'),
   body_too_large: error('the body is larger than the limit', 'raise server.bodyBytesMax'),
@@ -150,7 +202,7 @@ export const REASONS = {
   media_type: error('the content type is not application/json', 'send application/json'),
   unknown_path: error('there is nothing under this path', 'post to /mutate'),
   wrong_method: error('only POST is answered', 'use POST'),
-  overloaded: error('too many bytes are in flight', 'try again in a second'),
+  overloaded: error('more requests are waiting than can be answered in time', 'try again in a second'),
   draining: error('the server is about to end', 'try again, another replica answers'),
   deadline_exceeded: error('no answer could be found within the time-out', 'look at the API server and its latency'),
   facts_unavailable: error(

@@ -4,11 +4,11 @@
  * Invariants: labels are reason codes and nothing of a user; names of objects appear in the log, values of annotations nowhere.
  * May import: core, config.
  */
-import type { Log } from '../src/core/log.ts';
+import type { Log, LogFields } from '../src/core/log.ts';
 import type { Metrics } from '../src/core/metrics.ts';
 import { findingLabel } from './finding.ts';
 import type { Finding } from './finding.ts';
-import { reasonOf } from './reasons.ts';
+import { reasonOf, reasonText } from './reasons.ts';
 import type { ReasonCode } from './reasons.ts';
 
 export interface RequestRecord {
@@ -21,6 +21,8 @@ export interface RequestRecord {
   /** Name or generateName. */
   readonly pod?: string;
   readonly operations?: number;
+  /** Size of the JSON Patch. */
+  readonly patchBytes?: number;
   readonly dryRun?: boolean;
   readonly findings?: readonly Finding[];
 }
@@ -28,29 +30,60 @@ export interface RequestRecord {
 /** From half a millisecond, where a healthy injection lies, to the time-out. */
 const SECONDS_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
+/** From a few operations to the largest object that etcd stores. */
+const PATCH_BUCKETS = [0, 1_024, 2_048, 4_096, 8_192, 16_384, 65_536, 262_144, 1_572_864];
+/** Longest name that the API server lets through; a forged request may bring megabytes. */
+const NAME_CHARS_MAX = 253;
+/** Findings in one line; a pod may have hundreds of misspelt keys, and its status and the counter have them all. */
+const FINDINGS_MAX = 32;
+
 /** A function that takes note of each finished request. */
 export function createRequestRecorder(options: {
   readonly log: Log;
   readonly metrics: Metrics;
 }): (record: RequestRecord) => void {
   const { log, metrics } = options;
-  const calls = metrics.counter('logtender_admission_requests_total', 'requests by reason code and HTTP status');
+  const calls = metrics.counter('logtender_admission_requests_total', 'Requests, by reason code and HTTP status.');
+  const rejections = metrics.counter(
+    'logtender_admission_rejections_total',
+    'Requests that never became a decision, by reason code.',
+  );
   const seconds = metrics.histogram(
     'logtender_admission_seconds',
-    'time from the first byte to the answer',
+    'Time from the headers of a request to its answer.',
     SECONDS_BUCKETS,
   );
-  const found = metrics.counter('logtender_admission_findings_total', 'findings by code');
+  const patches = metrics.histogram(
+    'logtender_admission_patch_bytes',
+    'Size of the JSON Patch of each answer about a pod, 0 where nothing was to be changed.',
+    PATCH_BUCKETS,
+  );
+  const found = metrics.counter('logtender_admission_findings_total', 'Findings about annotations and pods, by code.');
   return (record) => {
     calls.add(1, { reason: record.reason, status: String(record.status) });
+    if (record.status !== 200) rejections.add(1, { reason: record.reason });
     seconds.observe(record.durationMs / 1000);
+    if (record.patchBytes !== undefined) patches.observe(record.patchBytes);
     for (const finding of record.findings ?? []) found.add(1, { code: finding.code });
-    const { findings, durationMs, ...fields } = record;
     const isOurs = record.status >= 500 && record.status !== 503;
-    log[isOurs ? 'error' : reasonOf(record.reason).severity === 'info' ? 'info' : 'warn']('request answered', {
-      ...fields,
-      durationMs: Math.round(durationMs * 1000) / 1000,
-      findings: (findings ?? []).map(findingLabel),
-    });
+    const level = isOurs ? 'error' : reasonOf(record.reason).severity === 'info' ? 'info' : 'warn';
+    log[level]('request answered', fieldsOf(record));
+  };
+}
+
+/** Names of objects are cut, values are not there. */
+function fieldsOf({ findings = [], durationMs, ...record }: RequestRecord): LogFields {
+  const names = Object.fromEntries(
+    (['uid', 'namespace', 'pod'] as const).flatMap((key) => {
+      const name = record[key];
+      return name === undefined ? [] : [[key, name.slice(0, NAME_CHARS_MAX)]];
+    }),
+  );
+  return {
+    ...record,
+    ...names,
+    explanation: reasonText(record.reason),
+    durationMs: Math.round(durationMs * 1000) / 1000,
+    findings: findings.slice(0, FINDINGS_MAX).map(findingLabel),
   };
 }

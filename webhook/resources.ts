@@ -5,11 +5,12 @@
  * (spec.resources, KEP-2837) our container lives within and names no share of, because the API server refuses containers that ask
  * for more than their pod. Source of the class: Kubernetes, "Pod Quality of Service Classes". May import: core, config.
  */
-import { CPU_LIMIT_LEAST, quantity } from './annotation-values.ts';
+import { quantityNumber, quantityText } from '../src/config/quantity.ts';
+import { CPU_LIMIT_LEAST } from './annotation-values.ts';
 import type { Quantity } from './annotation-values.ts';
 import type { Finding } from './finding.ts';
-import { at, textAt } from './json.ts';
-import type { JsonObject } from './json.ts';
+import { at, isObject } from './json.ts';
+import type { Json, JsonObject } from './json.ts';
 import type { ContainerView, PodView } from './pod.ts';
 import type { Settings } from './settings.ts';
 
@@ -19,9 +20,6 @@ const CPU_GUARANTEED: Quantity = { text: '50m', number: 0.05 };
 const MEMORY: Quantity = { text: '48Mi', number: 48 * 2 ** 20 };
 /** The AWS SDK needs some 12 MiB more. */
 const MEMORY_WITH_AWS: Quantity = { text: '64Mi', number: 64 * 2 ** 20 };
-
-/** Quantities of other containers, which may be as small as they like. */
-const ANY = quantity('1');
 
 interface Pair {
   readonly request: Quantity;
@@ -61,8 +59,8 @@ export function buildResources(
       const detail = `expected at least ${CPU_LIMIT_LEAST.text}, got ${request?.text}`;
       findings.push({ code: 'request_raised', key: 'cpu-request', detail });
     }
-    requests[name] = pair.request.text;
-    if (pair.limit !== undefined) limits[name] = pair.limit.text;
+    requests[name] = canonical(pair.request);
+    if (pair.limit !== undefined) limits[name] = canonical(pair.limit);
   }
   const resources = {
     ...(Object.keys(requests).length === 0 ? {} : { requests }),
@@ -79,6 +77,15 @@ function isOfPod(pod: PodView, resource: string): boolean {
   if (at(pod.spec, 'resources', 'limits', resource) !== undefined) return true;
   const isSummedUp = at(pod.ours?.raw, 'resources', 'requests', resource) !== undefined;
   return at(pod.spec, 'resources', 'requests', resource) !== undefined && !isSummedUp;
+}
+
+/** Built-in quantities, and those of settings that many pods share, are written anew once and not once for each pod. */
+const CANONICAL = new WeakMap<Quantity, string>();
+
+function canonical(quantity: Quantity): string {
+  const text = CANONICAL.get(quantity) ?? quantityText(quantity.text);
+  CANONICAL.set(quantity, text);
+  return text;
 }
 
 /** Requests equal limits. */
@@ -106,11 +113,26 @@ function isGuaranteed(pod: PodView): boolean {
   );
 }
 
-function isFixed(container: ContainerView, resource: string): boolean {
-  const limit = textAt(container.raw, 'resources', 'limits', resource);
+function isFixed({ raw }: ContainerView, resource: string): boolean {
+  const limit = numberOf(at(raw, 'resources', 'limits', resource));
   // The API server fills in a missing request from the limit.
-  const request = textAt(container.raw, 'resources', 'requests', resource) ?? limit;
-  if (limit === undefined || request === undefined) return false;
-  const [a, b] = [ANY(limit), ANY(request)];
-  return a.ok && b.ok && a.value.number === b.value.number;
+  const request = at(raw, 'resources', 'requests', resource);
+  return limit !== undefined && (request === undefined ? limit : numberOf(request)) === limit;
+}
+
+/** Quantities of any container, which may be as small as they like; in a manifest they may be plain numbers. */
+function numberOf(value: Json | undefined): number | undefined {
+  if (typeof value === 'number') return quantityNumber(String(value));
+  return typeof value === 'string' ? quantityNumber(value) : undefined;
+}
+
+/** True when `found` has every share of `wanted`, in whatever words: the API server writes quantities in its own. */
+export function coversResources(found: Json | undefined, wanted: Json): boolean {
+  return (['requests', 'limits'] as const).every((kind) => {
+    const shares = at(wanted, kind);
+    return (
+      !isObject(shares) ||
+      Object.entries(shares).every(([name, share]) => numberOf(at(found, kind, name)) === numberOf(share))
+    );
+  });
 }

@@ -16,6 +16,8 @@ export interface Answer {
   readonly status: number;
   readonly contentType: string;
   readonly body: string;
+  /** Size of the JSON Patch in it; 0 where there is none. */
+  readonly patchBytes: number;
   /** Seconds; undefined where trying again cannot help. */
   readonly retryAfterSeconds: number | undefined;
   readonly reason: ReasonCode;
@@ -59,11 +61,13 @@ function patched(uid: string, outcome: Outcome): Answer {
 
 /** Refused by policy; the message names everything that is wrong. */
 function denied(uid: string, outcome: Outcome): Answer {
-  const details = outcome.findings.filter(isWorthWarning).map(findingText);
+  const details = outcome.findings.filter(isWorthWarning).map((finding) => `${finding.code}: ${findingText(finding)}`);
   const isTold = outcome.findings.some(({ code }) => code === outcome.reason);
-  const message = ['logtender refuses this pod', ...(isTold ? [] : [reasonText(outcome.reason)]), ...details].join(
-    '; ',
-  );
+  const message = [
+    'logtender refuses this pod',
+    ...(isTold ? [] : [`${outcome.reason}: ${reasonText(outcome.reason)}`]),
+    ...details,
+  ].join('; ');
   return review(uid, outcome.reason, { ...audited(outcome), allowed: false, operations: [], message });
 }
 
@@ -75,6 +79,7 @@ export function errored(reason: ReasonCode, detail?: string): Answer {
     status,
     contentType: 'text/plain; charset=utf-8',
     body: `logtender: ${text}\n`,
+    patchBytes: 0,
     retryAfterSeconds: status === 503 ? RETRY_AFTER_SECONDS : undefined,
     reason,
   };
@@ -84,7 +89,7 @@ function review(uid: string, reason: ReasonCode, verdict: Parameters<typeof enco
   return {
     status: 200,
     contentType: 'application/json',
-    body: encodeReview(uid, verdict),
+    ...encodeReview(uid, verdict),
     retryAfterSeconds: undefined,
     reason,
   };
@@ -95,15 +100,17 @@ function audited(outcome: Pick<Outcome, 'decision' | 'reason' | 'findings'>): {
   auditAnnotations: Readonly<Record<string, string>>;
 } {
   const { decision, findings } = outcome;
-  const warnings = findings.filter(isWorthWarning).map((finding) => `logtender: ${findingText(finding)}`.slice(0, 256));
+  const warnings = findings
+    .filter(isWorthWarning)
+    .map((finding) => `logtender: ${finding.code}: ${findingText(finding)}`.slice(0, 256));
   // What stands in the way of an injection is no finding of its own: say it first.
   const isSilent =
     decision.action !== 'skip' || !decision.isExplained || findings.some(({ code }) => code === decision.reason);
   return {
     warnings: isSilent
       ? warnings
-      : [`logtender: not injected: ${reasonText(decision.reason)}`.slice(0, 256), ...warnings],
-    auditAnnotations: { decision: decision.action, reason: outcome.reason },
+      : [`logtender: ${decision.reason}: not injected: ${reasonText(decision.reason)}`.slice(0, 256), ...warnings],
+    auditAnnotations: { decision: decision.action, reason: outcome.reason, message: reasonText(outcome.reason) },
   };
 }
 

@@ -36,6 +36,8 @@ export interface Verdict {
 
 /** A pod nests some 12 levels, managed fields a few more. */
 const DEPTH_MAX = 64;
+/** RFC 1123 label; requests about cluster-wide objects have none. */
+const NAMESPACE = /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)?$/;
 const API_VERSION = 'admission.k8s.io/v1';
 const REMEDY = `send an AdmissionReview of ${API_VERSION}, as an API server does`;
 /** The API server cuts warnings at 256 characters each and 4,096 together (apiserver, pkg/warning and endpoints/handlers). */
@@ -67,6 +69,10 @@ function decodeRequest(request: Json | undefined): Decoded {
   if (uid === undefined || uid === '') return invalid('request.uid', 'a text', shown(member(request, 'uid')));
   const operation = textAt(request, 'operation');
   if (operation === undefined) return invalid('request.operation', 'a text', shown(member(request, 'operation')));
+  const namespace = textAt(request, 'namespace') ?? '';
+  // It becomes part of a path that we ask the API server for with our own rights: `..` would be another object.
+  if (!NAMESPACE.test(namespace))
+    return invalid('request.namespace', 'a namespace name (RFC 1123 label)', shown(namespace));
   const object = member(request, 'object');
   if (object !== undefined && object !== null && !isObject(object))
     return invalid('request.object', 'an object', shown(object));
@@ -76,7 +82,7 @@ function decodeRequest(request: Json | undefined): Decoded {
       uid,
       kind: textAt(request, 'kind', 'kind') ?? '',
       operation,
-      namespace: textAt(request, 'namespace') ?? '',
+      namespace,
       object: isObject(object) ? object : undefined,
       dryRun: at(request, 'dryRun') === true,
     },
@@ -91,21 +97,18 @@ function invalid(thing: string, expected: string, found: string): Decoded {
   };
 }
 
-/** The answer's body. */
-export function encodeReview(uid: string, verdict: Verdict): string {
+/** The answer's body, and how many bytes the patch in it has (before base64). */
+export function encodeReview(uid: string, verdict: Verdict): { readonly body: string; readonly patchBytes: number } {
   const { allowed, operations, warnings, auditAnnotations, message } = verdict;
-  return JSON.stringify({
-    apiVersion: API_VERSION,
-    kind: 'AdmissionReview',
-    response: {
-      uid,
-      allowed,
-      ...(operations.length === 0
-        ? {}
-        : { patchType: 'JSONPatch', patch: Buffer.from(JSON.stringify(operations)).toString('base64') }),
-      ...(message === undefined ? {} : { status: { code: 403, reason: 'Forbidden', message } }),
-      ...(warnings.length === 0 ? {} : { warnings: warnings.slice(0, WARNINGS_MAX) }),
-      auditAnnotations,
-    },
+  const patch = operations.length === 0 ? undefined : Buffer.from(JSON.stringify(operations));
+  const rest = JSON.stringify({
+    ...(message === undefined ? {} : { status: { code: 403, reason: 'Forbidden', message } }),
+    ...(warnings.length === 0 ? {} : { warnings: warnings.slice(0, WARNINGS_MAX) }),
+    auditAnnotations,
   });
+  // The patch is most of the answer, and base64 has nothing to escape: it goes in as it is instead of through JSON.stringify.
+  const patchText = patch === undefined ? '' : `"patchType":"JSONPatch","patch":"${patch.toString('base64')}",`;
+  const response = `{"uid":${JSON.stringify(uid)},"allowed":${allowed},${patchText}${rest.slice(1)}`;
+  const body = `{"apiVersion":"${API_VERSION}","kind":"AdmissionReview","response":${response}}`;
+  return { body, patchBytes: patch?.length ?? 0 };
 }

@@ -1,13 +1,15 @@
 /**
  * HTTPS in front of the handler: routes, limits, certificate change, drain. The only file that loads express.
  *
- * Invariants: TLS 1.3 and HTTP/1.1 alone; a bad certificate never replaces a good one; nothing of a request is read before its headers
- * were judged; after `drain` began every answer closes its connection. Limits and their reasons: DESIGN section 3; Node.js
- * documentation of http.Server and tls.createServer; API server client: idle connections live 90 s. May import: core, config, certs.
+ * Invariants: HTTP/1.1 over TLS of the configured version alone; a bad certificate never replaces a good one; nothing of a request is
+ * read before its path and headers were judged; after `drain` began every answer closes its connection. Limits and their reasons: Node.js
+ * documentation of http.Server and tls.createServer; API server client: idle connections live 90 s.
+ * May import: core, config, certs.
  */
+import type { ServerResponse } from 'node:http';
 import https from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
-import type { SecureContextOptions } from 'node:tls';
+import type { AddressInfo } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 
 import express from 'express';
 import type { NextFunction, Request, Response } from 'express';
@@ -16,21 +18,43 @@ import type { CertificateSource, ServingCertificate } from '../certs/certificate
 import type { WebhookServerConfig } from '../src/config/webhook-config.ts';
 import type { Clock } from '../src/core/clock.ts';
 import { errorText } from '../src/core/errors.ts';
+import { MiB } from '../src/core/limits.ts';
+import { listen } from '../src/core/listen.ts';
 import type { Log } from '../src/core/log.ts';
 import type { Metrics } from '../src/core/metrics.ts';
 import { readBody, refuseByHeaders } from './body.ts';
+import type { ClientAuth } from './client-auth.ts';
+import { endFaulty } from './client-errors.ts';
+import { trackConnections } from './connections.ts';
+import type { Connections } from './connections.ts';
+import { Deadline, deadlineMs } from './deadline.ts';
 import type { Handler } from './handler.ts';
 import { createBudget } from './in-flight.ts';
 import type { Share } from './in-flight.ts';
+import { createPathGate } from './path-gate.ts';
+import type { PathGate } from './path-gate.ts';
 import type { ReasonCode } from './reasons.ts';
 import type { RequestRecord } from './requests.ts';
 import { errored } from './response.ts';
 import type { Answer } from './response.ts';
+import { createTlsFailures } from './tls-failures.ts';
+import { secureContext } from './tls-options.ts';
+import { createWorkQueue } from './work-queue.ts';
 
 export interface WebhookServerOptions {
   readonly config: WebhookServerConfig;
   readonly handler: Handler;
   readonly certificates: Pick<CertificateSource, 'current' | 'onChange'>;
+  /** Whose client certificate is asked for; undefined lets everybody connect. */
+  readonly clientAuth?: ClientAuth | undefined;
+  /** Which path is answered; `/mutate` by default. */
+  readonly isOurPath?: PathGate | undefined;
+  /** Called at most once in ten seconds when clients refuse the serving certificate. */
+  readonly onDistrust?: () => void;
+  /** True for the far port of a connection that this process made to itself: its handshake says nothing about clients. */
+  readonly isOwnPort?: (port: number) => boolean;
+  /** How long a connection may be idle, before its first request as between two; 120 s by default. */
+  readonly idleMsMax?: number;
   readonly record: (record: RequestRecord) => void;
   readonly clock: Clock;
   readonly log: Log;
@@ -51,72 +75,123 @@ const CHECK_MS = 1_000;
 const KEEP_ALIVE_MS = 120_000;
 /** Idle connections of the API servers of a large cluster, and room for people who scan ports. */
 const CONNECTIONS_MAX = 5_000;
-const PATH = '/mutate';
+/** Of a body that was refused so much is still thrown away for the sake of a client that reads its answer last; then the line is cut. */
+const DISCARD_BYTES_MAX = 16 * MiB;
+
+interface ServerState {
+  isDraining: boolean;
+  isStopping: boolean;
+  readonly connections: Connections;
+}
 
 /** Listens, and resolves when it does; rejects when the port is taken. */
 export async function startWebhookServer(options: WebhookServerOptions): Promise<WebhookServer> {
-  const { config, certificates, log, metrics } = options;
-  const state: ServerState = { isDraining: false, isStopping: false, active: 0, onIdle: () => {}, sockets: new Set() };
-  const refused = metrics.counter('logtender_tls_reloads_total', 'changes of the serving certificate by result');
+  const { config, certificates, clientAuth, idleMsMax = KEEP_ALIVE_MS, clock } = options;
+  const connections = trackConnections({ monotonic: clock.monotonic, handshakeMsMax: HANDSHAKE_MS_MAX });
+  const state: ServerState = { isDraining: false, isStopping: false, connections };
+  const context = (certificate: ServingCertificate | undefined): ReturnType<typeof secureContext> =>
+    secureContext({ certificate, minVersion: config.tlsMinVersion, clientCaPem: clientAuth?.caPem() });
   const server = https.createServer(
     {
-      ...secureContext(certificates.current()),
+      ...context(certificates.current()),
       ALPNProtocols: ['http/1.1'],
+      requestCert: clientAuth !== undefined,
+      rejectUnauthorized: clientAuth !== undefined,
       handshakeTimeout: HANDSHAKE_MS_MAX,
       headersTimeout: Math.min(HEADERS_MS_MAX, config.requestMsMax),
       requestTimeout: config.requestMsMax,
       connectionsCheckingInterval: CHECK_MS,
-      keepAliveTimeout: KEEP_ALIVE_MS,
+      keepAliveTimeout: idleMsMax,
     },
     createApp(options, state),
   );
   server.maxConnections = CONNECTIONS_MAX;
-  server.on('connection', (socket: Socket) => {
-    state.sockets.add(socket);
-    socket.once('close', () => state.sockets.delete(socket));
-  });
-  const stopWatching = certificates.onChange((certificate) => {
-    try {
-      // The complete set of options: what is left out here falls back to Node's defaults, TLS 1.2 among them.
-      server.setSecureContext(secureContext(certificate));
-      refused.add(1, { result: 'served' });
-    } catch (error) {
-      refused.add(1, { result: 'refused' });
-      log.error('serving certificate refused, the old one stays', { error: errorText(error) });
-    }
-  });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(config.port, config.host, resolve);
-  });
+  // keepAliveTimeout counts from an answer on; this is the same for connections that never had one.
+  server.timeout = idleMsMax;
+  server.on('clientError', endFaulty);
+  watchHandshakes(server, options, connections);
+  const stopWatching = followCertificates(server, options, { context, connections });
+  await listen(server, config.port, config.host);
   const { port } = server.address() as AddressInfo;
   return {
     port,
     isDraining: () => state.isDraining,
     drain: async () => {
       state.isDraining = true;
-      await options.clock.sleep(config.drainMs);
+      await clock.sleep(config.drainMs);
       state.isStopping = true;
-      await close(server, state, config.requestMsMax, options.clock);
+      await close(server, connections, config.requestMsMax, clock);
       stopWatching();
     },
   };
 }
 
-function secureContext(certificate: ServingCertificate | undefined): SecureContextOptions {
-  const pair = certificate === undefined ? {} : { cert: certificate.certPem, key: certificate.keyPem };
-  return { ...pair, minVersion: 'TLSv1.3' };
+function watchHandshakes(server: https.Server, options: WebhookServerOptions, connections: Connections): void {
+  const { clientAuth, isOwnPort = () => false, onDistrust = () => {}, clock, log, metrics } = options;
+  const failures = createTlsFailures({ clock, log, metrics, onDistrust });
+  server.on('connection', connections.opened);
+  server.on('secureConnection', (socket: TLSSocket) => {
+    connections.secured(socket);
+    if (clientAuth === undefined || clientAuth.accepts(socket.getPeerX509Certificate())) return;
+    failures.count('client_name');
+    // Before a byte of a request is parsed: it is told nothing, as in a handshake that failed.
+    socket.destroy();
+  });
+  server.on('tlsClientError', (error: NodeJS.ErrnoException, socket: TLSSocket) => {
+    const isOwn = socket.remotePort !== undefined && isOwnPort(socket.remotePort);
+    // A certificate that does not verify ends the connection without an error of its own; the socket knows.
+    const isRefused = clientAuth !== undefined && Boolean(socket.authorizationError);
+    if (isRefused) failures.count('client_certificate');
+    else if (!isOwn) failures.note(error);
+    socket.destroy();
+  });
 }
 
-interface ServerState {
-  isDraining: boolean;
-  isStopping: boolean;
-  /** Requests whose answer is not sent yet. */
-  active: number;
-  /** Called when `active` comes to 0. */
-  onIdle: () => void;
-  /** Every open connection; node:http knows only those whose TLS handshake is done. */
-  readonly sockets: Set<Socket>;
+/** Puts each new certificate, and each new CA of clients, into the running server. Gives the function that ends that. */
+function followCertificates(
+  server: https.Server,
+  options: WebhookServerOptions,
+  {
+    context,
+    connections,
+  }: {
+    readonly context: (certificate: ServingCertificate | undefined) => ReturnType<typeof secureContext>;
+    readonly connections: Connections;
+  },
+): () => void {
+  const { certificates, clientAuth, log, metrics } = options;
+  const reloads = metrics.counter(
+    'logtender_tls_reloads_total',
+    'Changes of the TLS context of the server, by result.',
+  );
+  // Series that are there from the beginning: an alert on their growth sees the first one too.
+  for (const result of ['served', 'refused']) reloads.add(0, { result });
+  const info = metrics.gauge(
+    'logtender_serving_certificate_info',
+    'Always 1; the label names the leaf that is served, by the first 16 digits of its SHA-256.',
+  );
+  let served = certificates.current();
+  const tell = (): void => {
+    if (served !== undefined) info.only(1, { fingerprint: served.fingerprint.slice(0, 16) });
+  };
+  tell();
+  const serve = (certificate: ServingCertificate | undefined): void => {
+    try {
+      server.setSecureContext(context(certificate));
+      reloads.add(1, { result: 'served' });
+      if (certificate?.endsOldConnections === true && certificate.fingerprint !== served?.fingerprint)
+        connections.endOld();
+      served = certificate;
+      tell();
+    } catch (error) {
+      reloads.add(1, { result: 'refused' });
+      log.error('serving certificate refused, the old one stays', { error: errorText(error) });
+    }
+  };
+  const stops = [certificates.onChange(serve), clientAuth?.onChange(() => serve(served))];
+  return () => {
+    for (const stop of stops) stop?.();
+  };
 }
 
 /**
@@ -124,86 +199,111 @@ interface ServerState {
  *
  * API servers hold connections on which they never asked anything: for Node they are not idle, so counting requests is up to us.
  */
-async function close(server: https.Server, state: ServerState, msMax: number, clock: Clock): Promise<void> {
-  const idle = Promise.withResolvers<void>();
-  state.onIdle = idle.resolve;
-  if (state.active === 0) idle.resolve();
+async function close(server: https.Server, connections: Connections, msMax: number, clock: Clock): Promise<void> {
   const closed = new Promise<void>((resolve) => {
     server.close(() => resolve());
   });
   const ended = new AbortController();
-  await Promise.race([idle.promise, clock.sleep(msMax, ended.signal)]);
+  await Promise.race([connections.idle(), clock.sleep(msMax, ended.signal)]);
   ended.abort();
   server.closeAllConnections();
-  for (const socket of state.sockets) socket.destroy();
+  connections.destroy();
   await closed;
 }
 
 function createApp(options: WebhookServerOptions, state: ServerState): express.Express {
-  const { config, handler, record, clock, metrics } = options;
-  const gauge = metrics.gauge('logtender_admission_in_flight_bytes', 'bytes of the bodies that are read or decided on');
-  const budget = createBudget({ bytesMax: config.inFlightBytesMax, gauge });
+  const { config, isOurPath = createPathGate(undefined), record, clock } = options;
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', 'simple');
   const send = (request: Request, response: Response, answer: Answer): void => {
-    // A body that was not read is thrown away by node:http as it comes, so that the client gets to read the answer.
-    if (!request.complete) request.resume();
-    if (state.isDraining) response.setHeader('connection', 'close');
-    if (answer.retryAfterSeconds !== undefined) response.setHeader('retry-after', String(answer.retryAfterSeconds));
-    response.writeHead(answer.status, {
-      'content-type': answer.contentType,
-      'content-length': Buffer.byteLength(answer.body),
-      'cache-control': 'no-store',
-    });
-    response.end(answer.body);
+    if (!request.complete) discard(request);
+    if (state.isDraining || state.connections.isOld(request.socket)) response.setHeader('connection', 'close');
+    writeAnswer(response, answer);
   };
-  const refuse = (request: Request, response: Response, reason: ReasonCode, startedMs: number): void => {
+  const refuse = (request: Request, response: Response, reason: ReasonCode, startedMs = clock.monotonic()): void => {
     const answer = errored(reason);
     record({ reason, status: answer.status, durationMs: clock.monotonic() - startedMs, bytes: 0 });
     send(request, response, answer);
   };
-  const mutate = async (request: Request, response: Response, share: Share): Promise<void> => {
-    const startedMs = clock.monotonic();
-    const refusal = state.isStopping ? 'draining' : refuseByHeaders(request, config.bodyBytesMax);
-    if (refusal !== undefined) return refuse(request, response, refusal, startedMs);
-    const body = await readBody(request, share, config.bodyBytesMax);
-    if (!body.ok) return refuse(request, response, body.reason, startedMs);
-    const deadline = new AbortController();
-    const timeoutMs = deadlineMs(request.query['timeout'], config.requestMsMax);
-    const ended = new AbortController();
-    void clock.sleep(timeoutMs, ended.signal).then(() => deadline.abort());
-    const answer = await handler.handle(body.bytes, { startedMs, signal: deadline.signal });
-    ended.abort();
-    send(request, response, answer);
-  };
+  const mutate = createMutate(options, { state, send, refuse });
   app.use((_request, response, next) => {
-    state.active += 1;
-    response.once('close', () => {
-      state.active -= 1;
-      if (state.active === 0) state.onIdle();
-    });
+    response.once('close', state.connections.asked());
     next();
   });
-  app.post(PATH, (request, response) => {
-    const share = budget.open();
-    response.once('close', () => share.release());
-    return mutate(request, response, share);
+  app.use((request, response) => {
+    if (!isOurPath(request.path)) return refuse(request, response, 'unknown_path');
+    if (request.method !== 'POST') return refuse(request, response, 'wrong_method');
+    const refusal = state.isStopping ? 'draining' : refuseByHeaders(request, config.bodyBytesMax);
+    return refusal === undefined ? mutate(request, response) : refuse(request, response, refusal);
   });
-  app.all(PATH, (request, response) => refuse(request, response, 'wrong_method', clock.monotonic()));
-  app.use((request, response) => refuse(request, response, 'unknown_path', clock.monotonic()));
   app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => {
     options.log.error('request failed', { error: error instanceof Error ? error.name : 'unknown' });
     if (response.headersSent) response.destroy();
-    else refuse(request, response, 'internal_error', clock.monotonic());
+    else refuse(request, response, 'internal_error');
   });
   return app;
 }
 
-/** `?timeout=5s` as API servers send it; a tenth is left for the way back, so that our words arrive and not a broken connection. */
-function deadlineMs(query: unknown, msMax: number): number {
-  const seconds = typeof query === 'string' ? /^(\d{1,4})s$/.exec(query)?.[1] : undefined;
-  const asked = seconds === undefined ? msMax : Number(seconds) * 1000;
-  return Math.max(1, Math.min(asked, msMax) * 0.9);
+interface Replies {
+  readonly state: ServerState;
+  readonly send: (request: Request, response: Response, answer: Answer) => void;
+  readonly refuse: (request: Request, response: Response, reason: ReasonCode, startedMs?: number) => void;
+}
+
+/** Reads a body within its limits, waits for its turn, and has it decided on. */
+function createMutate(
+  { config, handler, clock, metrics }: WebhookServerOptions,
+  { send, refuse }: Replies,
+): (request: Request, response: Response) => Promise<void> {
+  const gauge = metrics.gauge(
+    'logtender_admission_in_flight_bytes',
+    'Bytes of the bodies that are read or decided on.',
+  );
+  const budget = createBudget({ bytesMax: config.inFlightBytesMax, gauge });
+  const queue = createWorkQueue({ clock });
+  const decide = async (body: Buffer, startedMs: number, request: Request): Promise<Answer> => {
+    const lengthMs = (): number => deadlineMs(request.query['timeout'], config.requestMsMax);
+    const deadline = new Deadline({ clock, startedMs, lengthMs });
+    try {
+      return await handler.handle(body, deadline);
+    } finally {
+      deadline.end();
+    }
+  };
+  return async (request, response) => {
+    const startedMs = clock.monotonic();
+    const place = queue.enter(Number(request.headers['content-length'] ?? 0));
+    if (place === undefined) return refuse(request, response, 'overloaded', startedMs);
+    const share: Share = budget.open();
+    response.once('close', () => {
+      share.release();
+      place.leave();
+    });
+    const body = await readBody(request, share, config.bodyBytesMax);
+    if (!body.ok) return refuse(request, response, body.reason, startedMs);
+    const { bytes } = body;
+    const answer = place.run(bytes.length, () => decide(bytes, startedMs, request));
+    send(request, response, await answer);
+  };
+}
+
+/** Throws away what still comes of a body, so that the client gets to read the answer; too much of it ends the connection. */
+function discard(request: Request): void {
+  let bytes = 0;
+  request.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > DISCARD_BYTES_MAX) request.destroy();
+  });
+}
+
+function writeAnswer(response: ServerResponse, answer: Answer): void {
+  if (answer.retryAfterSeconds !== undefined) response.setHeader('retry-after', String(answer.retryAfterSeconds));
+  response.writeHead(answer.status, {
+    'content-type': answer.contentType,
+    'content-length': Buffer.byteLength(answer.body),
+    'cache-control': 'no-store',
+  });
+  response.end(answer.body);
 }

@@ -11,6 +11,7 @@ import type { Json } from './json.ts';
 import { PATHS, VOLUME } from './names.ts';
 import type { PodView, VolumeView } from './pod.ts';
 import type { ReasonCode } from './reasons.ts';
+import { sharesProcesses } from './shape.ts';
 
 export interface AccountDecision {
   readonly action: 'keep' | 'switch';
@@ -33,7 +34,10 @@ export interface AccountFacts {
 export function decideAccount(pod: PodView, facts: AccountFacts): AccountDecision {
   const account = accountOf(pod);
   const keep = (reason: ReasonCode): AccountDecision => ({ action: 'keep', account, reason });
-  if (isSwitched(pod)) return { action: 'switch', account, reason: switchReason(facts.original ?? 'default') };
+  if (isSwitched(pod)) {
+    const reason = isExposed(pod) ? 'account_exposed' : switchReason(facts.original ?? 'default');
+    return { action: 'switch', account, reason };
+  }
   const obstacle = accountObstacle(pod, facts);
   if (obstacle !== undefined) return keep(obstacle);
   const named = facts.named ?? account;
@@ -56,7 +60,14 @@ function accountObstacle(pod: PodView, facts: AccountFacts): ReasonCode | undefi
   if (facts.mode === 'if-default' && account !== 'default') return 'account_pod_names_own';
   if (at(pod.spec, 'automountServiceAccountToken') === true) return 'account_token_wanted';
   if (pod.volumes.some(isOwnTokenVolume)) return 'account_token_volume';
+  if (sharesProcesses(pod)) return 'account_processes_shared';
   return facts.exists ? undefined : 'account_not_found';
+}
+
+/** What came to a switched pod after us: another container that holds a token of the account, or that sees ours. */
+function isExposed(pod: PodView): boolean {
+  const tokens = new Set(pod.volumes.filter(isOwnTokenVolume).map(({ name }) => name));
+  return sharesProcesses(pod) || pod.others.some(({ mounts }) => mounts.some(({ volume }) => tokens.has(volume)));
 }
 
 function switchReason(original: string): ReasonCode {
@@ -78,16 +89,29 @@ export function isSwitched(pod: PodView): boolean {
 }
 
 /**
- * The volume that the ServiceAccount admission plugin adds: its generated name, and a projection of token, CA and namespace.
- * Source: kubernetes/kubernetes, plugin/pkg/admission/serviceaccount, TokenVolumeSource.
+ * The volume that the ServiceAccount admission plugin adds: its generated name, and a projection of token, CA and namespace; OpenShift's
+ * has a CA of its services besides. Source: kubernetes/kubernetes, plugin/pkg/admission/serviceaccount, TokenVolumeSource;
+ * openshift/kubernetes, the same file.
  */
 export function isAutomaticTokenVolume(volume: VolumeView): boolean {
   const sources = listAt(volume.raw, 'projected', 'sources');
   const kinds = sources.map((source) => (isObject(source) ? Object.keys(source).join() : ''));
   return (
     /^kube-api-access-[a-z0-9]{5}$/.test(volume.name) &&
-    kinds.toSorted().join() === 'configMap,downwardAPI,serviceAccountToken'
+    [...new Set(kinds)].toSorted().join() === 'configMap,downwardAPI,serviceAccountToken' &&
+    kinds.filter((kind) => kind !== 'configMap').length === 2
   );
+}
+
+/** The pod as a switch leaves it: without the volumes that the plugin added, and without their mounts. */
+export function withoutAutomaticTokens(pod: PodView): PodView {
+  const names = new Set(pod.volumes.filter(isAutomaticTokenVolume).map((volume) => volume.name));
+  const isStaying = ({ volume }: { readonly volume: string }): boolean => !names.has(volume);
+  return {
+    ...pod,
+    volumes: pod.volumes.filter(({ name }) => !names.has(name)),
+    others: pod.others.map((container) => ({ ...container, mounts: container.mounts.filter(isStaying) })),
+  };
 }
 
 /** A volume of the user (or of another webhook) that projects a token of the pod's account. */

@@ -8,12 +8,15 @@ import { nearest, shown } from '../src/config/fields.ts';
 import type { Problem } from '../src/config/fields.ts';
 import { DEFAULTS } from '../src/config/forwarder-config.ts';
 import type { SinkName } from '../src/config/forwarder-config.ts';
+import { isImageAllowed } from '../src/config/image-reference.ts';
+import { quantityNumber } from '../src/config/quantity.ts';
 import type { WebhookConfig } from '../src/config/webhook-config.ts';
-import { documentationOf, KEY_NAMES, PARSE } from './annotations.ts';
+import { documentationOf, KEY_NAMES, KEYS, PARSE } from './annotations.ts';
 import type { Key } from './annotations.ts';
 import type { FileEntry, Parse, Quantity } from './annotation-values.ts';
 import type { Finding, Level } from './finding.ts';
 import { PREFIX } from './names.ts';
+import { Recent } from './recent.ts';
 
 export interface Settings {
   readonly files: readonly FileEntry[];
@@ -38,6 +41,8 @@ export interface Settings {
   readonly image: string;
   readonly shape: 'auto' | 'native' | 'container';
   readonly onInvalid: 'warn' | 'deny';
+  /** Which level each key has its value from; a key that is not here has the built-in one. */
+  readonly origins: ReadonlyMap<Key, Level>;
 }
 
 /** What each level says, as `key without prefix -> text`. */
@@ -53,11 +58,28 @@ const BUILT_IN = {
   flat: { logGroup: 'k8s_{cluster}_{namespace}_{app}_{container}', logStream: '{pod}_{container}' },
 } as const;
 
+export interface Resolved {
+  readonly settings: Settings;
+  readonly findings: readonly Finding[];
+}
+
+/** Ways in which the teams of a cluster annotate their pods; some 2 KiB each. */
+const RESOLVED_MAX = 256;
+/** A configuration is an immutable value that every request of its time shares; with it goes what was resolved under it. */
+const RESOLVED = new WeakMap<WebhookConfig, Recent<Resolved>>();
+
+/** Resolves every key of a pod in a namespace; `levels.config` is taken from the configuration itself. */
+export function settingsOf(levels: Pick<Levels, 'pod' | 'namespace'>, config: WebhookConfig): Resolved {
+  const known = RESOLVED.get(config) ?? new Recent(RESOLVED_MAX);
+  RESOLVED.set(config, known);
+  // The status of an earlier pass is no setting, and differs from pod to pod.
+  const own = [...levels.pod].filter(([key]) => key !== 'status');
+  const text = JSON.stringify([own, [...levels.namespace]]);
+  return known.of(text, () => resolveSettings({ ...levels, config: config.defaults }, config));
+}
+
 /** Resolves every key. */
-export function resolveSettings(
-  levels: Levels,
-  config: WebhookConfig,
-): { settings: Settings; findings: readonly Finding[] } {
+export function resolveSettings(levels: Levels, config: WebhookConfig): Resolved {
   const resolver = new Resolver(levels);
   const naming = resolver.value('naming', PARSE.naming) ?? 'path';
   const names = naming === 'flat' ? BUILT_IN.flat : DEFAULTS;
@@ -69,24 +91,26 @@ export function resolveSettings(
     sinks: sinks ?? ['console'],
     sinkSecret: resolver.value('sink-secret', PARSE.sinkSecret) ?? BUILT_IN.sinkSecret,
     roleArn: resolver.value('role-arn', PARSE.roleArn),
-    logGroup: resolver.value('log-group', PARSE.template) ?? names.logGroup,
-    logStream: resolver.value('log-stream', PARSE.template) ?? names.logStream,
-    dataStream: resolver.alternatives('data-stream', 'index', PARSE.template) ?? DEFAULTS.dataStream,
+    logGroup: resolver.value('log-group', PARSE.template, 'naming') ?? names.logGroup,
+    logStream: resolver.value('log-stream', PARSE.template, 'naming') ?? names.logStream,
+    dataStream: resolver.alternatives('data-stream', 'index', PARSE.datedTemplate) ?? DEFAULTS.dataStream,
     retentionDays: resolver.value('retention-days', PARSE.retentionDays),
     flushInterval: resolver.value('flush-interval', PARSE.flushInterval) ?? BUILT_IN.flushInterval,
     parser: resolver.value('parser', PARSE.parser) ?? 'auto',
     metadata: resolver.value('metadata', PARSE.metadata) ?? 'full',
     serviceAccount: resolver.value('service-account', PARSE.serviceAccount),
     resources: {
-      cpuRequest: resolver.value('cpu-request', PARSE.cpu),
-      cpuLimit: resolver.value('cpu-limit', PARSE.cpuLimit),
-      memoryRequest: resolver.value('memory-request', PARSE.memory),
-      memoryLimit: resolver.value('memory-limit', PARSE.memory),
+      cpuRequest: resolver.value('cpu-request', atMost(config.resourcesMax.cpu, PARSE.cpu)),
+      cpuLimit: resolver.value('cpu-limit', atMost(config.resourcesMax.cpu, PARSE.cpuLimit)),
+      memoryRequest: resolver.value('memory-request', atMost(config.resourcesMax.memory, PARSE.memory)),
+      memoryLimit: resolver.value('memory-limit', atMost(config.resourcesMax.memory, PARSE.memory)),
     },
     image: resolver.value('image', allowedImage(config)) ?? config.image,
     shape: resolver.value('sidecar', PARSE.sidecar) ?? 'auto',
     onInvalid: resolver.value('on-invalid', PARSE.onInvalid) ?? 'warn',
+    origins: resolver.origins,
   };
+  for (const key of KEY_NAMES) if (!KEYS[key].isAvailable) resolver.unavailable(key, KEYS[key].parse);
   return { settings, findings: [...resolver.findings, ...keyFindings(levels)] };
 }
 
@@ -99,6 +123,7 @@ export function ownKeys(annotations: ReadonlyMap<string, string>): ReadonlyMap<s
 
 class Resolver {
   readonly findings: Finding[] = [];
+  readonly origins = new Map<Key, Level>();
   readonly #levels: readonly (readonly [Level, ReadonlyMap<string, string>])[];
 
   constructor(levels: Levels) {
@@ -109,11 +134,21 @@ class Resolver {
     ];
   }
 
-  /** The first valid value; each invalid one above it becomes a finding. */
-  value<T>(key: Key, parse: Parse<T>): T | undefined {
+  /**
+   * The first valid value; each invalid one above it becomes a finding.
+   *
+   * @param rival a key that was resolved before, and that says something else about the same: from its level down nothing else counts
+   *   but what the very same level says with `key`
+   */
+  value<T>(key: Key, parse: Parse<T>, rival?: Key): T | undefined {
+    const last = rival === undefined ? undefined : this.origins.get(rival);
     for (const [level, texts] of this.#levels) {
       const found = this.#at(key, level, texts, parse);
-      if (found !== undefined) return found;
+      if (found !== undefined) {
+        this.origins.set(key, level);
+        return found;
+      }
+      if (level === last) return undefined;
     }
     return undefined;
   }
@@ -124,9 +159,20 @@ class Resolver {
       const found = this.#at(first, level, texts, parse);
       if (found !== undefined && texts.has(second)) this.findings.push({ code: 'superseded', key: second, level });
       const either = found ?? this.#at(second, level, texts, parse);
-      if (either !== undefined) return either;
+      if (either === undefined) continue;
+      this.origins.set(found === undefined ? second : first, level);
+      return either;
     }
     return undefined;
+  }
+
+  /** A key that this version does not act on: its values are checked all the same, and the one that would hold is answered. */
+  unavailable(key: Key, parse: Parse<unknown>): void {
+    for (const [level, texts] of this.#levels) {
+      if (this.#at(key, level, texts, parse) === undefined) continue;
+      this.findings.push({ code: 'key_not_available', key, level });
+      return;
+    }
   }
 
   #at<T>(key: Key, level: Level, texts: ReadonlyMap<string, string>, parse: Parse<T>): T | undefined {
@@ -149,17 +195,23 @@ class Resolver {
 function allowedImage(config: WebhookConfig): Parse<string> {
   return (text) => {
     const image = PARSE.image(text);
-    const isAllowed =
-      text === config.image ||
-      config.imagesAllowed.some((allowed) =>
-        allowed.endsWith('*') ? text.startsWith(allowed.slice(0, -1)) : text === allowed,
-      );
-    if (!image.ok || isAllowed) return image;
-    return { ok: false, code: 'invalid_value', expected: 'an image that the operator allows' };
+    if (!image.ok || isImageAllowed(text, config)) return image;
+    return { ok: false, code: 'not_allowed', expected: 'an image that the operator allows' };
   };
 }
 
-/** Keys that nobody knows, that this version has not got, or that stand where nobody reads them. */
+/** A quantity that is not above what the operator allows; the built-in ones never are. */
+function atMost(most: string | undefined, parse: Parse<Quantity>): Parse<Quantity> {
+  const bound = most === undefined ? undefined : quantityNumber(most);
+  if (bound === undefined) return parse;
+  return (text) => {
+    const value = parse(text);
+    if (!value.ok || value.value.number <= bound) return value;
+    return { ok: false, code: 'not_allowed', expected: `at most ${most}, which the operator allows` };
+  };
+}
+
+/** Keys that nobody knows, or that stand where nobody reads them. */
 function keyFindings(levels: Levels): Finding[] {
   const findings: Finding[] = [];
   for (const level of ['pod', 'namespace'] as const) {
@@ -182,7 +234,7 @@ function keyFinding(key: string, level: 'pod' | 'namespace'): Finding | undefine
     if (key === 'status' && level === 'namespace') return undefined;
     return { code: 'wrong_place', key, level, detail: `expected as ${documentation.places.join(' or ')}` };
   }
-  return documentation.parse === undefined ? { code: 'key_not_available', key, level } : undefined;
+  return undefined;
 }
 
 function cutKey(key: string): string {
@@ -195,11 +247,11 @@ export function checkDefault(key: string, text: string): readonly Problem[] {
   if (documentation === undefined || !documentation.places.includes('config')) {
     const near = nearest(key, KEY_NAMES);
     const problem = { path: key, expected: 'a key of logging.io/ annotations', found: shown(key) };
-    return [near === undefined ? problem : { ...problem, hint: `did you mean ${near}?` }];
+    return [near === undefined ? problem : { ...problem, near }];
   }
-  if (documentation.parse === undefined)
-    return [{ path: key, expected: 'a key that is available in this version', found: shown(text) }];
   const value = documentation.parse(text);
+  if (value.ok && !documentation.isAvailable)
+    return [{ path: key, expected: 'a key that is available in this version', found: shown(text) }];
   if (value.ok) return [];
   const problem = { path: key, expected: value.expected, found: shown(text) };
   return [value.hint === undefined ? problem : { ...problem, hint: value.hint }];

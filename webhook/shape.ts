@@ -4,7 +4,8 @@
  * Pure. Native sidecars: KEP-753, on by default since Kubernetes 1.29; the oldest kubelet decides, not the API server.
  * May import: core, config.
  */
-import { integerAt, textAt } from './json.ts';
+import { at, integerAt, isObject, listAt, textAt } from './json.ts';
+import type { Json } from './json.ts';
 import { isMeshContainer } from './names.ts';
 import type { PodView } from './pod.ts';
 import type { ReasonCode } from './reasons.ts';
@@ -26,11 +27,54 @@ export function decideShape(asked: 'auto' | 'native' | 'container', kubelets: Ku
 
 /** What makes an injection impossible whatever was asked, or undefined. */
 export function shapeObstacle(pod: PodView, shape: Shape): ReasonCode | undefined {
-  const os = textAt(pod.spec, 'os', 'name') ?? textAt(pod.spec, 'nodeSelector', 'kubernetes.io/os');
-  if (os === 'windows') return 'windows_pod';
+  if (isWindows(pod)) return 'windows_pod';
   // A plain container that does not end keeps such a pod running: its Job would never complete.
   const isEnding = (textAt(pod.spec, 'restartPolicy') ?? 'Always') !== 'Always';
-  return isEnding && shape.shape === 'container' ? 'ends_without_native' : undefined;
+  if (!isEnding || shape.shape === 'native') return undefined;
+  return shape.reason === 'shape_asked' ? 'ends_as_container' : 'ends_without_native';
+}
+
+/** The labels of nodes that name their system; the second is the first's older name. */
+const OS_LABELS = ['kubernetes.io/os', 'beta.kubernetes.io/os'];
+
+/**
+ * The webhook sees no image, so the system is what the pod says of it: spec.os, else the nodes that it selects, else options that only
+ * Windows has. Source: Kubernetes, "Guide for Running Windows Containers"; API reference, PodSpec `os`, WindowsSecurityContextOptions.
+ */
+function isWindows(pod: PodView): boolean {
+  const named = textAt(pod.spec, 'os', 'name');
+  if (named !== undefined) return named === 'windows';
+  const selected = OS_LABELS.map((label) => textAt(pod.spec, 'nodeSelector', label)).find((os) => os !== undefined);
+  if (selected !== undefined) return selected === 'windows';
+  const contexts = [pod.spec, ...pod.others.map((container) => container.raw)];
+  return contexts.some(hasWindowsOptions) || requiredTerms(pod).some(isWindowsTerm);
+}
+
+/** An empty object says nothing: the API server takes it in a pod of Linux too. */
+function hasWindowsOptions(spec: Json | undefined): boolean {
+  const options = at(spec, 'securityContext', 'windowsOptions');
+  return isObject(options) && Object.keys(options).length > 0;
+}
+
+function requiredTerms(pod: PodView): readonly Json[] {
+  const path = ['affinity', 'nodeAffinity', 'requiredDuringSchedulingIgnoredDuringExecution', 'nodeSelectorTerms'];
+  return listAt(pod.spec, ...path);
+}
+
+function isWindowsTerm(term: Json): boolean {
+  return listAt(term, 'matchExpressions').some((expression) => {
+    const values = listAt(expression, 'values');
+    const isAbout = OS_LABELS.includes(textAt(expression, 'key') ?? '') && textAt(expression, 'operator') === 'In';
+    return isAbout && values.length > 0 && values.every((value) => value === 'windows');
+  });
+}
+
+/**
+ * True where containers see the processes of others: /proc/PID/root of ours leads to its files, for root and for the same user.
+ * Source: Kubernetes, "Share Process Namespace between Containers in a Pod"; hostPID shows all of the node.
+ */
+export function sharesProcesses(pod: PodView): boolean {
+  return at(pod.spec, 'shareProcessNamespace') === true || at(pod.spec, 'hostPID') === true;
 }
 
 /** A mesh proxy among the plain containers ends together with us, so our last requests may have no network. */
@@ -40,6 +84,9 @@ export function hasPlainMesh(pod: PodView): boolean {
 
 /** The longest grace that the forwarder plans with: a week. */
 const GRACE_SECONDS_MAX = 7 * 24 * 60 * 60;
+
+/** Below this there is no time for a request that is answered late, nor for a second try. */
+export const GRACE_SECONDS_LEAST = 5;
 
 /** Seconds until the kubelet kills: terminationGracePeriodSeconds, 30 by default (API reference, PodSpec). */
 export function graceSeconds(pod: PodView): number {

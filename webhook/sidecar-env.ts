@@ -7,14 +7,8 @@
 import assert from 'node:assert/strict';
 
 import { DEFAULTS, ENV, parseForwarderEnv, problemsText } from '../src/config/forwarder-config.ts';
-import {
-  fillTemplate,
-  isDatePattern,
-  legalDataStreamPart,
-  legalIndex,
-  legalLogGroup,
-  legalLogStream,
-} from '../src/config/template.ts';
+import { legalDataStreamPart, legalIndex, legalLogGroup, legalLogStream } from '../src/config/legal-names.ts';
+import { fillTemplate, isDatePattern } from '../src/config/template.ts';
 import type { WebhookConfig } from '../src/config/webhook-config.ts';
 import { escapeForKubelet } from './env-expansion.ts';
 import type { Finding } from './finding.ts';
@@ -23,6 +17,7 @@ import type { JsonObject } from './json.ts';
 import type { LogPlan } from './log-plan.ts';
 import { PATHS } from './names.ts';
 import type { PodView } from './pod.ts';
+import { Recent } from './recent.ts';
 import type { Settings } from './settings.ts';
 import { graceSeconds } from './shape.ts';
 import { appOf, workloadOf } from './workload.ts';
@@ -104,10 +99,16 @@ export function buildEnv(options: {
   return { env, destinations, findings };
 }
 
+/** Env of workloads that were checked lately: pods of one workload have the same. Some 150 bytes each. */
+const CHECKED = new Recent<true>(1_024);
+
 /** The pair assertion: one schema on both sides of the pod. */
 function checkAsForwarder(literals: Readonly<Record<string, string | undefined>>): void {
-  const parsed = parseForwarderEnv({ ...literals, ...DOWNWARD_SAMPLES });
-  assert(parsed.ok, `the forwarder accepts the env that we write: ${parsed.ok ? '' : problemsText(parsed.problems)}`);
+  CHECKED.of(JSON.stringify(literals), () => {
+    const parsed = parseForwarderEnv({ ...literals, ...DOWNWARD_SAMPLES });
+    assert(parsed.ok, `the forwarder accepts the env that we write: ${parsed.ok ? '' : problemsText(parsed.problems)}`);
+    return true;
+  });
 }
 
 function resolveDestinations(options: {
@@ -129,12 +130,14 @@ function resolveDestinations(options: {
     part: (text: string) => string,
     whole: (text: string) => string,
   ): string => {
-    const values = { ...known };
-    for (const [, label = ''] of template.matchAll(/\{label:([^{}]+)\}/g)) {
-      values[`label:${label}`] = pod.labels.get(label) ?? 'unknown';
-      if (!pod.labels.has(label)) findings.push({ code: 'label_missing', key, detail: `expected a label ${label}` });
+    // A value for a label that only another template names changes nothing.
+    if (template.includes('{label:')) {
+      for (const [, label = ''] of template.matchAll(/\{label:([^{}]+)\}/g)) {
+        known[`label:${label}`] = pod.labels.get(label) ?? 'unknown';
+        if (!pod.labels.has(label)) findings.push({ code: 'label_missing', key, detail: `expected a label ${label}` });
+      }
     }
-    const filled = fillTemplate(template, values, part);
+    const filled = fillTemplate(template, known, part);
     // What is left to the forwarder (names, dates) keeps its braces, and the forwarder makes the result legal.
     return hasPlaceholder(filled) ? filled : whole(filled);
   };
@@ -147,6 +150,7 @@ function resolveDestinations(options: {
 }
 
 function hasPlaceholder(text: string): boolean {
+  if (!text.includes('{')) return false;
   return [...text.matchAll(/\{([^{}]*)\}/g)].some(([, name = '']) => /^[a-z]+$/.test(name) || isDatePattern(name));
 }
 

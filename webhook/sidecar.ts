@@ -4,20 +4,20 @@
  * Pure. Invariants: the container passes Pod Security `restricted`; it has no probe, so the app's readiness never depends on it;
  * references to Secrets only, never their values. May import: core, config.
  */
-import { createHash } from 'node:crypto';
-
 import type { WebhookConfig } from '../src/config/webhook-config.ts';
 import type { Finding } from './finding.ts';
-import { integerAt } from './json.ts';
 import type { JsonObject } from './json.ts';
 import type { LogPlan } from './log-plan.ts';
-import { CONTAINER, ENTRY_ARGS, PATHS, VOLUME } from './names.ts';
+import { meshBypass } from './mesh-bypass.ts';
+import type { MeshBypass } from './mesh-bypass.ts';
+import { CONTAINER, ENTRY_ARGS, NO_TOKEN_SUB_PATH, PATHS, VOLUME } from './names.ts';
 import type { PodView } from './pod.ts';
 import { buildResources } from './resources.ts';
 import type { Settings } from './settings.ts';
 import type { Shape } from './shape.ts';
 import { buildEnv } from './sidecar-env.ts';
 import type { Destinations } from './sidecar-env.ts';
+import { securityContext } from './sidecar-user.ts';
 
 export interface UserMount {
   readonly container: string;
@@ -30,13 +30,12 @@ export interface Parts {
   readonly volumes: readonly JsonObject[];
   readonly userMounts: readonly UserMount[];
   readonly destinations: Destinations;
+  /** Pull secrets that the pod should have beside its own. */
+  readonly pullSecrets: readonly string[];
+  readonly bypass: MeshBypass | undefined;
   readonly findings: readonly Finding[];
-  /** Twelve hexadecimal characters that change whenever anything that is injected changes. */
-  readonly hash: string;
 }
 
-/** The user of distroless images; anything but root and the users of the apps. */
-const USER_UNKNOWN = 65_532;
 /** What the ServiceAccount admission plugin asks for: an hour and seven seconds, so that ours can be told from the kubelet's. */
 const TOKEN_SECONDS = 3_607;
 /** amazon-eks-pod-identity-webhook's own default. */
@@ -50,6 +49,8 @@ export function buildSidecar(options: {
   readonly plan: LogPlan;
   readonly shape: Shape['shape'];
   readonly isAccountSwitched: boolean;
+  /** OpenShift's users of the namespace, as its annotation has them. */
+  readonly namespaceUsers: string | undefined;
   readonly config: WebhookConfig;
 }): Parts {
   const { pod, settings, plan, shape, config, isAccountSwitched } = options;
@@ -64,7 +65,7 @@ export function buildSidecar(options: {
     env,
     resources: resources.resources,
     ...(shape === 'native' ? { restartPolicy: 'Always' } : {}),
-    securityContext: securityContext(pod, plan),
+    securityContext: securityContext(pod, plan, options.namespaceUsers),
     terminationMessagePath: '/dev/termination-log',
     terminationMessagePolicy: 'File',
     volumeMounts: [
@@ -72,12 +73,15 @@ export function buildSidecar(options: {
         name: mount.volume,
         mountPath: mount.path,
         readOnly: true,
-        ...(mount.subPath === undefined ? {} : { subPath: mount.subPath }),
+        ...(mount.part.subPath === undefined ? {} : { subPath: mount.part.subPath }),
+        ...(mount.part.subPathExpr === undefined ? {} : { subPathExpr: mount.part.subPathExpr }),
       })),
       { name: VOLUME.state, mountPath: PATHS.state },
       { name: VOLUME.secret, mountPath: PATHS.secret, readOnly: true },
       ...(settings.roleArn === undefined ? [] : [{ name: VOLUME.token, mountPath: PATHS.token, readOnly: true }]),
-      ...(isAccountSwitched ? [{ name: VOLUME.token, mountPath: PATHS.serviceAccount, readOnly: true }] : []),
+      isAccountSwitched
+        ? { name: VOLUME.token, mountPath: PATHS.serviceAccount, readOnly: true }
+        : { name: VOLUME.state, mountPath: PATHS.serviceAccount, subPath: NO_TOKEN_SUB_PATH, readOnly: true },
     ],
   };
   const volumes: JsonObject[] = [
@@ -90,34 +94,15 @@ export function buildSidecar(options: {
     container: name,
     mount: { name: VOLUME.logs, mountPath: directory, subPath },
   }));
-  const hash = createHash('sha256')
-    .update(JSON.stringify([container, volumes, userMounts]))
-    .digest('hex')
-    .slice(0, 12);
-  return { shape, container, volumes, userMounts, destinations, findings: [...findings, ...resources.findings], hash };
-}
-
-/** Pod Security Standards, "Restricted". We run as the user who writes the files, where that is known and not root. */
-function securityContext(pod: PodView, plan: LogPlan): JsonObject {
-  const writer = plan.sources
-    .map((source) => ({
-      user:
-        integerAt(source.raw, 'securityContext', 'runAsUser') ?? integerAt(pod.spec, 'securityContext', 'runAsUser'),
-      group:
-        integerAt(source.raw, 'securityContext', 'runAsGroup') ?? integerAt(pod.spec, 'securityContext', 'runAsGroup'),
-    }))
-    .find(({ user }) => user !== undefined && user > 0);
-  // Where no user is known the pod's fsGroup, which every container has, and the modes of the files decide.
-  const user = writer?.user ?? USER_UNKNOWN;
-  const group = writer === undefined ? USER_UNKNOWN : writer.group;
   return {
-    allowPrivilegeEscalation: false,
-    capabilities: { drop: ['ALL'] },
-    readOnlyRootFilesystem: true,
-    ...(group === undefined || group === 0 ? {} : { runAsGroup: group }),
-    runAsNonRoot: true,
-    runAsUser: user,
-    seccompProfile: { type: 'RuntimeDefault' },
+    shape,
+    container,
+    volumes,
+    userMounts,
+    destinations,
+    pullSecrets: config.imagePullSecrets,
+    bypass: meshBypass(pod, settings.sinks, config),
+    findings: [...findings, ...resources.findings],
   };
 }
 

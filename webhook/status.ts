@@ -6,23 +6,23 @@
  */
 import type { Decision } from './decision.ts';
 import type { Finding } from './finding.ts';
-import { findingText } from './finding.ts';
-import { at, isObject, member, textAt } from './json.ts';
+import { findingMembers } from './finding.ts';
+import { isObject, listAt, member, textAt } from './json.ts';
 import type { Json, JsonObject } from './json.ts';
+import { isHoldingNothing, replacedInMetadata, replacedMembers } from './originals.ts';
 import { FOREIGN_ANNOTATION, STATUS_ANNOTATION, VOLUME } from './names.ts';
 import type { PodView } from './pod.ts';
+import { missingPullSecrets } from './pull-secrets.ts';
 import { reasonText } from './reasons.ts';
 import { isAutomaticTokenVolume, isSwitched } from './service-account.ts';
 import type { AccountDecision } from './service-account.ts';
 import type { Settings } from './settings.ts';
 import type { Shape } from './shape.ts';
 import type { Parts } from './sidecar.ts';
+import { inLines } from './status-lines.ts';
 
 /** Findings that a status lists; the rest is counted. */
 const FINDINGS_MAX = 12;
-
-/** `kubectl describe` cuts each line of an annotation at 138 characters (kubectl, printAnnotationsMultiline: 140 less the indent). */
-const LINE_CHARS_MAX = 138;
 
 /** Everything that the status of an injected pod tells. */
 export interface Injected {
@@ -32,22 +32,29 @@ export interface Injected {
   readonly parts: Parts;
 }
 
-/** The status as JSON, in lines that `kubectl describe` shows whole where a value's own length lets it. */
-export function statusText(options: {
+/** What a status is made from. */
+export interface StatusFacts {
   readonly pod: PodView;
   readonly decision: Decision;
   readonly findings: readonly Finding[];
   readonly version: string;
+  /** Of the operator's configuration (config-hash.ts). */
+  readonly configHash: string;
   readonly injected: Injected | undefined;
-}): string {
-  const { decision, findings, injected, version } = options;
-  const shown = findings.slice(0, FINDINGS_MAX).map((finding) => ({ code: finding.code, text: findingText(finding) }));
+}
+
+/** The status as JSON, in lines that `kubectl describe` shows whole where a value's own length lets it. */
+export function statusText(options: StatusFacts): string {
+  const { decision, findings, injected, version, configHash } = options;
+  const shown = findings.slice(0, FINDINGS_MAX).map(findingMembers);
   const status: JsonObject = {
     decision: wordOf(decision),
     reason: decision.reason,
-    ...(decision.action === 'inject' ? { level: decision.level } : { message: reasonText(decision.reason) }),
+    ...('level' in decision ? { level: decision.level } : {}),
     version,
-    ...(injected === undefined ? {} : injectedFields(options.pod, injected)),
+    config: configHash,
+    message: reasonText(decision.reason),
+    ...(injected === undefined ? skippedFields(options.pod) : injectedFields(options.pod, injected)),
     ...(shown.length === 0 ? {} : { findings: shown }),
     ...(findings.length > FINDINGS_MAX ? { findingsMore: findings.length - FINDINGS_MAX } : {}),
   };
@@ -55,49 +62,19 @@ export function statusText(options: {
 }
 
 /** The same with nothing but what uninject needs and the reason, for pods whose annotations leave no room for more. */
-export function shortStatusText(options: {
-  readonly pod: PodView;
-  readonly decision: Decision;
-  readonly version: string;
-  readonly injected: Injected | undefined;
-}): string {
-  const { pod, decision, version, injected } = options;
+export function shortStatusText(options: StatusFacts): string {
+  const { pod, decision, version, configHash, injected } = options;
   return inLines({
     decision: wordOf(decision),
     reason: decision.reason,
     version,
-    ...(injected === undefined ? {} : { originals: originalsOf(pod, injected.account.action === 'switch') }),
+    config: configHash,
+    ...(injected === undefined ? skippedFields(pod) : { originals: originalsOf(pod, injected) }),
   });
 }
 
 function wordOf({ action }: Decision): string {
   return action === 'inject' ? 'injected' : action === 'skip' ? 'skipped' : 'denied';
-}
-
-/** JSON with line breaks between members, and between the elements of a list. */
-function inLines(status: JsonObject): string {
-  const members = Object.entries(status).map(([key, value]) => {
-    const text = Array.isArray(value)
-      ? `[\n${value.map((item) => JSON.stringify(item)).join(',\n')}]`
-      : JSON.stringify(value);
-    return `${JSON.stringify(key)}:${text}`;
-  });
-  let line = '{';
-  const lines: string[] = [];
-  for (const [i, text] of members.entries()) {
-    const part = `${text}${i === members.length - 1 ? '}' : ','}`;
-    const first = part.split('\n', 1)[0] ?? part;
-    if (line.length > 1 && line.length + first.length > LINE_CHARS_MAX) {
-      lines.push(line);
-      line = '';
-    }
-    line += part;
-    const end = line.lastIndexOf('\n');
-    if (end < 0) continue;
-    lines.push(line.slice(0, end));
-    line = line.slice(end + 1);
-  }
-  return [...lines, line].join('\n');
 }
 
 function injectedFields(pod: PodView, { settings, shape, account, parts }: Injected): JsonObject {
@@ -109,33 +86,79 @@ function injectedFields(pod: PodView, { settings, shape, account, parts }: Injec
     else destinations[sink] = 'log of the sidecar';
   }
   return {
-    config: parts.hash,
     shape: shape.shape,
     shapeReason: shape.reason,
     account: account.account,
     accountReason: account.reason,
     destinations,
-    originals: originalsOf(pod, account.action === 'switch'),
+    resources: member(parts.container, 'resources') ?? {},
+    levels: levelsOf(settings),
+    originals: originalsOf(pod, { account, parts }),
   };
 }
 
-/** The account that an earlier pass of ours found, undefined before one. */
+/** Which keys have their value from which level; what is not here is built in. */
+function levelsOf({ origins }: Settings): JsonObject {
+  const levels = (['pod', 'namespace', 'config'] as const).map((level): readonly [string, readonly string[]] => [
+    level,
+    [...origins].filter(([, from]) => from === level).map(([key]) => key),
+  ]);
+  return Object.fromEntries(levels.filter(([, keys]) => keys.length > 0));
+}
+
+/** A status alone may have made the map that it stands in. */
+function skippedFields(pod: PodView): JsonObject {
+  const replaced = replacedInMetadata(pod) ?? replacedBefore(pod);
+  return replaced === undefined ? {} : { originals: { replaced } };
+}
+
+/** The account that an earlier pass of ours found, undefined before one and where the pod named none. */
 export function originalAccount(pod: PodView): string | undefined {
-  return textAt(previousOriginals(pod), 'serviceAccountName');
+  const originals = previousOriginals(pod);
+  const names = [textAt(originals, 'serviceAccountName'), textAt(originals, 'serviceAccount')];
+  return names.find((name) => name !== undefined && name !== '');
 }
 
 /** What uninject puts back: null stands for a member that was not there. */
-function originalsOf(pod: PodView, isAccountSwitched: boolean): JsonObject {
+function originalsOf(pod: PodView, { account, parts }: Pick<Injected, 'account' | 'parts'>): JsonObject {
+  const isAccountSwitched = account.action === 'switch';
   const previous = previousOriginals(pod);
   if (previous !== undefined && isSwitched(pod) === (member(previous, 'serviceAccountName') !== undefined))
-    return previous;
+    return { ...previous, ...additions(pod, parts, previous) };
   const annotations: Record<string, Json> = {
-    [FOREIGN_ANNOTATION.safeToEvict]: withoutOurs(pod.annotations.get(FOREIGN_ANNOTATION.safeToEvict)),
+    [FOREIGN_ANNOTATION.safeToEvict]: safeToEvictBefore(pod),
     [FOREIGN_ANNOTATION.defaultContainer]: pod.annotations.get(FOREIGN_ANNOTATION.defaultContainer) ?? null,
   };
-  if (!isAccountSwitched) return { annotations };
-  annotations[FOREIGN_ANNOTATION.eksSkipContainers] = pod.annotations.get(FOREIGN_ANNOTATION.eksSkipContainers) ?? null;
-  return { annotations, ...accountOriginals(pod) };
+  if (isAccountSwitched)
+    annotations[FOREIGN_ANNOTATION.eksSkipContainers] =
+      pod.annotations.get(FOREIGN_ANNOTATION.eksSkipContainers) ?? null;
+  const replaced = { ...replacedBefore(pod), ...replacedMembers(pod, parts, isAccountSwitched) };
+  const first = {
+    annotations,
+    ...(isAccountSwitched ? accountOriginals(pod) : {}),
+    ...(Object.keys(replaced).length === 0 ? {} : { replaced }),
+  };
+  return { ...first, ...additions(pod, parts, first) };
+}
+
+/** What depends on other injectors and on the operator, so that a later pass may be the first to add it. */
+function additions(pod: PodView, parts: Parts, known: JsonObject): JsonObject {
+  const { bypass } = parts;
+  const annotations = member(known, 'annotations');
+  const isNewBypass = bypass !== undefined && member(annotations, bypass.annotation) === undefined;
+  const pullSecrets = missingPullSecrets(pod, parts.pullSecrets);
+  return {
+    ...(isNewBypass
+      ? {
+          annotations: {
+            ...(isObject(annotations) ? annotations : {}),
+            [bypass.annotation]: pod.annotations.get(bypass.annotation) ?? null,
+          },
+          meshPorts: bypass.ports,
+        }
+      : {}),
+    ...(pullSecrets.length === 0 ? {} : { pullSecrets: [...listAt(known, 'pullSecrets'), ...pullSecrets] }),
+  };
 }
 
 function accountOriginals(pod: PodView): JsonObject {
@@ -160,11 +183,39 @@ function accountOriginals(pod: PodView): JsonObject {
 
 /** The originals of an earlier status, where our own container shows that there was one. */
 function previousOriginals(pod: PodView): JsonObject | undefined {
+  return pod.ours === undefined ? undefined : originalsIn(pod);
+}
+
+/** What an earlier status of ours replaced in the metadata; nothing else of a pod without our container is believed. */
+function replacedBefore(pod: PodView): JsonObject | undefined {
+  const replaced = member(originalsIn(pod), 'replaced');
+  if (!isObject(replaced)) return undefined;
+  const kept = ['/metadata', '/metadata/annotations'].flatMap((path): (readonly [string, Json])[] => {
+    const value = member(replaced, path);
+    return value !== undefined && isHoldingNothing(value) ? [[path, value]] : [];
+  });
+  return kept.length === 0 ? undefined : Object.fromEntries(kept);
+}
+
+function safeToEvictBefore(pod: PodView): string | null {
+  const list = pod.annotations.get(FOREIGN_ANNOTATION.safeToEvict);
+  return pod.ours === undefined ? (list ?? null) : withoutOurs(list);
+}
+
+/** The originals that the status annotation holds, whoever wrote it; undefined for none. */
+export function originalsIn(pod: PodView): JsonObject | undefined {
+  const status = statusOf(pod);
+  const originals = member(status, 'originals');
+  return isObject(originals) ? originals : undefined;
+}
+
+/** The status annotation as JSON; undefined for none and for what is no object. */
+export function statusOf(pod: PodView): JsonObject | undefined {
   const text = pod.annotations.get(STATUS_ANNOTATION);
-  if (pod.ours === undefined || text === undefined) return undefined;
+  if (text === undefined) return undefined;
   try {
-    const originals = at(JSON.parse(text) as Json, 'originals');
-    return isObject(originals) ? originals : undefined;
+    const status = JSON.parse(text) as Json;
+    return isObject(status) ? status : undefined;
   } catch {
     return undefined;
   }

@@ -98,12 +98,13 @@ async function admit(
   const facts = watchCluster({ ...shared, client });
   const events = createEvents({ ...shared, client });
   const record = createRequestRecorder(shared);
-  const handler = createHandler({ ...shared, config, facts, events, record, version: VERSION });
+  const handler = createHandler({ ...shared, config: () => config, facts, events, record, version: VERSION });
   const server = await startWebhookServer({
     ...shared,
     config: config.server,
     handler,
     certificates: certificates.source,
+    onDistrust: () => certificates.repair(),
     record,
   });
   try {

@@ -76,8 +76,9 @@ export function testWebhook(
     },
     close: async () => {},
   };
+  const config = webhookConfig(cluster.config);
   const handler = createHandler({
-    config: webhookConfig(cluster.config),
+    config: () => config,
     facts: options.facts ?? clusterFacts(cluster),
     events: sink,
     clock: options.clock ?? systemClock,

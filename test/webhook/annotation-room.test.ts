@@ -52,7 +52,7 @@ describe('room for annotations', () => {
       const pod = podWith(900, 'true', filler);
       const answer = await ask(handler, reviewOf(pod));
       const patched = applyPatch(pod, answer.operations);
-      assert.deepEqual(Object.keys(statusOf(patched) ?? {}), ['decision', 'reason', 'version', 'originals']);
+      assert.deepEqual(Object.keys(statusOf(patched) ?? {}), ['decision', 'reason', 'version', 'config', 'originals']);
       assert.equal(answer.reason, 'injected');
       assert(bytesOf(patched) <= LIMIT);
       assert.deepEqual((await ask(handler, reviewOf(patched))).operations, []);
@@ -78,13 +78,13 @@ describe('room for annotations', () => {
   it('at every size nothing of ours goes over the limit', async () => {
     const seen = new Set<string>();
     for (const inject of ['true', 'yes']) {
-      for (let room = 0; room <= 2_000; room += 40) {
+      for (let room = 0; room <= 2_400; room += 40) {
         const pod = podWith(room, inject);
         const answer = await ask(handler, reviewOf(pod));
         const patched = applyPatch(pod, answer.operations);
         const bytes = bytesOf(patched);
         assert(bytes <= LIMIT, `${inject}, ${room}: ${bytes}`);
-        seen.add(`${answer.reason} ${Object.keys(statusOf(patched) ?? {}).length > 4}`);
+        seen.add(`${answer.reason} ${Object.keys(statusOf(patched) ?? {}).length > 5}`);
       }
     }
     assert.deepEqual(

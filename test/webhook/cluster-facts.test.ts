@@ -17,7 +17,16 @@ const signal = new AbortController().signal;
 
 async function addNamespace(kube: FakeKube, name: string, labels: Readonly<Record<string, string>>): Promise<void> {
   const made = await kube.others.create(coreClusterPath('namespaces'), {
-    metadata: { name, labels, annotations: { 'logging.io/sink': 'console', 'example.org/secret': 'x' } },
+    metadata: {
+      name,
+      labels,
+      annotations: {
+        'logging.io/sink': 'console',
+        'example.org/secret': 'x',
+        'openshift.io/sa.scc.uid-range': '1000650000/10000',
+        'openshift.io/sa.scc.mcs': 's0:c1',
+      },
+    },
   });
   assert(made.ok);
 }
@@ -51,12 +60,18 @@ describe('cluster facts', () => {
 
   const gets = (): readonly string[] => kube.calls.filter((call) => call.verb === 'get').map((call) => call.path);
 
-  it('a known namespace costs no request, and only our own labels and annotations are kept', async () => {
+  it('a known namespace costs no request, and only our own labels and annotations are kept, and the users of the namespace', async () => {
     const before = gets().length;
     const found = await facts.namespace('shop', { signal, isFresh: false });
     assert(found.ok);
     assert.deepEqual([...found.value.labels], [['logging.io/inject', 'true']]);
-    assert.deepEqual([...found.value.annotations], [['logging.io/sink', 'console']]);
+    assert.deepEqual(
+      [...found.value.annotations],
+      [
+        ['logging.io/sink', 'console'],
+        ['openshift.io/sa.scc.uid-range', '1000650000/10000'],
+      ],
+    );
     assert.equal(gets().length, before);
   });
 

@@ -67,7 +67,9 @@ describe('planLogs', () => {
     const app = container('a', { name: 'v', mountPath: '/srv/', subPath: 's' });
     const { shared, globs, mounts } = plan('/srv/log/x/*.log', [app], [EMPTY]);
     assert.deepEqual(shared, []);
-    assert.deepEqual(mounts, [{ volume: 'v', subPath: 's', path: '/logtender/logs/a/srv' }]);
+    assert.deepEqual(mounts, [
+      { volume: 'v', part: { subPath: 's', subPathExpr: undefined }, path: '/logtender/logs/a/srv' },
+    ]);
     assert.equal(globs[0]?.mount, '/logtender/logs/a/srv/log/x');
   });
 
@@ -196,8 +198,11 @@ describe('planLogs', () => {
     ['a:/opt/x/*', ['container a: /opt/x']],
     ['/app/logs/*.log', []],
     ['/app/log/x/*', []],
-    ['/srv/applogs/*', []],
-    ['/var/log/*.log', []],
+    ['/srv/applogs/*', ['container a: /srv/applogs', 'container b: /srv/applogs']],
+    ['/srv/blog/*.log', ['container a: /srv/blog', 'container b: /srv/blog']],
+    ['/app/catalog/*.log', ['container a: /app/catalog', 'container b: /app/catalog']],
+    ['/var/log/*.log', ['container a: /var/log', 'container b: /var/log']],
+    ['/var/log/**/*.log', ['container a: /var/log', 'container b: /var/log']],
     ['/var/log/nginx/*', []],
     ['/tmp/x/*', []],
     ['/tmp/*', []],
@@ -212,6 +217,111 @@ describe('planLogs', () => {
       );
     });
   }
+
+  /** Glob, members of the container, and whether a mount of ours would take from it what it starts from. */
+  const NEEDED: readonly (readonly [string, JsonObject, boolean])[] = [
+    ['/app/*.log', { command: ['/app/server'] }, true],
+    ['/app/*.log', { command: ['/app/./server', '-v'] }, true],
+    ['/app/*.log', { command: ['bin/server'], workingDir: '/app' }, true],
+    ['/app/bin/*.log', { command: ['bin/server'], workingDir: '/app' }, true],
+    ['/app/bin/*.log', { command: ['server'], workingDir: '/app' }, false],
+    ['/app/*.log', { workingDir: '/app/' }, true],
+    ['/app/*.log', { workingDir: '/app/web' }, true],
+    ['/app/**/*.log', { workingDir: 'app' }, true],
+    ['/app/logs/*.log', { command: ['/app/server'], workingDir: '/app' }, false],
+    ['/app/*.log', { command: ['/apple/server', '/app/x'], workingDir: '/' }, false],
+    ['/app/*.log', { command: ['server'] }, false],
+    ['/app/*.log', { command: ['./server'] }, false],
+    ['/app/*.log', { livenessProbe: { exec: { command: ['/app/alive'] } } }, true],
+    ['/app/*.log', { lifecycle: { preStop: { exec: { command: ['/app/stop'] } } } }, true],
+    ['/app/*.log', { command: ['/app/bin/x'], volumeMounts: [{ name: 'v', mountPath: '/app/bin' }] }, false],
+    ['/app/*.log', { command: ['/app/x'], volumeMounts: [{ name: 'v', mountPath: '/app/bin' }] }, true],
+    ['/app/*.log', { command: ['/app/x'], volumeMounts: [{ name: 'v', mountPath: '/app' }] }, false],
+  ];
+  for (const [files, members, isRefused] of NEEDED) {
+    it(`${files} with ${JSON.stringify(members)}: ${isRefused ? 'refused' : 'taken'}`, () => {
+      const { shared, globs, findings } = plan(files, [{ name: 'a', ...members }], [EMPTY]);
+      assert.equal(globs.length, isRefused ? 0 : 1);
+      assert.equal(
+        findings.some(({ code }) => code === 'glob_refused'),
+        isRefused,
+      );
+      if (isRefused) assert.deepEqual(shared, []);
+    });
+  }
+
+  it('a container that starts from the directory keeps it, another has its part all the same', () => {
+    const { shared } = plan('/app/*.log', [{ name: 'a', workingDir: '/app' }, container('b')]);
+    assert.deepEqual(
+      shared.map((one) => one.container),
+      ['b'],
+    );
+  });
+
+  for (const mountPath of ['/var/log//app', '/var/log/./app/', '/var/log/x/../app', 'var/log/app']) {
+    it(`a mount of the user at ${mountPath} is a mount at /var/log/app`, () => {
+      const { shared, mounts, globs } = plan('/var/log/app/*.log', [container('a', { name: 'v', mountPath })], [EMPTY]);
+      assert.deepEqual(shared, []);
+      assert.deepEqual(mounts, [
+        { volume: 'v', part: { subPath: undefined, subPathExpr: undefined }, path: '/logtender/logs/a/var/log/app' },
+      ]);
+      assert.equal(globs[0]?.mount, '/logtender/logs/a/var/log/app');
+    });
+  }
+
+  /** Path of a block device, glob, and whether the glob lies where the device is. */
+  const DEVICES: readonly (readonly [string, string, boolean])[] = [
+    ['/data/x', '/data/x/*.log', true],
+    ['/data/x/', '/data/x/y/*.log', true],
+    ['/data', '/data/x/*.log', true],
+    ['/data/x', '/data/*.log', false],
+    ['/data/x', '/data/xy/*.log', false],
+  ];
+  for (const [devicePath, files, isRefused] of DEVICES) {
+    it(`a block device at ${devicePath}, ${files}: ${isRefused ? 'refused' : 'taken'}`, () => {
+      const app = { name: 'a', volumeDevices: [{ name: 'block', devicePath }] };
+      const { shared, globs, findings } = plan(files, [app]);
+      assert.deepEqual([shared.length, globs.length], isRefused ? [0, 0] : [1, 1]);
+      assert.deepEqual(
+        findings.filter(({ code }) => code !== 'directory_hidden').map(({ code, detail }) => [code, detail]),
+        isRefused ? [['mount_refused', `container a has the block device block at ${devicePath}`]] : [],
+      );
+    });
+  }
+
+  it('a volume of the user below a block device is what is read', () => {
+    const volumeMounts = [{ name: 'v', mountPath: '/data/x/logs' }];
+    const app = { name: 'a', volumeDevices: [{ name: 'block', devicePath: '/data/x' }], volumeMounts };
+    assert.deepEqual(plan('/data/x/logs/*.log', [app], [EMPTY]).findings, []);
+  });
+
+  it('what the sidecar is told fits one text of env, and what is left out is said', () => {
+    const containers = Array.from({ length: 10 }, (_, i) => container(`${'c'.repeat(60)}${i}`));
+    const segment = 'd'.repeat(100);
+    // Characters that are two bytes each and, in JSON, a byte more.
+    const files = Array.from({ length: 25 }, (_, i) => `/srv/log/${segment}/${segment}/é"${'é'.repeat(50)}${i}/*`).join(
+      ',',
+    );
+    const { globs, shared, findings } = plan(files, containers);
+    const bytes = Buffer.byteLength(JSON.stringify(globs));
+    assert(bytes <= 96 * 1024, `${bytes} bytes`);
+    assert(bytes > 90 * 1024, `${bytes} bytes: no more is left out than has to be`);
+    assert(shared.length <= globs.length, 'no mount for what is not shipped');
+    assert.deepEqual(
+      findings.map(({ code }) => code),
+      ['files_too_many'],
+    );
+  });
+
+  it('a count of globs that is too high is said in the same words', () => {
+    const containers = Array.from({ length: 100 }, (_, i) => container(`c${i}`));
+    const { globs, findings } = plan('/l/log/a,/l/log/b,/l/log/c', containers);
+    assert.equal(globs.length, 256);
+    assert.deepEqual(
+      findings.map(({ code }) => code),
+      ['files_too_many'],
+    );
+  });
 
   it('a volume of the user hides nothing new', () => {
     const app = container('a', { name: 'v', mountPath: '/app' });
@@ -232,12 +342,91 @@ describe('planLogs', () => {
         ['mount_refused'],
       );
     }
-    const expression = container('a', { name: 'v', mountPath: '/x', subPathExpr: '$(A)' });
+  });
+
+  const POD_NAME = { name: 'NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } };
+  /** Expression, env of the container, and the expression with which ours mounts the same part; undefined: refused. */
+  const EXPRESSIONS: readonly (readonly [string, string, readonly JsonObject[], string | undefined])[] = [
+    ["the pod's name", '$(NAME)', [POD_NAME], '$(POD_NAME)'],
+    [
+      'fields and text',
+      'logs/$(NS)-$(NAME)/$(NODE)/$(UID)',
+      [
+        POD_NAME,
+        { name: 'NS', valueFrom: { fieldRef: { fieldPath: 'metadata.namespace' } } },
+        { name: 'NODE', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } },
+        { name: 'UID', valueFrom: { fieldRef: { fieldPath: 'metadata.uid' } } },
+      ],
+      'logs/$(POD_NAMESPACE)-$(POD_NAME)/$(NODE_NAME)/$(POD_UID)',
+    ],
+    ['a plain value', '$(A)', [{ name: 'A', value: 'a' }], 'a'],
+    [
+      'the last of two',
+      '$(A)',
+      [
+        { name: 'A', value: 'a' },
+        { name: 'A', value: 'b' },
+      ],
+      'b',
+    ],
+    ['an escaped dollar sign', '$$(A)', [], '$$(A)'],
+    ['no variable at all', 'plain', [], 'plain'],
+    ['an unknown variable', '$(A)', [], undefined],
+    [
+      'a value out of a Secret',
+      '$(A)',
+      [{ name: 'A', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } }],
+      undefined,
+    ],
+    ['a value that is an expression', '$(A)', [{ name: 'A', value: '$(B)' }], undefined],
+    ['another field', '$(IP)', [{ name: 'IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } }], undefined],
+  ];
+  for (const [name, subPathExpr, env, want] of EXPRESSIONS) {
+    it(`subPathExpr: ${name}`, () => {
+      const app = { ...container('a', { name: 'v', mountPath: '/x', subPathExpr }), env };
+      const { mounts, findings } = plan('/x/y/*', [app], [EMPTY]);
+      if (want === undefined) {
+        assert.deepEqual([mounts, findings.map((f) => f.code)], [[], ['mount_refused']]);
+        return;
+      }
+      const part = { subPath: undefined, subPathExpr: want };
+      assert.deepEqual([mounts, findings], [[{ volume: 'v', path: '/logtender/logs/a/x', part }], []]);
+    });
+  }
+
+  it('the container that writes gives its files their name, not one that mounts the volume for reading', () => {
+    const reader = { name: 'r', volumeMounts: [{ name: 'v', mountPath: '/x', readOnly: true }] };
+    const { globs, sources } = plan('/x/*', [reader, container('w', { name: 'v', mountPath: '/x' })], [EMPTY]);
     assert.deepEqual(
-      plan('/x/y/*', [expression], [EMPTY]).findings.map((f) => f.code),
-      ['mount_refused'],
+      globs.map((glob) => glob.container),
+      ['w'],
+    );
+    assert.deepEqual(
+      sources.map(({ name }) => name),
+      ['w'],
     );
   });
+
+  it('a mount that is for reading alone is read all the same: its files come from elsewhere', () => {
+    const reader = { name: 'r', volumeMounts: [{ name: 'v', mountPath: '/x', readOnly: true }] };
+    assert.equal(plan('/x/*', [reader], [EMPTY]).globs.length, 1);
+  });
+
+  const LIVES: readonly (readonly [string, JsonObject, readonly string[]])[] = [
+    ['emptyDir', { emptyDir: {} }, []],
+    ['ephemeral', { ephemeral: {} }, []],
+    ['csi', { csi: { driver: 'd' } }, []],
+    ['persistentVolumeClaim', { persistentVolumeClaim: { claimName: 'c' } }, ['persistent_volume']],
+    ['hostPath', { hostPath: { path: '/logs' } }, ['persistent_volume']],
+    ['nfs', { nfs: { server: 's', path: '/' } }, ['persistent_volume']],
+  ];
+  for (const [name, source, want] of LIVES) {
+    it(`${name}: ${want.length === 0 ? 'ends with the pod' : 'says that positions do not outlive the pod'}`, () => {
+      const app = container('a', { name: 'v', mountPath: '/x' });
+      const { findings, globs } = plan('/x/*', [app], [{ name: 'v', ...source }]);
+      assert.deepEqual([globs.length, findings.map((f) => f.code)], [1, want]);
+    });
+  }
 
   it('says what it does not see', () => {
     const app = container('a', { name: 'v', mountPath: '/x/log/z' });
@@ -250,6 +439,27 @@ describe('planLogs', () => {
       [],
       'a glob that does not look below needs no warning',
     );
+    /** Mount of one file or directory, glob, and whether the glob may mean it. */
+    const below: readonly (readonly [string, string, boolean])[] = [
+      ['/x/log/a.log', '/x/log/*.log', true],
+      ['/x/log/a.log', '/x/log/a.log', true],
+      ['/x/log/a.log', '/x/log/*', true],
+      ['/x/log/a.log', '/x/log/a?[kl]*', true],
+      ['/x/log/a.log', '/x/log/b*.log', false],
+      ['/x/log/a.log', '/x/log/*.txt', false],
+      ['/x/log/a.log', '/x/log/b.log', false],
+      ['/x/log/z/a.log', '/x/log/*.log', false],
+      ['/x/log/z/a.log', '/x/log/*/*.log', true],
+      ['/x/log/z', '/x/log/*/*.log', true],
+    ];
+    for (const [mountPath, glob, isSaid] of below) {
+      const found = plan(glob, [container('a', { name: 'v', mountPath, subPath: 's' })], [EMPTY]).findings;
+      assert.deepEqual(
+        found.map((f) => f.code),
+        isSaid ? ['mount_below_not_seen'] : [],
+        `${mountPath} ${glob}`,
+      );
+    }
     const claim = { name: 'v', persistentVolumeClaim: { claimName: 'c' } };
     assert.deepEqual(
       plan('/x/log/z/*.log', [app], [claim]).findings.map((f) => f.code),

@@ -53,6 +53,24 @@ const REPAIRED: readonly (readonly [string, readonly Operation[]])[] = [
     'a softer securityContext',
     [{ op: 'replace', path: '/spec/initContainers/0/securityContext/runAsNonRoot', value: false }],
   ],
+  [
+    'capabilities that were added',
+    [{ op: 'add', path: '/spec/initContainers/0/securityContext/capabilities/add', value: ['SYS_PTRACE'] }],
+  ],
+  [
+    'SELinux switched off',
+    [{ op: 'add', path: '/spec/initContainers/0/securityContext/seLinuxOptions', value: { type: 'spc_t' } }],
+  ],
+  ['privileged', [{ op: 'add', path: '/spec/initContainers/0/securityContext/privileged', value: true }]],
+  [
+    'a member of securityContext that nobody knows yet',
+    [{ op: 'add', path: '/spec/initContainers/0/securityContext/procMount', value: 'Unmasked' }],
+  ],
+  [
+    'code of somebody in our process',
+    [{ op: 'add', path: '/spec/initContainers/0/env/-', value: { name: 'NODE_OPTIONS', value: '--require /x.js' } }],
+  ],
+  ['less memory', [{ op: 'replace', path: '/spec/initContainers/0/resources/requests/memory', value: '47Mi' }]],
   ['a lost mount of ours', [{ op: 'remove', path: '/spec/initContainers/0/volumeMounts/0' }]],
   [
     'a mount of ours to nowhere',
@@ -104,6 +122,20 @@ const KEPT: readonly (readonly [string, readonly Operation[]])[] = [
       { op: 'add', path: '/spec/initContainers/0/imagePullPolicy', value: 'IfNotPresent' },
       { op: 'add', path: '/spec/volumes/2/secret/defaultMode', value: 420 },
       { op: 'add', path: '/spec/initContainers/0/volumeMounts/0/recursiveReadOnly', value: 'Disabled' },
+    ],
+  ],
+  [
+    'what the admission of OpenShift writes into contexts',
+    [
+      { op: 'add', path: '/spec/initContainers/0/securityContext/privileged', value: false },
+      { op: 'add', path: '/spec/initContainers/0/securityContext/seLinuxOptions', value: { level: 's0:c26,c5' } },
+    ],
+  ],
+  [
+    'quantities in the words of the API server',
+    [
+      { op: 'replace', path: '/spec/initContainers/0/resources/requests/cpu', value: '0.005' },
+      { op: 'replace', path: '/spec/initContainers/0/resources/limits/memory', value: '50331648' },
     ],
   ],
   ['limits of a LimitRange', [{ op: 'add', path: '/spec/initContainers/0/resources/limits/cpu', value: '1' }]],
@@ -181,6 +213,28 @@ describe('a pod that was injected before', () => {
     const back = applyPatch(native, (await ask(old.handler, reviewOf(native))).operations);
     assert.deepEqual([names(back, 'containers'), names(back, 'initContainers')], [['app', 'logtender'], []]);
   });
+
+  for (const [name, order, want] of [
+    ['behind an init container', ['migrate', 'logtender'], ['logtender', 'migrate']],
+    ['before a mesh proxy', ['logtender', 'migrate', 'istio-proxy'], ['migrate', 'istio-proxy', 'logtender']],
+    ['too far behind a mesh proxy', ['istio-proxy', 'migrate', 'logtender'], ['istio-proxy', 'logtender', 'migrate']],
+  ] as const) {
+    it(`goes back to its place with what others added to it: ${name}`, async () => {
+      const pod = await injected(POD);
+      const ours = listAt(pod, 'spec', 'initContainers')[0];
+      assert(isObject(ours));
+      const added = { ...ours, env: [...listAt(ours, 'env'), { name: 'AWS_ROLE_ARN', value: 'x' }] };
+      const inits = order.map((one) => (one === 'logtender' ? added : { name: one, image: 'example/one' }));
+      const moved = edit(pod, { op: 'replace', path: '/spec/initContainers', value: inits });
+      const back = applyPatch(moved, (await again(moved)).operations);
+      assert.deepEqual(names(back, 'initContainers'), want);
+      assert.deepEqual(
+        listAt(back, 'spec', 'initContainers').find((one) => textAt(one, 'name') === 'logtender'),
+        added,
+      );
+      assert.deepEqual((await again(back)).operations, []);
+    });
+  }
 
   it('never denies its own second pass, even under on-invalid: deny', async () => {
     const pod = edit(POD, { op: 'add', path: '/metadata/annotations/logging.io~1on-invalid', value: 'deny' });

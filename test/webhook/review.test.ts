@@ -3,8 +3,11 @@
  */
 import assert from 'node:assert/strict';
 
+import type { Json } from '../../webhook/json.ts';
 import { isDeeperThan } from '../../webhook/json-depth.ts';
 import { decodeReview } from '../../webhook/review.ts';
+import { seededRandom, testSeed } from '../fakes/seeded-random.ts';
+import type { SeededRandom } from '../fakes/seeded-random.ts';
 import { ask, reviewOf, testWebhook } from '../fakes/webhook.ts';
 
 const POD = { metadata: { annotations: { 'logging.io/inject': 'true' } }, spec: { containers: [{ name: 'app' }] } };
@@ -86,4 +89,39 @@ describe('depth of JSON bytes', () => {
   ];
   for (const [text, max, want] of TABLE)
     it(`${text} deeper than ${max}: ${want}`, () => assert.equal(isDeeperThan(Buffer.from(text), max), want));
+
+  it('says of any JSON what its values say', () => {
+    const seed = testSeed();
+    const random = seededRandom(seed);
+    for (let n = 0; n < 3_000; n += 1) {
+      const value = nested(random, 6);
+      const depth = depthOf(value);
+      const bytes = Buffer.from(JSON.stringify(value, undefined, n % 3));
+      const about = `seed ${seed}: ${bytes.toString()}`;
+      assert.equal(isDeeperThan(bytes, depth), false, about);
+      assert.equal(depth > 0 && isDeeperThan(bytes, depth - 1), depth > 0, about);
+    }
+  });
 });
+
+/** Characters that a scan could take for something else. */
+const WORDS = ['"', '\\', '[', '{', ']', '}', 'a', 'é', '\n', 'long '.repeat(13)];
+
+/** Strings of all lengths about the one from which their end is searched for in another way. */
+function randomText(random: SeededRandom): string {
+  let text = 'x'.repeat(random.below(80));
+  for (let n = random.below(8); n > 0; n -= 1) text += WORDS[random.below(WORDS.length)] ?? '';
+  return text;
+}
+
+function nested(random: SeededRandom, levels: number): Json {
+  const kind = random.next();
+  if (levels === 0 || kind < 0.3) return kind < 0.02 ? null : randomText(random);
+  const items = Array.from({ length: random.below(4) }, () => nested(random, levels - 1));
+  return kind < 0.6 ? items : Object.fromEntries(items.map((item) => [randomText(random), item]));
+}
+
+function depthOf(value: Json): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  return 1 + Math.max(0, ...Object.values(value).map(depthOf));
+}

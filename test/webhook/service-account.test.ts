@@ -21,6 +21,12 @@ const OURS = {
   ],
 };
 
+const OPENSHIFT = {
+  ...AUTOMATIC,
+  projected: { sources: [...AUTOMATIC.projected.sources, { configMap: { name: 'openshift-service-ca.crt' } }] },
+};
+const SWITCHED = { serviceAccountName: 'f', automountServiceAccountToken: false, initContainers: [OURS] };
+
 interface Case {
   readonly spec?: JsonObject;
   readonly named?: string;
@@ -90,6 +96,42 @@ const TABLE: readonly (readonly [string, Case, string, boolean])[] = [
     false,
   ],
   [
+    'shared processes: no token could be kept from the app',
+    { named: 'f', spec: { shareProcessNamespace: true } },
+    'keep default account_processes_shared',
+    false,
+  ],
+  [
+    'processes of the node: not even by require',
+    { named: 'f', mode: 'require', spec: { serviceAccountName: 'web', hostPID: true } },
+    'keep web account_processes_shared',
+    false,
+  ],
+  [
+    'the network of the node is no obstacle',
+    { named: 'f', spec: { hostNetwork: true } },
+    'switch f account_switched',
+    true,
+  ],
+  [
+    'processes that are not shared',
+    { named: 'f', spec: { shareProcessNamespace: false } },
+    'switch f account_switched',
+    true,
+  ],
+  [
+    'never and the named one in use by its old alias',
+    { named: 'f', mode: 'never', spec: { serviceAccount: 'f' } },
+    'keep f account_in_use',
+    false,
+  ],
+  [
+    'a token volume that has the name of ours',
+    { named: 'f', spec: { volumes: [{ ...OWN, name: 'logtender-token' }] } },
+    'switch f account_switched',
+    true,
+  ],
+  [
     'switched before: stays, the cluster is not asked',
     {
       named: 'f',
@@ -110,6 +152,37 @@ const TABLE: readonly (readonly [string, Case, string, boolean])[] = [
     false,
   ],
   [
+    'switched before, and then a token for the app',
+    {
+      named: 'f',
+      spec: {
+        ...SWITCHED,
+        containers: [{ name: 'app', volumeMounts: [{ name: 'tokens', mountPath: '/t' }] }],
+        volumes: [OWN],
+      },
+    },
+    'switch f account_exposed',
+    false,
+  ],
+  [
+    'switched before, and then a token for ours alone',
+    { named: 'f', spec: { ...SWITCHED, volumes: [OWN] } },
+    'switch f account_switched',
+    false,
+  ],
+  [
+    'switched before, and then shared processes',
+    { named: 'f', spec: { ...SWITCHED, shareProcessNamespace: true } },
+    'switch f account_exposed',
+    false,
+  ],
+  [
+    "OpenShift's automatic token is no wish",
+    { named: 'f', spec: { volumes: [OPENSHIFT] } },
+    'switch f account_switched',
+    true,
+  ],
+  [
     'our container alone is no switch',
     { named: 'f', spec: { serviceAccountName: 'web', initContainers: [OURS] } },
     'keep web account_pod_names_own',
@@ -128,12 +201,18 @@ describe('decideAccount', () => {
   }
 
   it('knows the automatic volume by name and shape', () => {
-    const [automatic, renamed, other] = readPod({
+    const { volumes } = readPod({
       spec: {
-        volumes: [AUTOMATIC, { ...AUTOMATIC, name: 'kube-api-access-mine' }, { ...OWN, name: 'kube-api-access-ab1c2' }],
+        volumes: [
+          AUTOMATIC,
+          OPENSHIFT,
+          { ...AUTOMATIC, name: 'kube-api-access-mine' },
+          { ...OWN, name: 'kube-api-access-ab1c2' },
+          { ...AUTOMATIC, projected: { sources: [...AUTOMATIC.projected.sources, { serviceAccountToken: {} }] } },
+          { ...AUTOMATIC, projected: { sources: [...AUTOMATIC.projected.sources, { secret: {} }] } },
+        ],
       },
-    }).volumes;
-    assert(automatic !== undefined && renamed !== undefined && other !== undefined);
-    assert.deepEqual([automatic, renamed, other].map(isAutomaticTokenVolume), [true, false, false]);
+    });
+    assert.deepEqual(volumes.map(isAutomaticTokenVolume), [true, true, false, false, false, false]);
   });
 });

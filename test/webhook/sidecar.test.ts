@@ -2,6 +2,7 @@
  * The injected container: security context, user, resources, position, env.
  */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 
 import { parseForwarderEnv } from '../../src/config/forwarder-config.ts';
 import { escapeForKubelet, expandAsKubelet } from '../../webhook/env-expansion.ts';
@@ -74,6 +75,38 @@ describe('the sidecar', () => {
       undefined,
     ],
     ['never root', { securityContext: { runAsUser: 0, runAsGroup: 0 } }, 65532, 65532],
+    [
+      'the pod alone, with its group',
+      { securityContext: { runAsUser: 1001, runAsGroup: 2001, fsGroup: 3001, supplementalGroups: [4001] } },
+      1001,
+      2001,
+    ],
+    [
+      'only an fsGroup: nobody, who has it as every container has',
+      { securityContext: { fsGroup: 3001 } },
+      65532,
+      65532,
+    ],
+    [
+      'a container that is root leaves it to the next whose user is known',
+      {
+        containers: [
+          { name: 'a', securityContext: { runAsUser: 0 } },
+          { name: 'b', securityContext: { runAsUser: 9 } },
+        ],
+      },
+      9,
+      undefined,
+    ],
+    [
+      'the app before an init container',
+      {
+        containers: [{ name: 'a', securityContext: { runAsUser: 8 } }],
+        initContainers: [{ name: 'i', securityContext: { runAsUser: 9 } }],
+      },
+      8,
+      undefined,
+    ],
     ['never the group of root', { securityContext: { runAsUser: 5, runAsGroup: 0 } }, 5, undefined],
   ];
   for (const [name, spec, user, group] of USERS) {
@@ -82,6 +115,67 @@ describe('the sidecar', () => {
       assert.deepEqual([at(context, 'runAsUser'), at(context, 'runAsGroup')], [user, group]);
     });
   }
+
+  /** Annotation of the namespace, spec, and user and group of ours. */
+  const OPENSHIFT: readonly (readonly [string, string, JsonObject, number, number | undefined])[] = [
+    ['the first of the range, in group 0 as all there', '1000650000/10000', {}, 1_000_650_000, undefined],
+    ['the same by first and last', '1000650000-1000659999', {}, 1_000_650_000, undefined],
+    [
+      'the user of the app wins',
+      '1000650000/10000',
+      { securityContext: { runAsUser: 1_000_650_007 } },
+      1_000_650_007,
+      undefined,
+    ],
+    ['a range of root is none', '0/10', {}, 65532, 65532],
+    ['users of its own map the first 65,536 alone', '1000650000/10000', { hostUsers: false }, 65532, 65532],
+    ['users of the node', '1000650000/10000', { hostUsers: true }, 1_000_650_000, undefined],
+    ['a range that is none', 'x', {}, 65532, 65532],
+  ];
+  for (const [name, range, spec, user, group] of OPENSHIFT) {
+    it(`runs as, where the namespace has users of its own: ${name}`, async () => {
+      const cluster = { annotations: { 'openshift.io/sa.scc.uid-range': range } };
+      const context = at(sidecarOf(await inject(spec, {}, cluster)), 'securityContext');
+      assert.deepEqual([at(context, 'runAsUser'), at(context, 'runAsGroup')], [user, group]);
+    });
+  }
+
+  const LEVEL = 's0:c1,c2';
+  /** What the containers say of SELinux, and what ours says. */
+  const SELINUX: readonly (readonly [string, JsonObject, Json | undefined])[] = [
+    ['nothing', {}, undefined],
+    ['the level of the writer', { seLinuxOptions: { level: LEVEL } }, { level: LEVEL }],
+    [
+      'a type that Pod Security restricted allows',
+      { seLinuxOptions: { level: LEVEL, type: 'container_kvm_t' } },
+      { level: LEVEL, type: 'container_kvm_t' },
+    ],
+    [
+      'a type, user and role that it refuses',
+      { seLinuxOptions: { level: LEVEL, type: 'spc_t', user: 'u', role: 'r' } },
+      { level: LEVEL },
+    ],
+    ['a refused type alone', { seLinuxOptions: { type: 'spc_t' } }, undefined],
+    ['empty texts', { seLinuxOptions: { level: '', type: '' } }, undefined],
+    ['no object', { seLinuxOptions: null }, undefined],
+  ];
+  for (const [name, securityContext, want] of SELINUX) {
+    it(`SELinux options: ${name}`, async () => {
+      const sidecar = sidecarOf(await inject({ containers: [{ name: 'app', securityContext }] }));
+      assert.deepEqual(at(sidecar, 'securityContext', 'seLinuxOptions'), want);
+    });
+  }
+
+  it('SELinux options: those of the container that gives us its user, not those of the pod, which are ours already', async () => {
+    const spec = {
+      securityContext: { seLinuxOptions: { level: 's0:c9' } },
+      containers: [
+        { name: 'a', securityContext: { runAsUser: 0, seLinuxOptions: { level: 's0:c8' } } },
+        { name: 'b', securityContext: { runAsUser: 7, seLinuxOptions: { level: LEVEL } } },
+      ],
+    };
+    assert.deepEqual(at(sidecarOf(await inject(spec)), 'securityContext', 'seLinuxOptions'), { level: LEVEL });
+  });
 
   const FIXED = { limits: { cpu: '1', memory: '1Gi' }, requests: { cpu: '1000m', memory: '1024Mi' } };
   const RESOURCES: readonly (readonly [string, JsonObject, Readonly<Record<string, string>>, Json])[] = [
@@ -109,6 +203,18 @@ describe('the sidecar', () => {
       { containers: [{ name: 'app', resources: { limits: { cpu: '1', memory: '1Gi' } } }] },
       {},
       { requests: { cpu: '50m', memory: '48Mi' }, limits: { cpu: '50m', memory: '48Mi' } },
+    ],
+    [
+      'plain numbers of a manifest are quantities',
+      { containers: [{ name: 'app', resources: { limits: { cpu: 1, memory: '1Gi' }, requests: { cpu: '1000m' } } }] },
+      {},
+      { requests: { cpu: '50m', memory: '48Mi' }, limits: { cpu: '50m', memory: '48Mi' } },
+    ],
+    [
+      'written as the API server stores them, so that a second pass finds them',
+      {},
+      { 'logging.io/cpu-request': '0.1', 'logging.io/memory-limit': '1024Mi' },
+      { requests: { cpu: '100m', memory: '48Mi' }, limits: { memory: '1Gi' } },
     ],
     [
       'a request alone raises the built-in limit',
@@ -185,7 +291,9 @@ describe('the sidecar', () => {
     };
     const { warnings } = await ask(testWebhook().handler, reviewOf(pod));
     assert(
-      warnings.some((text) => text.startsWith('logtender: logging.io/cpu-limit: the pod has resources of its own')),
+      warnings.some((text) =>
+        text.startsWith('logtender: resources_of_pod: logging.io/cpu-limit: the pod has resources of its own'),
+      ),
       warnings.join('\n'),
     );
   });
@@ -240,6 +348,20 @@ describe('the sidecar', () => {
     const pod = await inject({}, { 'logging.io/sink-secret': 'mine' });
     const volume = listAt(pod, 'spec', 'volumes').find((item) => textAt(item, 'name') === 'logtender-secret');
     assert.deepEqual(at(volume, 'secret'), { secretName: 'mine', optional: true });
+  });
+});
+
+describe('the env of many files', () => {
+  it('is one with which Linux still runs a program', async () => {
+    const files = Array.from({ length: 25 }, (_, i) => `/srv/${'d'.repeat(250)}/log/${i}/*`).join(',');
+    const containers = Array.from({ length: 10 }, (_, i) => ({ name: `app-${i}` }));
+    const env = envOf(await inject({ containers }, { 'logging.io/files': files }));
+    const text = env['LOG_FILES'] ?? '';
+    assert(text.length > 90 * 1024, `${text.length}`);
+    const run = spawnSync('/bin/true', [], { env: { LOG_FILES: text } });
+    assert.deepEqual([run.error, run.status], [undefined, 0]);
+    const tooMuch = spawnSync('/bin/true', [], { env: { LOG_FILES: 'x'.repeat(128 * 1024) } });
+    assert.match(String(tooMuch.error), /E2BIG/, 'the bound of the kernel is where we think it is');
   });
 });
 

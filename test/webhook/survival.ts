@@ -14,20 +14,33 @@ const OUR_ANNOTATIONS = new Set([
 ]);
 const OUR_FIELDS = new Set(['serviceAccountName', 'serviceAccount', 'automountServiceAccountToken']);
 
-/** The pod without anything of ours and without the few declared fields; empty lists and absent ones count as the same. */
-export function withoutOurs(pod: JsonObject): Json {
-  const { metadata, spec, ...rest } = pod;
-  return { ...rest, metadata: metadataWithoutOurs(metadata ?? null), spec: specWithoutOurs(spec ?? null) };
+/** What the operator's configuration has beside it: names of pull secrets, and the switch for the annotations of meshes. */
+interface Configured {
+  readonly pullSecrets?: readonly string[];
+  readonly isMeshBypassed?: boolean;
 }
 
-function metadataWithoutOurs(metadata: Json): Json {
+const MESH_ANNOTATIONS = ['traffic.sidecar.istio.io/excludeOutboundPorts', 'config.linkerd.io/skip-outbound-ports'];
+
+/** The pod without anything of ours and without the few declared fields; empty lists and absent ones count as the same. */
+export function withoutOurs(pod: JsonObject, configured: Configured = {}): Json {
+  const { metadata, spec, ...rest } = pod;
+  return {
+    ...rest,
+    metadata: metadataWithoutOurs(metadata ?? null, configured.isMeshBypassed === true ? MESH_ANNOTATIONS : []),
+    spec: specWithoutOurs(spec ?? null, configured.pullSecrets ?? []),
+  };
+}
+
+function metadataWithoutOurs(metadata: Json, extended: readonly string[]): Json {
+  if (metadata === null) return { annotations: [] };
   if (!isObject(metadata)) return metadata;
   const { annotations, ...rest } = metadata;
-  const kept = entries(annotations ?? null).filter(([key]) => !OUR_ANNOTATIONS.has(key));
+  const kept = entries(annotations ?? null).filter(([key]) => !OUR_ANNOTATIONS.has(key) && !extended.includes(key));
   return { ...rest, annotations: kept.map(([key, value]) => [key, value]) };
 }
 
-function specWithoutOurs(spec: Json): Json {
+function specWithoutOurs(spec: Json, pullSecrets: readonly string[]): Json {
   const kept: [string, Json][] = [];
   for (const [key, value] of entries(spec)) {
     if (OUR_FIELDS.has(key)) continue;
@@ -36,6 +49,9 @@ function specWithoutOurs(spec: Json): Json {
       if (others.length > 0) kept.push([key, others.map(containerWithoutOurs)]);
     } else if (key === 'volumes') {
       const others = listAt(spec, key).filter((item) => !isOurVolume(textAt(item, 'name') ?? ''));
+      if (others.length > 0) kept.push([key, others]);
+    } else if (key === 'imagePullSecrets' && pullSecrets.length > 0) {
+      const others = listAt(spec, key).filter((item) => !pullSecrets.includes(textAt(item, 'name') ?? ''));
       if (others.length > 0) kept.push([key, others]);
     } else {
       kept.push([key, value]);
@@ -50,7 +66,7 @@ function containerWithoutOurs(container: Json): Json {
       if (key !== 'volumeMounts' || !isList(value)) return [key, value];
       return [key, value.filter((mount) => !isOurVolume(textAt(mount, 'name') ?? ''))];
     })
-    .filter(([key, value]) => key !== 'volumeMounts' || !isList(value) || value.length > 0)
+    .filter(([key, value]) => key !== 'volumeMounts' || (value !== null && (!isList(value) || value.length > 0)))
     .map(([key, value]) => [key, value]);
 }
 

@@ -1,0 +1,48 @@
+/**
+ * The hash of the operator's configuration in the status: what changes it, and what does not.
+ */
+import assert from 'node:assert/strict';
+
+import { configHash } from '../../webhook/config-hash.ts';
+import { webhookConfig } from '../fakes/webhook.ts';
+
+const hashOf = (raw: Readonly<Record<string, unknown>> = {}): string => configHash(webhookConfig(raw));
+
+describe('configHash', () => {
+  it('is the same for the same configuration, whatever the order of its keys', () => {
+    const one = { cluster: 'a', defaults: { sink: 'console', files: '/a/b' }, imagesAllowed: ['x', 'y'] };
+    const other = { imagesAllowed: ['y', 'x'], defaults: { files: '/a/b', sink: 'console' }, cluster: 'a' };
+    assert.equal(hashOf(one), hashOf(other));
+    assert.match(hashOf(one), /^[0-9a-f]{12}$/);
+  });
+
+  const CHANGES: readonly Readonly<Record<string, unknown>>[] = [
+    { cluster: 'other' },
+    { image: 'other' },
+    { imagePullPolicy: 'Always' },
+    { imagePullSecrets: ['s'] },
+    { imagesAllowed: ['i'] },
+    { resourcesMax: { cpu: '1' } },
+    { serviceAccountMode: 'never' },
+    { elasticsearchUrl: 'https://other.example' },
+    { cloudwatchEndpoint: 'https://other.example' },
+    { awsRegion: 'eu-central-1' },
+    { meshBypass: true },
+    { defaults: { sink: 'console' } },
+  ];
+  for (const raw of CHANGES) {
+    it(`changes with ${Object.keys(raw).join()}`, () => assert.notEqual(hashOf(raw), hashOf()));
+  }
+
+  const STAYS: readonly Readonly<Record<string, unknown>>[] = [
+    { namespace: 'other' },
+    { instance: 'two' },
+    { hosts: ['other.example'] },
+    { paused: true },
+    { logLevel: 'debug' },
+    { server: { port: 9443 } },
+  ];
+  for (const raw of STAYS) {
+    it(`stays with ${Object.keys(raw).join()}, which no pod sees`, () => assert.equal(hashOf(raw), hashOf()));
+  }
+});
