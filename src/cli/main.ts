@@ -2,16 +2,22 @@
 /**
  * The `logtender` command: reads the command line, composes, and ends with an exit code.
  *
- * Exit 0 when all went well, 1 when something asked for failed, 2 for a command line that it does not understand.
+ * Exit 0 when all went well, 1 when something asked for failed, 2 for a command line or an input that it does not understand.
  * May import: everything but test.
  */
 import { parseArgs } from 'node:util';
 import { errorText, OperationalError } from '../core/errors.ts';
+import type { ErrorCode } from '../core/errors.ts';
 import { nearest } from '../config/fields.ts';
 import { SINK_NAMES } from '../config/forwarder-config.ts';
+import { CLUSTER_COMMANDS } from './cluster-commands.ts';
+import { processIo } from './command-io.ts';
+import { OFFLINE_COMMANDS } from './offline-commands.ts';
 
 interface Command {
   readonly usage: string;
+  /** What `logtender help COMMAND` adds. */
+  readonly details?: string;
   readonly run: (args: readonly string[]) => Promise<number>;
 }
 
@@ -25,12 +31,33 @@ const COMMANDS: Readonly<Record<string, Command>> = {
       'namespace NAME   prints what a namespace needs: service account, Role, RoleBinding, a form for the sink Secret',
     run: printNamespace,
   },
+  ...offlineCommands(),
+  ...clusterCommands(),
 };
 
+function offlineCommands(): Readonly<Record<string, Command>> {
+  const rows = Object.entries(OFFLINE_COMMANDS).map(([name, { run, ...about }]): [string, Command] => [
+    name,
+    { ...about, run: (args) => run(args, processIo(process.env)) },
+  ]);
+  return Object.fromEntries(rows);
+}
+
+function clusterCommands(): Readonly<Record<string, Command>> {
+  const rows = Object.entries(CLUSTER_COMMANDS).map(([name, { run, ...about }]): [string, Command] => [
+    name,
+    { ...about, run: (args) => run(args, (text) => void process.stdout.write(text)) },
+  ]);
+  return Object.fromEntries(rows);
+}
+
 function usage(): string {
-  return `usage: logtender COMMAND\n\n${Object.values(COMMANDS)
-    .map((command) => `  ${command.usage}`)
-    .join('\n')}\n`;
+  const rows = Object.values(COMMANDS).map((command) => `  ${command.usage}\n`);
+  return `usage: logtender COMMAND\n\n${rows.join('')}\nlogtender help COMMAND says more; docs/cli.md says all.\n`;
+}
+
+function usageOf({ usage: line, details }: Command): string {
+  return `usage: logtender ${line}\n${details ?? ''}`;
 }
 
 async function runStart(args: readonly string[]): Promise<number> {
@@ -86,7 +113,8 @@ async function printNamespace(args: readonly string[]): Promise<number> {
 async function main(): Promise<number> {
   const [name, ...args] = process.argv.slice(2);
   if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
-    process.stdout.write(usage());
+    const about = args[0] !== undefined && Object.hasOwn(COMMANDS, args[0]) ? COMMANDS[args[0]] : undefined;
+    process.stdout.write(about === undefined ? usage() : usageOf(about));
     return name === undefined ? 2 : 0;
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
@@ -99,14 +127,21 @@ async function main(): Promise<number> {
       { hint },
     );
   }
+  if (args.includes('--help')) {
+    process.stdout.write(usageOf(command));
+    return 0;
+  }
   return command.run(args);
 }
+
+/** What is wrong before anything was done. */
+const INPUT_ERRORS: readonly ErrorCode[] = ['USAGE', 'MANIFEST_UNREADABLE', 'CONFIG_INVALID'];
 
 try {
   process.exitCode = await main();
 } catch (error) {
   process.stderr.write(`logtender: ${errorText(error)}\n`);
-  const isUsage =
-    (error instanceof OperationalError && error.code === 'USAGE') || (error instanceof TypeError && 'code' in error);
-  process.exitCode = isUsage ? 2 : 1;
+  const isInput = error instanceof OperationalError && INPUT_ERRORS.includes(error.code);
+  // parseArgs throws a TypeError with a code of its own for options that it does not know.
+  process.exitCode = isInput || (error instanceof TypeError && 'code' in error) ? 2 : 1;
 }
