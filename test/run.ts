@@ -2,7 +2,9 @@
  * `npm test`: runs every test file in groups, prints what could not run and why, and closes with `N passed, N failed, N skipped`.
  *
  * Groups: fast (no server), then the ones whose folder names say that they need servers. Each group is a mocha process of its own,
- * so that one crash cannot hide the rest. With CI=true a skip is a failure, but for the third-party corpus where its folder is absent.
+ * so that one crash cannot hide the rest. Two lanes of groups run side by side: rotations of certificates mostly wait for their
+ * deadlines, which leaves a core to everything else. With CI=true a skip is a failure, but for the third-party corpus where its folder
+ * is absent.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -33,12 +35,33 @@ function testFiles(): readonly string[] {
 
 const folderOf = (path: string): string => path.split('/')[1] ?? '';
 
+/** Rotation takes the time that certificates live: its suites wait much and compute little. */
+const isWaiting = (path: string): boolean => path.startsWith('test/cluster/certs');
+
+interface Group {
+  readonly name: string;
+  readonly files: readonly string[];
+}
+
+/** The groups, lane by lane; the first lane writes to the terminal as it goes, the second when it is through. */
+function lanesOf(files: readonly string[], fastOnly: boolean): readonly (readonly Group[])[] {
+  const inFolder = (folder: string): readonly string[] => files.filter((path) => folderOf(path) === folder);
+  const fast = { name: 'fast', files: files.filter((path) => !SERVER_FOLDERS.includes(folderOf(path))) };
+  if (fastOnly) return [[fast]];
+  const servers = SERVER_FOLDERS.map((folder) => ({
+    name: folder,
+    files: inFolder(folder).filter((path) => !isWaiting(path)),
+  }));
+  return [[fast, ...servers], [{ name: 'cluster-certs', files: files.filter(isWaiting) }]];
+}
+
 /** Runs one group; undefined when it ended without a report. `crashed` says that it failed in another way than by a test. */
 async function runGroup(
   files: readonly string[],
   work: string,
   name: string,
   msMax: number,
+  write: ((chunk: Buffer) => void) | undefined,
 ): Promise<{ readonly outcome: Outcome | undefined; readonly crashed: string | undefined }> {
   const report = join(work, `${name}.json`);
   const mocha = join(ROOT, 'node_modules/mocha/bin/mocha.js');
@@ -52,9 +75,10 @@ async function runGroup(
   ];
   const child = spawn(process.execPath, args, {
     cwd: ROOT,
-    stdio: ['ignore', 'inherit', 'inherit'],
+    stdio: ['ignore', write === undefined ? 'inherit' : 'pipe', write === undefined ? 'inherit' : 'pipe'],
     env: { ...process.env, LOGTENDER_SKIP_FILE: join(work, 'skipped.txt') },
   });
+  if (write !== undefined) for (const stream of [child.stdout, child.stderr]) stream?.on('data', write);
   const killer = setTimeout(() => child.kill('SIGKILL'), msMax + STOP_MS_MAX);
   const stopper = setTimeout(() => child.kill('SIGTERM'), msMax);
   const [code, signal] = await new Promise<[number | null, string | null]>((done) =>
@@ -86,27 +110,35 @@ async function main(): Promise<number> {
   const only = process.argv.slice(2).filter((arg) => !arg.startsWith('--'));
   const fastOnly = process.argv.includes('--fast');
   const files = testFiles().filter((path) => only.length === 0 || only.some((part) => path.includes(part)));
-  const groups: ReadonlyArray<readonly [name: string, files: readonly string[]]> = [
-    ['fast', files.filter((path) => !SERVER_FOLDERS.includes(folderOf(path)))],
-    ...(fastOnly
-      ? []
-      : SERVER_FOLDERS.map((folder) => [folder, files.filter((path) => folderOf(path) === folder)] as const)),
-  ];
+  const lanes = lanesOf(files, fastOnly);
   const work = mkdtempSync(join(tmpdir(), 'logtender-test-'));
   const deadline = performance.now() + RUN_MS_MAX;
   let passed = 0;
   let failed = 0;
   let skipped = 0;
   try {
-    for (const [name, group] of groups) {
-      if (group.length === 0) continue;
-      process.stdout.write(`\n== ${name}: ${group.length} files\n`);
-      const { outcome, crashed } = await runGroup(group, work, name, Math.max(0, deadline - performance.now()));
-      passed += outcome?.stats.passes ?? 0;
-      failed += (outcome?.stats.failures ?? 0) + (crashed === undefined ? 0 : 1);
-      skipped += outcome?.stats.pending ?? 0;
-      if (crashed !== undefined) process.stdout.write(`group ${name} did not end well: ${crashed}\n`);
-    }
+    const runLane = async (lane: readonly Group[], isFirst: boolean): Promise<void> => {
+      const held: Buffer[] = [];
+      const write = isFirst ? undefined : (chunk: Buffer): void => void held.push(chunk);
+      const tell = (text: string): void => {
+        if (write === undefined) process.stdout.write(text);
+        else write(Buffer.from(text));
+      };
+      for (const group of lane) {
+        if (group.files.length === 0) continue;
+        tell(`\n== ${group.name}: ${group.files.length} files\n`);
+        const msMax = Math.max(0, deadline - performance.now());
+        const { outcome, crashed } = await runGroup(group.files, work, group.name, msMax, write);
+        passed += outcome?.stats.passes ?? 0;
+        failed += (outcome?.stats.failures ?? 0) + (crashed === undefined ? 0 : 1);
+        skipped += outcome?.stats.pending ?? 0;
+        if (crashed !== undefined) tell(`group ${group.name} did not end well: ${crashed}\n`);
+      }
+      later.push(...held);
+    };
+    const later: Buffer[] = [];
+    await Promise.all(lanes.map((lane, i) => runLane(lane, i === 0)));
+    process.stdout.write(Buffer.concat(later));
     const reasons = skipReasons(work);
     for (const reason of new Set(reasons)) process.stdout.write(`skipped: ${reason}\n`);
     // Every skip has its line: one that has none, or another reason than the corpus, is not forgiven.

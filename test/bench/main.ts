@@ -5,6 +5,7 @@
  */
 import { parseArgs } from 'node:util';
 import { ADMISSION_CASES, runAdmissionCase } from './admission.ts';
+import { runOverload, runRest } from './admission-limits.ts';
 import { FORWARDER_CASES, runForwarderCase } from './forwarder.ts';
 
 interface Measurement {
@@ -15,10 +16,14 @@ interface Measurement {
 const note = (text: string): void => void process.stderr.write(text);
 
 const BENCHES: Readonly<Record<string, readonly Measurement[]>> = {
-  admission: ADMISSION_CASES.map((which) => ({
-    name: [which.shape.name, which.mode, which.concurrency].join('/'),
-    run: () => runAdmissionCase(which),
-  })),
+  admission: [
+    ...ADMISSION_CASES.map((which) => ({
+      name: [which.shape.name, which.mode, which.concurrency].join('/'),
+      run: () => runAdmissionCase(which),
+    })),
+    { name: 'rest', run: runRest },
+    { name: 'overload', run: runOverload },
+  ],
   forwarder: FORWARDER_CASES.map((which) => ({
     name: [which.workload, which.sink, which.variant].join('/'),
     run: () => runForwarderCase(which, note),

@@ -10,65 +10,17 @@ import { requireServer } from '../servers/require-server.ts';
 import type { ControlPlane } from '../servers/servers.ts';
 import { eventually, install, sumOf } from './installation.ts';
 import type { Installation } from './installation.ts';
-
-type Json = Record<string, unknown>;
-
-interface Container {
-  readonly name: string;
-  readonly restartPolicy?: string;
-  readonly image: string;
-  readonly env?: ReadonlyArray<{ readonly name: string; readonly value?: string }>;
-  readonly volumeMounts?: ReadonlyArray<{
-    readonly name: string;
-    readonly mountPath: string;
-    readonly subPath?: string;
-  }>;
-}
-
-interface Pod {
-  readonly metadata: { readonly name: string; readonly annotations?: Readonly<Record<string, string>> };
-  readonly spec: {
-    readonly serviceAccountName: string;
-    readonly automountServiceAccountToken?: boolean;
-    readonly containers: readonly Container[];
-    readonly initContainers?: readonly Container[];
-    readonly volumes?: readonly Json[];
-  };
-}
-
-const FILES = { 'logging.io/files': '/var/log/app/*.log' };
-
-function podOf(name: string, annotations: Readonly<Record<string, string>>, spec: Json = {}): Json {
-  return {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { name, labels: { app: 'web' }, annotations },
-    spec: { containers: [{ name: 'app', image: 'example/web:1' }], ...spec },
-  };
-}
-
-function sidecarOf(pod: Pod): Container | undefined {
-  return [...(pod.spec.initContainers ?? []), ...pod.spec.containers].find(
-    (container) => container.name === 'logtender',
-  );
-}
+import { createNamespace, createPod, FILES, podOf, sidecarOf } from './pods.ts';
+import type { Container, Fields, Pod } from './pods.ts';
 
 describe('admission through a real API server', function () {
   this.timeout(120_000);
   let plane: ControlPlane;
   let installed: Installation;
 
-  const create = async (namespace: string, pod: Json): Promise<Pod> =>
-    JSON.parse(await plane.kubectl(['create', '-n', namespace, '-o', 'json', '-f', '-'], { input: pod })) as Pod;
-  const namespace = async (name: string, labels: Readonly<Record<string, string>> = {}): Promise<void> => {
-    await plane.kubectl(['create', '-f', '-'], {
-      input: { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } },
-    });
-    const path = `/api/v1/namespaces/${name}/serviceaccounts/default`;
-    await eventually(`the default account of ${name}`, async () =>
-      (await plane.request('GET', path)).status === 200 ? true : undefined,
-    );
-  };
+  const create = (namespace: string, pod: Fields): Promise<Pod> => createPod(plane, namespace, pod);
+  const namespace = (name: string, labels: Readonly<Record<string, string>> = {}): Promise<void> =>
+    createNamespace(plane, name, labels);
 
   before(async function () {
     plane = await requireServer(this, 'control-plane');
@@ -114,10 +66,26 @@ describe('admission through a real API server', function () {
       assert.deepEqual([where?.name, where?.subPath], ['logtender-logs', mounted.subPath]);
     });
 
+    it('costs one call, and the sidecar holds no token of the account', async () => {
+      const before = await installed.calls();
+      const pod = await create('shop', podOf('no-token', { 'logging.io/inject': 'true', ...FILES }));
+      assert.equal((await installed.calls()) - before, 1);
+      const path = '/var/run/secrets/kubernetes.io/serviceaccount';
+      const volumeAt = (container: Container | undefined): string | undefined =>
+        container?.volumeMounts?.find((mount) => mount.mountPath === path)?.name;
+      assert.match(volumeAt(pod.spec.containers[0]) ?? '', /^kube-api-access-/, 'the app has its token');
+      assert.equal(volumeAt(sidecarOf(pod)), 'logtender-state');
+      const mounted = sidecarOf(pod)?.volumeMounts?.map((mount) => mount.name) ?? [];
+      assert.deepEqual(
+        mounted.filter((name) => !name.startsWith('logtender-')),
+        [],
+      );
+    });
+
     it('says in kubectl describe what was decided and why', async () => {
       const text = await plane.kubectl(['describe', 'pod', 'asks', '-n', 'shop']);
       assert.match(text, /logging\.io\/status:\s+\{"decision":"injected","reason":"injected/);
-      assert.match(text, /"account":"default","accountReason":"account_none_named"/);
+      assert.match(text, /"account":"default",\s*"accountReason":"account_none_named"/);
       assert.match(text, /"destinations":\{"elasticsearch":"logs-logtender-shop"/);
       assert.match(text, /LOG_GROUP: +\/k8s\/test\/shop\/web/);
       assert.match(text, /kubelets_ready/);

@@ -1,6 +1,6 @@
 /**
  * logtender installed in a test control plane: the manifests of deploy/ applied with kubectl, certs and webhook as processes of their
- * own, each with a token of its own service account, so that the rights in the manifests are the rights that they have.
+ * own with the rights of the manifests.
  *
  * No kubelet runs here and no kube-proxy, so three things differ from a cluster, and nothing else: the Service of the webhook is an
  * ExternalName for localhost with the port in clientConfig, the Deployments have no replicas, and the processes read their configuration
@@ -12,9 +12,10 @@ import { join, relative, resolve } from 'node:path';
 import { systemClock } from '../../src/core/clock.ts';
 import { ask } from '../servers/http-json.ts';
 import { freePorts } from '../servers/loopback-ports.ts';
-import { ManagedProcess } from '../servers/managed-process.ts';
+import type { ManagedProcess } from '../servers/managed-process.ts';
 import type { ControlPlane } from '../servers/servers.ts';
 import { discardWorkFolder } from '../servers/work-folder.ts';
+import { accountKubeconfig, certsProcess, webhookProcess } from './processes.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const READY_MS_MAX = 60_000;
@@ -48,43 +49,24 @@ export interface InstallOptions {
 export async function install(plane: ControlPlane, options: InstallOptions = {}): Promise<Installation> {
   const folder = mkdtempSync(join(tmpdir(), 'logtender-install-'));
   const [port = 0, adminPort = 0, certsPort = 0] = await freePorts(3);
-  writeOverlay(folder, port);
-  await plane.kubectl(['apply', '-k', folder]);
-  const certsFile = join(folder, 'certs.yaml');
-  writeFileSync(certsFile, `${options.certs ?? ''}\nadminHost: 127.0.0.1\nadminPort: ${certsPort}\n`);
-  const webhookFile = join(folder, 'webhook.yaml');
-  const server = `server: { host: 127.0.0.1, port: ${port}, adminPort: ${adminPort}, drain: 1s }`;
-  writeFileSync(webhookFile, `${options.webhook ?? ''}\n${server}\n`);
-  const certs = new ManagedProcess({
-    name: 'logtender-certs',
-    program: process.execPath,
-    args: [join(ROOT, 'certs/main.ts')],
-    cwd: folder,
-    logFile: join(folder, 'certs.log'),
-    env: {
-      KUBECONFIG: await accountKubeconfig(plane, folder, 'logtender-certs'),
-      POD_NAMESPACE: 'logtender',
-      POD_NAME: 'certs-0',
-      CERTS_CONFIG_FILE: certsFile,
-    },
-    ready: async () => (await ask(`http://127.0.0.1:${certsPort}/readyz`)).status === 200,
-    readyMsMax: READY_MS_MAX,
+  await applyManifests(plane, folder, port);
+  const certs = certsProcess({
+    name: 'certs',
+    folder,
+    kubeconfig: await accountKubeconfig(plane, { folder, account: 'logtender-certs' }),
+    config: options.certs ?? '',
+    adminPort: certsPort,
+  });
+  const webhook = webhookProcess({
+    name: 'webhook',
+    folder,
+    kubeconfig: await accountKubeconfig(plane, { folder, account: 'logtender-webhook' }),
+    config: options.webhook ?? '',
+    port,
+    adminPort,
+    drain: '1s',
   });
   const webhookLogFile = join(folder, 'webhook.log');
-  const webhook = new ManagedProcess({
-    name: 'logtender-webhook',
-    program: process.execPath,
-    args: [join(ROOT, 'webhook/main.ts')],
-    cwd: folder,
-    logFile: webhookLogFile,
-    env: {
-      KUBECONFIG: await accountKubeconfig(plane, folder, 'logtender-webhook'),
-      POD_NAMESPACE: 'logtender',
-      WEBHOOK_CONFIG_FILE: webhookFile,
-    },
-    ready: async () => (await ask(`http://127.0.0.1:${adminPort}/readyz`)).status === 200,
-    readyMsMax: READY_MS_MAX,
-  });
   await certs.start();
   await webhook.start();
   const metrics = async (): Promise<string> => String((await ask(`http://127.0.0.1:${adminPort}/metrics`)).body);
@@ -122,31 +104,47 @@ export function sumOf(metrics: string, name: string): number {
   return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
 }
 
-/** Waits until `seen` gives a value; rejects after a minute with `what`. */
-export async function eventually<T>(what: string, seen: () => Promise<T | undefined>): Promise<T> {
-  const deadline = systemClock.monotonic() + READY_MS_MAX;
+/** Waits until `seen` gives a value; rejects after that time (a minute by default) with `what`. */
+export async function eventually<T>(
+  what: string,
+  seen: () => Promise<T | undefined>,
+  msMax = READY_MS_MAX,
+): Promise<T> {
+  const deadline = systemClock.monotonic() + msMax;
   for (;;) {
     const value = await seen();
     if (value !== undefined) return value;
-    if (systemClock.monotonic() > deadline) throw new Error(`wait for ${what}: expected it within ${READY_MS_MAX} ms`);
+    if (systemClock.monotonic() > deadline) throw new Error(`wait for ${what}: expected it within ${msMax} ms`);
     await systemClock.sleep(POLL_MS);
   }
 }
 
-/** A kustomization over deploy/ with what a control plane without nodes needs. */
-function writeOverlay(folder: string, port: number): void {
+/**
+ * Applies deploy/ with what a control plane without nodes needs: the Service leads to that port of this machine.
+ *
+ * @param overlay folder under deploy/overlays, where the certificates are not our own
+ */
+export async function applyManifests(
+  plane: ControlPlane,
+  folder: string,
+  port: number,
+  overlay?: string,
+): Promise<void> {
   const entries = [0, 1, 2, 3].map(
     (i) => `      - op: replace\n        path: /webhooks/${i}/clientConfig/service/port\n        value: ${port}`,
   );
+  const deploy = relative(folder, join(ROOT, 'deploy'));
+  // The certificate manager is in the base alone.
+  const rest =
+    overlay === undefined
+      ? 'replicas:\n  - { name: logtender-certs, count: 0 }'
+      : `components: [${deploy}/overlays/${overlay}]\nreplicas:`;
   const text = `apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 resources:
-  - ${relative(folder, join(ROOT, 'deploy'))}
-replicas:
-  - name: logtender-webhook
-    count: 0
-  - name: logtender-certs
-    count: 0
+  - ${deploy}
+${rest}
+  - { name: logtender-webhook, count: 0 }
 patches:
   - target: { kind: Service, name: logtender-webhook }
     patch: |
@@ -158,25 +156,5 @@ patches:
 ${entries.join('\n')}
 `;
   writeFileSync(join(folder, 'kustomization.yaml'), text);
-}
-
-/** A kubeconfig with a token of one of our own service accounts: its rights are the rights of the manifests. */
-export async function accountKubeconfig(plane: ControlPlane, folder: string, account: string): Promise<string> {
-  const token = await plane.kubectl(['create', 'token', account, '-n', 'logtender', '--duration=2h']);
-  const path = join(folder, `${account}.kubeconfig`);
-  const config = {
-    apiVersion: 'v1',
-    kind: 'Config',
-    'current-context': 'test',
-    clusters: [
-      {
-        name: 'test',
-        cluster: { server: plane.url, 'certificate-authority-data': Buffer.from(plane.ca).toString('base64') },
-      },
-    ],
-    users: [{ name: account, user: { token: token.trim() } }],
-    contexts: [{ name: 'test', context: { cluster: 'test', user: account } }],
-  };
-  writeFileSync(path, JSON.stringify(config));
-  return path;
+  await plane.kubectl(['apply', '-k', folder]);
 }

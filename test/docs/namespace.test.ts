@@ -14,7 +14,7 @@ describe('the text of logtender namespace', () => {
     for (const [key = '', value = ''] of pairs) {
       const about = documentationOf(key);
       assert(about?.places.some((place) => place === 'namespace' || place === 'namespace-label') === true, key);
-      assert(about.parse?.(value).ok === true, `${key}=${value}`);
+      assert(about.parse(value).ok === true, `${key}=${value}`);
     }
     const keys = pairs.map(([key]) => key);
     for (const key of ['cpu-request', 'cpu-limit', 'memory-request', 'memory-limit']) assert(keys.includes(key), key);

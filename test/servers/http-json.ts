@@ -22,6 +22,8 @@ export interface Question {
   readonly body?: unknown;
   /** PEM of the certificate authority, for https. */
   readonly ca?: string;
+  /** The name that the certificate is checked against; the host of the URL by default. */
+  readonly servername?: string;
 }
 
 /** Sends one request over a connection of its own. Rejects when no answer comes. */
@@ -34,6 +36,7 @@ export async function ask(url: string, question: Question = {}): Promise<Answer>
     agent: false,
     signal: AbortSignal.timeout(TIMEOUT_MS),
     ...(question.ca === undefined ? {} : { ca: question.ca }),
+    ...(question.servername === undefined ? {} : { servername: question.servername }),
   };
   return new Promise((done, fail) => {
     const request = (url.startsWith('https:') ? https : http).request(url, options, (response) => {

@@ -44,9 +44,25 @@ export class ManagedProcess {
     this.#spec = spec;
   }
 
+  /** What messages call it. */
+  get name(): string {
+    return this.#spec.name;
+  }
+
   /** Process id, undefined while it is halted. */
   get pid(): number | undefined {
     return this.#child?.pid;
+  }
+
+  /** False before its start and once it has ended, by whatever cause. */
+  get isRunning(): boolean {
+    const child = this.#child;
+    return child !== undefined && child.exitCode === null && child.signalCode === null;
+  }
+
+  /** Sends a signal that is none to end it: SIGSTOP makes it stand still, SIGCONT go on. Does nothing when it does not run. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    if (this.isRunning) this.#child?.kill(signal);
   }
 
   /** Starts it and waits until it is ready. Rejects with the end of its log when it ends first or takes too long. */
@@ -83,6 +99,8 @@ export class ManagedProcess {
     const child = this.#child;
     this.#child = undefined;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    // A process that stands still would take SIGTERM only when it goes on.
+    child.kill('SIGCONT');
     child.ref();
     const exited = new Promise<void>((done) => child.once('exit', () => done()));
     child.kill(signal);

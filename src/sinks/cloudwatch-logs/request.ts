@@ -4,7 +4,8 @@
  * Source: CloudWatch Logs API reference, PutLogEvents, CreateLogGroup, CreateLogStream. May import: core, config.
  */
 import type { ForwarderConfig } from '../../config/forwarder-config.ts';
-import { fillTemplate, legalLogGroup, legalLogStream } from '../../config/template.ts';
+import { legalLogGroup, legalLogStream } from '../../config/legal-names.ts';
+import { fillTemplate } from '../../config/template.ts';
 import type { SourceInfo } from '../../core/record.ts';
 import type { SecretValues } from '../secret-files.ts';
 

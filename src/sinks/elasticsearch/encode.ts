@@ -5,7 +5,8 @@
  * ("create" fails with 409 where the id exists). May import: core, config, kernel, parse.
  */
 import type { ForwarderConfig } from '../../config/forwarder-config.ts';
-import { fillDate, fillTemplate, legalDataStreamPart, legalIndex } from '../../config/template.ts';
+import { legalDataStreamPart, legalIndex } from '../../config/legal-names.ts';
+import { fillDate, fillTemplate } from '../../config/template.ts';
 import { BULK_BYTES_MAX, BULK_RECORDS_MAX } from '../../core/limits.ts';
 import type { SourceInfo } from '../../core/record.ts';
 import { DocumentEncoder } from '../document-encoder.ts';

@@ -3,8 +3,10 @@
  *
  * Invariants: every part listens on 127.0.0.1 alone; ready means that pods can be created (the service account `default` exists).
  * There is no kubelet: `registerNode` adds a Node that says it is Ready, to which the scheduler binds pods that never run.
+ * Controllers, kubectl and `request` use the first API server; the others are there for tests that ask for them.
  * May import: node:, test/servers.
  */
+import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { defaultPreparation, type Preparation } from '../cache.ts';
 import { ask } from '../http-json.ts';
@@ -13,11 +15,13 @@ import { ManagedProcess } from '../managed-process.ts';
 import type { RunningServer, ServerKind } from '../server-kind.ts';
 import { createWorkFolder, discardWorkFolder } from '../work-folder.ts';
 import { buildKubernetes, kubernetesAvailability, KUBERNETES_VERSION } from './build.ts';
-import { apiServerArguments, controllerManagerArguments, etcdArguments, schedulerArguments } from './arguments.ts';
-import { kubectlRunner, registerNode, requester, type Kubectl, type KubectlOptions, type Request } from './clients.ts';
+import { apiServer, type ApiServer } from './api-server.ts';
+import { controllerManagerArguments, etcdArguments, schedulerArguments } from './arguments.ts';
+import { kubectlRunner, registerNode, type Kubectl, type KubectlOptions, type Request } from './clients.ts';
 import { writeCredentials } from './credentials.ts';
 
 const READY_MS_MAX = 120_000;
+const API_SERVER = 'kube-apiserver';
 
 export interface ControlPlane extends RunningServer {
   readonly version: string;
@@ -37,30 +41,34 @@ export interface ControlPlane extends RunningServer {
   readonly request: Request;
   /** Adds a Node that is Ready, and waits until the scheduler may use it. */
   registerNode(options?: { readonly name?: string; readonly kubeletVersion?: string }): Promise<void>;
-  /** At once by default: on SIGTERM it would wait for the watches of its clients, longer than a test can. etcd holds the data. */
+  /** All of them, on one etcd: the one of `url` first. */
+  readonly apiServers: readonly ApiServer[];
+  /** The first API server away; see ApiServer. */
   haltApiServer(signal?: 'SIGTERM' | 'SIGKILL'): Promise<void>;
   /** On the same port, with the same data; waits until it is ready again. */
   resumeApiServer(): Promise<void>;
 }
 
-interface Parts {
-  readonly etcd: ManagedProcess;
-  readonly apiServer: ManagedProcess;
-  readonly controllerManager: ManagedProcess;
-  readonly scheduler: ManagedProcess;
+export interface ControlPlaneOptions {
+  /** Added to the flags of each API server. */
+  readonly apiServerFlags?: readonly string[];
+  /** 1 by default. */
+  readonly apiServers?: number;
 }
 
-/** Starts all four parts. `apiServerFlags` are added to those of the API server. */
+/** Name -> process, in no order. */
+type Parts = Readonly<Record<'etcd' | 'controllerManager' | 'scheduler', ManagedProcess>>;
+
+/** Starts all parts. */
 export async function startControlPlane(
-  options: { readonly apiServerFlags?: readonly string[] } = {},
+  options: ControlPlaneOptions = {},
   preparation: Preparation = defaultPreparation(),
 ): Promise<ControlPlane> {
   const binaries = await buildKubernetes(preparation);
-  const [etcdPort = 0, peerPort = 0, apiPort = 0] = await freePorts(3);
+  const [etcdPort = 0, peerPort = 0, ...apiPorts] = await freePorts(2 + (options.apiServers ?? 1));
   const work = createWorkFolder('control-plane');
-  const url = `https://127.0.0.1:${apiPort}`;
+  const url = `https://127.0.0.1:${apiPorts[0]}`;
   const credentials = writeCredentials(work, url);
-  const request = requester(url, credentials);
   const logFile = (name: string): string => join(work, `${name}.log`);
   const part = (name: string, args: readonly string[], ready: () => Promise<boolean>): ManagedProcess =>
     new ManagedProcess({
@@ -73,16 +81,25 @@ export async function startControlPlane(
       readyMsMax: READY_MS_MAX,
     });
   const etcdUrl = `http://127.0.0.1:${etcdPort}`;
+  const apiServers = apiPorts.map((port, i) =>
+    apiServer({
+      name: i === 0 ? API_SERVER : `${API_SERVER}-${i + 1}`,
+      program: join(binaries, API_SERVER),
+      work,
+      credentials,
+      etcdUrl,
+      port,
+      flags: options.apiServerFlags ?? [],
+    }),
+  );
+  const [first] = apiServers;
+  assert(first !== undefined, 'a control plane has an API server');
+  const { request } = first;
   const parts: Parts = {
     etcd: part(
       'etcd',
       etcdArguments(work, etcdPort, peerPort),
       async () => (await ask(`${etcdUrl}/readyz`)).status === 200,
-    ),
-    apiServer: part(
-      'kube-apiserver',
-      [...apiServerArguments(credentials, etcdUrl, apiPort), ...(options.apiServerFlags ?? [])],
-      async () => (await request('GET', '/readyz')).status === 200,
     ),
     // Neither listens; that they work is seen by what they do.
     controllerManager: part('kube-controller-manager', controllerManagerArguments(credentials), async () => {
@@ -93,13 +110,15 @@ export async function startControlPlane(
   const stop = async (): Promise<void> => {
     // Clients before servers, so that nobody logs that its server went away. Data is throw-away: no grace.
     await Promise.all([parts.scheduler.halt('SIGKILL'), parts.controllerManager.halt('SIGKILL')]);
-    await parts.apiServer.halt('SIGKILL');
+    await Promise.all(apiServers.map((server) => server.halt()));
     await parts.etcd.halt('SIGKILL');
     discardWorkFolder(work);
   };
   try {
     await parts.etcd.start();
-    await parts.apiServer.start();
+    await first.resume();
+    // One after the other: the first one fills an empty etcd with what every cluster has.
+    await Promise.all(apiServers.slice(1).map((server) => server.resume()));
     await Promise.all([parts.controllerManager.start(), parts.scheduler.start()]);
   } catch (error) {
     await stop();
@@ -114,9 +133,12 @@ export async function startControlPlane(
     kubeconfig: credentials.files.adminKubeconfig,
     kubectlPath: join(binaries, 'kubectl'),
     folder: work,
-    logFiles: ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'].map(logFile),
+    logFiles: [
+      ...['etcd', 'kube-controller-manager', 'kube-scheduler'].map(logFile),
+      ...apiServers.map((server) => logFile(server.process.name)),
+    ],
     get pids() {
-      return processIds(parts);
+      return processIds([...Object.values(parts), ...apiServers.map((server) => server.process)]);
     },
     stop,
     request,
@@ -128,19 +150,14 @@ export async function startControlPlane(
     },
     registerNode: ({ name = 'fake-node', kubeletVersion = KUBERNETES_VERSION } = {}) =>
       registerNode(request, name, kubeletVersion),
-    haltApiServer: (signal = 'SIGKILL') => parts.apiServer.halt(signal),
-    resumeApiServer: () => parts.apiServer.start(),
+    apiServers,
+    haltApiServer: (signal) => first.halt(signal),
+    resumeApiServer: () => first.resume(),
   };
 }
 
-function processIds(parts: Parts): Readonly<Record<string, number>> {
-  const named: ReadonlyArray<readonly [name: string, part: ManagedProcess]> = [
-    ['etcd', parts.etcd],
-    ['kube-apiserver', parts.apiServer],
-    ['kube-controller-manager', parts.controllerManager],
-    ['kube-scheduler', parts.scheduler],
-  ];
-  return Object.fromEntries(named.flatMap(([name, { pid }]) => (pid === undefined ? [] : [[name, pid]])));
+function processIds(processes: readonly ManagedProcess[]): Readonly<Record<string, number>> {
+  return Object.fromEntries(processes.flatMap(({ name, pid }) => (pid === undefined ? [] : [[name, pid]])));
 }
 
 export const controlPlane: ServerKind<ControlPlane> = {
