@@ -232,7 +232,10 @@ describe('commands on a real API server', function () {
     assert.match(stdout, /not known: get ConfigMap logtender\/logtender-config: no right to/);
     assert.match(stdout, /not known: get Secret logtender\/logtender-tls: no right to/);
     const forbidden = await logtender(['certs', 'rotate'], kubeconfig);
-    assert.deepEqual([forbidden.code, /expected the right to get and patch it, got none/.test(forbidden.stderr)], [1, true]);
+    assert.deepEqual(
+      [forbidden.code, /expected the right to get and patch it, got none/.test(forbidden.stderr)],
+      [1, true],
+    );
   });
 
   it('certs status and rotate: in order, rotated on request, in order', async () => {
