@@ -29,6 +29,8 @@ const ANSWERED = 'logtender_admission_requests_total';
 const IN_FLIGHT = 'logtender_admission_in_flight_bytes';
 /** The byte budget by default (server.inFlightBytesMax) is that many of the largest bodies; each but for its last byte. */
 const HELD_BODIES = 8;
+/** Longer than a body may take to arrive before the queue forgets it (webhook/work-queue.ts, ARRIVAL_MS_MAX). */
+const HOLD_EVERY_MS = 350;
 const HELD_BYTES = HELD_BODIES * (REVIEW_BYTES_MAX - 1);
 const CONFIG = 'cluster: test\n';
 
@@ -154,21 +156,27 @@ async function answered(replica: Replica): Promise<number> {
   return sumOf(await replica.metrics(), ANSWERED);
 }
 
-/** Connections that fill the byte budget of a replica with bodies that never end. */
+/**
+ * Connections that fill the byte budget of a replica with bodies that never end. One after the other: a body that does not come in time is
+ * no work any more for the queue, which would refuse the next one otherwise.
+ */
 async function holdBudget(port: number): Promise<readonly TLSSocket[]> {
-  const bodies = Array.from({ length: HELD_BODIES });
-  return Promise.all(
-    bodies.map(
-      () =>
-        new Promise<TLSSocket>((resolve, reject) => {
-          // Whom we talk to does not matter here: it is a process of this test.
-          const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false }, () => {
-            const head = `POST /mutate HTTP/1.1\r\nhost: logtender\r\ncontent-type: application/json\r\n`;
-            socket.write(`${head}content-length: ${REVIEW_BYTES_MAX}\r\n\r\n`);
-            socket.write(Buffer.alloc(REVIEW_BYTES_MAX - 1, ' '), () => resolve(socket));
-          });
-          socket.once('error', reject);
-        }),
-    ),
-  );
+  const held: TLSSocket[] = [];
+  while (held.length < HELD_BODIES) {
+    held.push(await holdBody(port));
+    await systemClock.sleep(HOLD_EVERY_MS);
+  }
+  return held;
+}
+
+function holdBody(port: number): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    // Whom we talk to does not matter here: it is a process of this test.
+    const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false }, () => {
+      const head = `POST /mutate HTTP/1.1\r\nhost: logtender\r\ncontent-type: application/json\r\n`;
+      socket.write(`${head}content-length: ${REVIEW_BYTES_MAX}\r\n\r\n`);
+      socket.write(Buffer.alloc(REVIEW_BYTES_MAX - 1, ' '), () => resolve(socket));
+    });
+    socket.once('error', reject);
+  });
 }
