@@ -9,63 +9,26 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { generateKeys, ipv6Bytes, serialBytes, writeCertificate } from '../../certs/authority.ts';
-import type { CertificateSpec, KeyPair } from '../../certs/authority.ts';
 import { skip } from '../skip.ts';
-
-const HOUR_MS = 3_600_000;
-const NOW_MS = Date.now();
-const LONG = 'a'.repeat(63);
-const SERVICE = `${LONG}.${LONG}.svc`;
-const HOSTS = [SERVICE, 'localhost', '127.0.0.1', '::1', '2001:db8::1:0:ab'];
+import { CHAINS_AND_BUNDLES, NOT_AFTER_MS, NOT_BEFORE_MS, rotationCertificates, SERVICE } from './rotation-chains.ts';
+import type { RotationCertificates } from './rotation-chains.ts';
 
 const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
-
-function write(
-  subject: string,
-  issuer: string,
-  keys: KeyPair,
-  issuerKeys: KeyPair,
-  role: CertificateSpec['role'],
-): string {
-  return writeCertificate({
-    serial: randomBytes(16),
-    subject,
-    issuer,
-    notBeforeMs: NOW_MS - HOUR_MS,
-    notAfterMs: NOW_MS + 24 * HOUR_MS,
-    publicKey: keys.publicKey,
-    issuerKeys,
-    role,
-  });
-}
 
 function keyId(text: string, name: 'Subject' | 'Authority'): string | undefined {
   return new RegExp(`${name} Key Identifier:\\s+([0-9A-F:]+)`).exec(text)?.[1];
 }
 
-async function certificates(): Promise<Readonly<Record<'ca1' | 'ca2' | 'cross' | 'leaf1' | 'leaf2', string>>> {
-  const [ca1, ca2, leaf] = await Promise.all([generateKeys(), generateKeys(), generateKeys()]);
-  const ca = { kind: 'ca' } as const;
-  const hosts = { kind: 'leaf', hosts: HOSTS } as const;
-  return {
-    ca1: write('logtender CA 1 a', 'logtender CA 1 a', ca1, ca1, ca),
-    ca2: write('logtender CA 2 b', 'logtender CA 2 b', ca2, ca2, ca),
-    cross: write('logtender CA 2 b', 'logtender CA 1 a', ca2, ca1, ca),
-    leaf1: write('logtender webhook', 'logtender CA 1 a', leaf, ca1, hosts),
-    leaf2: write('logtender webhook', 'logtender CA 2 b', leaf, ca2, hosts),
-  };
-}
-
 describe('authority', () => {
   describe('openssl verify -x509_strict', () => {
     let folder = '';
-    let written: Awaited<ReturnType<typeof certificates>>;
+    let written: RotationCertificates;
 
     before(async function () {
       if (!hasOpenssl) {
         skip(this, 'openssl is not installed: apt-get install openssl');
       }
-      written = await certificates();
+      written = await rotationCertificates();
       folder = mkdtempSync(join(tmpdir(), 'logtender-authority-'));
     });
     after(() => {
@@ -77,27 +40,8 @@ describe('authority', () => {
       writeFileSync(path, names.map((key) => written[key]).join(''));
       return path;
     };
-    const table: ReadonlyArray<
-      readonly [
-        name: string,
-        bundle: ReadonlyArray<'ca1' | 'ca2'>,
-        chain: ReadonlyArray<'leaf1' | 'leaf2' | 'cross'>,
-        ok: boolean,
-      ]
-    > = [
-      ['old leaf, old bundle', ['ca1'], ['leaf1'], true],
-      ['old leaf, both', ['ca1', 'ca2'], ['leaf1'], true],
-      ['old leaf, both, new first', ['ca2', 'ca1'], ['leaf1'], true],
-      ['old leaf, new bundle', ['ca2'], ['leaf1'], false],
-      ['new leaf, new bundle', ['ca2'], ['leaf2'], true],
-      ['new leaf, both', ['ca1', 'ca2'], ['leaf2'], true],
-      ['new leaf, old bundle', ['ca1'], ['leaf2'], false],
-      ['new leaf with cross, old bundle', ['ca1'], ['leaf2', 'cross'], true],
-      ['new leaf with cross, new bundle', ['ca2'], ['leaf2', 'cross'], true],
-      ['new leaf with cross, both', ['ca1', 'ca2'], ['leaf2', 'cross'], true],
-    ];
-    for (const [name, bundle, chain, ok] of table) {
-      it(`${name}: ${ok ? 'accepted' : 'refused'}`, () => {
+    for (const [name, bundle, chain, ok] of CHAINS_AND_BUNDLES) {
+      it(`${name}: ${ok ? 'accepted' : 'refused'} (B8 10)`, () => {
         const [leaf, ...links] = chain;
         assert.ok(leaf !== undefined);
         const untrusted = links.length === 0 ? [] : ['-untrusted', file('links.pem', links)];
@@ -136,14 +80,14 @@ describe('authority', () => {
   });
 
   it('node:crypto reads what was written', async () => {
-    const written = await certificates();
+    const written = await rotationCertificates();
     const leaf = new X509Certificate(written.leaf1);
     assert.ok(!leaf.ca);
     assert.ok(new X509Certificate(written.ca1).ca);
-    assert.equal(leaf.validToDate.getTime(), Math.floor((NOW_MS + 24 * HOUR_MS) / 1000) * 1000);
+    assert.equal(leaf.validToDate.getTime(), Math.floor(NOT_AFTER_MS / 1000) * 1000);
     assert.equal(
       leaf.validFromDate.getTime(),
-      Math.floor((NOW_MS - HOUR_MS) / 1000) * 1000,
+      Math.floor(NOT_BEFORE_MS / 1000) * 1000,
       'a clock 55 min behind is served',
     );
     assert.equal(leaf.checkHost(SERVICE, { subject: 'never' }), SERVICE);
@@ -167,7 +111,7 @@ describe('authority', () => {
     assert.equal(new X509Certificate(pem).validToDate.getTime(), end);
   });
 
-  it('serials are positive, never shorter than 127 bits, and differ', () => {
+  it('serials are positive, never shorter than 127 bits, and differ (B8 12)', () => {
     const table: ReadonlyArray<readonly [first: number, want: number]> = [
       [0x00, 0x40],
       [0x80, 0x40],

@@ -93,6 +93,16 @@ export async function install(plane: ControlPlane, options: InstallOptions = {})
       // The configuration first: from then on no pod waits for us.
       await plane.kubectl(['delete', 'mutatingwebhookconfiguration', 'logtender-injector', '--ignore-not-found']);
       await Promise.all([webhook.halt(), certs.halt()]);
+      // A later installation in the same control plane makes certificates of its own lives: nothing here outlives us.
+      await plane.kubectl([
+        'delete',
+        'secret',
+        'logtender-ca',
+        'logtender-tls',
+        '-n',
+        'logtender',
+        '--ignore-not-found',
+      ]);
       discardWorkFolder(folder);
     },
   };

@@ -1,0 +1,3 @@
+module logtender.invalid/x509
+
+go 1.21
