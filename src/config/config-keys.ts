@@ -75,7 +75,9 @@ export const CERTS_KEYS: Readonly<Record<string, KeyAbout>> = {
   mode: atStart('who makes the certificate; in any mode but self this process writes nothing'),
   keyType: atStart('type of new keys; a leaf of another type is renewed at once, a CA when it is renewed anyway'),
   caLife: atStart('life of a CA; it is renewed at two thirds of it'),
-  leafLife: atStart('life of a leaf; it is renewed at two thirds of it'),
+  leafLife: atStart(
+    'life of a leaf; it is renewed at two thirds of it. Of a shorter life than before the next leaf is the first: `logtender certs rotate --leaf` makes it now',
+  ),
   backdate: atStart(
     'how long before its making a certificate is valid, for clocks that are behind; half of it is how far a clock may be off from the API server’s',
   ),
