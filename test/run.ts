@@ -2,13 +2,13 @@
  * `npm test`: runs every test file in groups, prints what could not run and why, and closes with `N passed, N failed, N skipped`.
  *
  * Groups: fast (no server), then the ones whose folder names say that they need servers. Each group is a mocha process of its own,
- * so that one crash cannot hide the rest. Two lanes of groups run side by side: rotations of certificates mostly wait for their
- * deadlines, which leaves a core to everything else. With CI=true a skip is a failure, but for the third-party corpus where its folder
+ * so that one crash cannot hide the rest. Three lanes of groups run side by side: rotations of certificates mostly wait for their
+ * deadlines and come first when they need the processor; what needs no server takes what the others leave. With CI=true a skip is a failure, but for the third-party corpus where its folder
  * is absent.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { getPriority, setPriority, tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { CORPUS_PREFIX } from './skip.ts';
 
@@ -43,23 +43,35 @@ interface Group {
   readonly files: readonly string[];
 }
 
-/** The groups, lane by lane; the first lane writes to the terminal as it goes, the second when it is through. */
-function lanesOf(files: readonly string[], fastOnly: boolean): readonly (readonly Group[])[] {
+interface Lane {
+  readonly groups: readonly Group[];
+  /** How far its processes stand back on a busy machine, as setpriority(2) has it. */
+  readonly niceness: number;
+  /** Writes to the terminal as it goes; the other lanes when they are through. */
+  readonly isLive: boolean;
+}
+
+function lanesOf(files: readonly string[], fastOnly: boolean): readonly Lane[] {
   const inFolder = (folder: string): readonly string[] => files.filter((path) => folderOf(path) === folder);
   const fast = { name: 'fast', files: files.filter((path) => !SERVER_FOLDERS.includes(folderOf(path))) };
-  if (fastOnly) return [[fast]];
+  if (fastOnly) return [{ groups: [fast], niceness: 0, isLive: true }];
   const servers = SERVER_FOLDERS.map((folder) => ({
     name: folder,
     files: inFolder(folder).filter((path) => !isWaiting(path)),
   }));
-  return [[fast, ...servers], [{ name: 'cluster-certs', files: files.filter(isWaiting) }]];
+  const certs = { name: 'cluster-certs', files: files.filter(isWaiting) };
+  return [
+    { groups: servers, niceness: 5, isLive: true },
+    { groups: [certs], niceness: 0, isLive: false },
+    { groups: [fast], niceness: 10, isLive: false },
+  ];
 }
 
 /** Runs one group; undefined when it ended without a report. `crashed` says that it failed in another way than by a test. */
 async function runGroup(
-  files: readonly string[],
+  { name, files }: Group,
+  niceness: number,
   work: string,
-  name: string,
   msMax: number,
   write: ((chunk: Buffer) => void) | undefined,
 ): Promise<{ readonly outcome: Outcome | undefined; readonly crashed: string | undefined }> {
@@ -78,6 +90,8 @@ async function runGroup(
     stdio: ['ignore', write === undefined ? 'inherit' : 'pipe', write === undefined ? 'inherit' : 'pipe'],
     env: { ...process.env, LOGTENDER_SKIP_FILE: join(work, 'skipped.txt') },
   });
+  // What it starts inherits it. Never before ourselves: that would need a right.
+  if (child.pid !== undefined && child.exitCode === null) setPriority(child.pid, Math.max(getPriority(), niceness));
   if (write !== undefined) for (const stream of [child.stdout, child.stderr]) stream?.on('data', write);
   const killer = setTimeout(() => child.kill('SIGKILL'), msMax + STOP_MS_MAX);
   const stopper = setTimeout(() => child.kill('SIGTERM'), msMax);
@@ -117,18 +131,18 @@ async function main(): Promise<number> {
   let failed = 0;
   let skipped = 0;
   try {
-    const runLane = async (lane: readonly Group[], isFirst: boolean): Promise<void> => {
+    const runLane = async ({ groups, niceness, isLive }: Lane): Promise<void> => {
       const held: Buffer[] = [];
-      const write = isFirst ? undefined : (chunk: Buffer): void => void held.push(chunk);
+      const write = isLive ? undefined : (chunk: Buffer): void => void held.push(chunk);
       const tell = (text: string): void => {
         if (write === undefined) process.stdout.write(text);
         else write(Buffer.from(text));
       };
-      for (const group of lane) {
+      for (const group of groups) {
         if (group.files.length === 0) continue;
         tell(`\n== ${group.name}: ${group.files.length} files\n`);
         const msMax = Math.max(0, deadline - performance.now());
-        const { outcome, crashed } = await runGroup(group.files, work, group.name, msMax, write);
+        const { outcome, crashed } = await runGroup(group, niceness, work, msMax, write);
         passed += outcome?.stats.passes ?? 0;
         failed += (outcome?.stats.failures ?? 0) + (crashed === undefined ? 0 : 1);
         skipped += outcome?.stats.pending ?? 0;
@@ -137,7 +151,7 @@ async function main(): Promise<number> {
       later.push(...held);
     };
     const later: Buffer[] = [];
-    await Promise.all(lanes.map((lane, i) => runLane(lane, i === 0)));
+    await Promise.all(lanes.map(runLane));
     process.stdout.write(Buffer.concat(later));
     const reasons = skipReasons(work);
     for (const reason of new Set(reasons)) process.stdout.write(`skipped: ${reason}\n`);
