@@ -93,6 +93,9 @@ async function runGroup(
   // What it starts inherits it. Never before ourselves: that would need a right.
   if (child.pid !== undefined && child.exitCode === null) setPriority(child.pid, Math.max(getPriority(), niceness));
   if (write !== undefined) for (const stream of [child.stdout, child.stderr]) stream?.on('data', write);
+  // Who ends us ends the servers of the groups too; a terminal's Ctrl-C reaches the groups by itself.
+  const pass = (): void => void child.kill('SIGTERM');
+  process.once('SIGTERM', pass);
   const killer = setTimeout(() => child.kill('SIGKILL'), msMax + STOP_MS_MAX);
   const stopper = setTimeout(() => child.kill('SIGTERM'), msMax);
   const [code, signal] = await new Promise<[number | null, string | null]>((done) =>
@@ -100,6 +103,7 @@ async function runGroup(
   );
   clearTimeout(stopper);
   clearTimeout(killer);
+  process.off('SIGTERM', pass);
   let outcome: Outcome | undefined;
   try {
     outcome = JSON.parse(readFileSync(report, 'utf8')) as Outcome;
