@@ -1,7 +1,8 @@
 /**
  * Where the API server is and how a request proves who we are: kubeconfig files, exec plugins, in-cluster tokens.
  *
- * The only file that loads @kubernetes/client-node, and only when asked to (its models take some 80 MiB of memory).
+ * The only file that loads @kubernetes/client-node, and only when asked to; of it the module of the kubeconfig alone, because the models
+ * of its index take 20 MiB of memory that a bundle can leave out (deploy/build.ts).
  * Invariant: credentials are asked for again for each request, so that rotated tokens are followed. May import: core, config.
  */
 import type { RequestOptions } from 'node:https';
@@ -29,7 +30,7 @@ export interface KubeconfigOptions {
  * @throws OperationalError KUBE_UNAVAILABLE when there is no usable kubeconfig and we are in no cluster
  */
 export async function loadKubeConnection(options: KubeconfigOptions = {}): Promise<KubeConnection> {
-  const { KubeConfig } = await import('@kubernetes/client-node');
+  const { KubeConfig } = await import('@kubernetes/client-node/dist/config.js');
   const config = new KubeConfig();
   try {
     if (options.file === undefined) config.loadFromDefault();
