@@ -57,6 +57,8 @@ export interface ConfigSourceOptions {
 const POLL_MS = 10_000;
 /** A file that an editor is still writing is read as two different texts. */
 const SETTLE_MS = 200;
+/** A reason of our own: without one each abort would make an error with a stack. */
+const HINT = 'hint';
 /** Problems in one log line; the rest is counted. */
 const PROBLEMS_LOGGED_MAX = 20;
 
@@ -108,7 +110,10 @@ class FollowedConfig implements ConfigSource {
       'Since when the file is wrong, Unix time; 0 when it is not.',
     ).set(0);
     this.#showRestart('');
-    this.#unwatch = options.file.watch(() => this.#hint.abort());
+    this.#unwatch = options.file.watch(() => {
+      // Each abort makes an event, whoever listens; a folder may change a thousand times a second.
+      if (!this.#hint.signal.aborted) this.#hint.abort(HINT);
+    });
     this.#done = this.#run();
   }
 
@@ -121,8 +126,8 @@ class FollowedConfig implements ConfigSource {
   }
 
   async close(): Promise<void> {
-    this.#stop.abort();
-    this.#hint.abort();
+    this.#stop.abort(HINT);
+    this.#hint.abort(HINT);
     this.#unwatch();
     await this.#done;
   }
@@ -148,7 +153,7 @@ class FollowedConfig implements ConfigSource {
       await clock.sleep(SETTLE_MS, this.#stop.signal);
       if (this.#stop.signal.aborted) return;
       // Still being written: the next hint or poll sees it whole.
-      if ((await file.read()) !== text) return this.#hint.abort();
+      if ((await file.read()) !== text) return this.#hint.abort(HINT);
       this.#text = text;
       this.#take(text);
     } catch (error) {

@@ -16,7 +16,8 @@ import type { WebhookConfig } from '../src/config/webhook-config.ts';
 import type { Parsed } from '../src/config/fields.ts';
 import { systemClock, systemRandom } from '../src/core/clock.ts';
 import { errorText, OperationalError } from '../src/core/errors.ts';
-import { createLog } from '../src/core/log.ts';
+import { createLineWriter, descriptorOutput } from '../src/core/line-writer.ts';
+import { createLog, logLine } from '../src/core/log.ts';
 import { createEventWriter } from '../src/kube/events.ts';
 import { createKubeClient } from '../src/kube/http-client.ts';
 import { loadKubeConnection } from '../src/kube/kubeconfig.ts';
@@ -35,6 +36,8 @@ import { createSelfDial } from './self-dial.ts';
 import { startWebhookServer } from './server.ts';
 import { checkDefault } from './settings.ts';
 import { IMAGE, VERSION } from './version.ts';
+
+const STDERR = 2;
 
 /** Beyond the drain: a request's own time-out and the Events under way. Below the 45 s of grace in the manifest. */
 const STOP_EXTRA_MS = 20_000;
@@ -77,7 +80,10 @@ async function main(): Promise<void> {
   const names = certsNames(config.instance);
   const clock = systemClock;
   const random = systemRandom;
-  const log = createLog({ clock, level: config.logLevel, write: (line) => process.stderr.write(line) });
+  const lost = (lines: number): string => logLine(clock.now(), 'error', 'log lines lost', { lines });
+  const lines = createLineWriter({ output: descriptorOutput(STDERR), clock, lost });
+  process.once('exit', () => lines.end());
+  const log = createLog({ clock, level: config.logLevel, write: (line) => lines.write(line) });
   const metrics = createPrometheusMetrics();
   const client = createKubeClient(await loadKubeConnection());
   const hosts = [serviceHost(config), ...config.hosts];

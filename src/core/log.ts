@@ -32,9 +32,7 @@ export function createLog(options: { clock: Clock; level: LogLevel; write: (line
   const at = (bound: LogFields): Log => {
     const emit = (level: LogLevel, message: string, fields: LogFields | undefined): void => {
       if (RANK[level] < RANK[options.level]) return;
-      const time = new Date(options.clock.now()).toISOString();
-      // JSON.stringify escapes newlines and most control characters: no field can forge a second line.
-      options.write(`${visible(JSON.stringify({ time, level, message, ...bound, ...fields }))}\n`);
+      options.write(logLine(options.clock.now(), level, message, bound === NOTHING ? fields : { ...bound, ...fields }));
     };
     return {
       debug: (message, fields) => emit('debug', message, fields),
@@ -44,7 +42,16 @@ export function createLog(options: { clock: Clock; level: LogLevel; write: (line
       with: (fields) => at({ ...bound, ...fields }),
     };
   };
-  return at({});
+  return at(NOTHING);
+}
+
+const NOTHING: LogFields = {};
+
+/** One line of the log, with its newline. */
+export function logLine(timeMs: number, level: LogLevel, message: string, fields: LogFields | undefined): string {
+  const time = new Date(timeMs).toISOString();
+  // JSON.stringify escapes newlines and most control characters: no field can forge a second line.
+  return `${visible(JSON.stringify({ time, level, message, ...fields }))}\n`;
 }
 
 /** A log that drops everything, for tests that look elsewhere. */

@@ -8,7 +8,7 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
@@ -27,6 +27,7 @@ import type { KubeHttp } from './kube-http.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const READY_MS_MAX = 30_000;
+const LOG_SETTLE_MS = 40;
 export const SERVER_NAME = 'logtender-webhook.logtender.svc';
 
 export interface WebhookProcess {
@@ -38,8 +39,8 @@ export interface WebhookProcess {
   readonly ca: string;
   readonly folder: string;
   admin(path: string): Promise<{ readonly status: number; readonly body: string }>;
-  /** Everything it wrote to stdout and stderr. */
-  log(): string;
+  /** Everything it wrote to stdout and stderr, what it is just about to write included. */
+  log(): Promise<string>;
   signal(name: NodeJS.Signals): void;
   /** Resolves with its exit code when it has ended; a signal that killed it gives -1. */
   readonly ended: Promise<number>;
@@ -71,7 +72,9 @@ export async function startWebhookProcess(options: WebhookProcessOptions = {}): 
   const certificates = await issue(kube);
   const [port = 0, adminPort = 0] = await freePorts(2);
   const server = { host: '127.0.0.1', port, adminPort, drain: '300ms', ...options.server };
-  writeFileSync(join(folder, 'webhook.yaml'), JSON.stringify({ cluster: 'test', server }));
+  // A folder of its own, as a mounted ConfigMap has: the webhook watches it, and the log beside it would be a change with each line.
+  mkdirSync(join(folder, 'config'));
+  writeFileSync(join(folder, 'config', 'webhook.yaml'), JSON.stringify({ cluster: 'test', server }));
   writeFileSync(join(folder, 'kubeconfig'), JSON.stringify(kubeconfig(kube.url)));
   const logFile = join(folder, 'webhook.log');
   const child = launch(folder, logFile, options);
@@ -90,7 +93,7 @@ export async function startWebhookProcess(options: WebhookProcessOptions = {}): 
     ca: certificates.ca,
     folder,
     admin,
-    log: () => readFileSync(logFile, 'utf8'),
+    log: () => writtenTo(logFile),
     signal: (name) => void child.kill(name),
     ended,
     rssMib: () => Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024,
@@ -115,11 +118,21 @@ async function untilReady(process: WebhookProcess): Promise<void> {
     const found = await process.admin('/readyz').catch(() => undefined);
     if (found?.status === 200) return;
     if (hasEnded || systemClock.monotonic() > deadlineMs) {
-      const text = `start webhook: expected it ready, got ${found?.body ?? 'nothing'}\n${process.log()}`;
+      const text = `start webhook: expected it ready, got ${found?.body ?? 'nothing'}\n${await process.log()}`;
       await process.close();
       assert.fail(text);
     }
     await systemClock.sleep(20);
+  }
+}
+
+/** Lines are gathered before they are written (src/core/line-writer.ts): the file is whole when it has stopped growing. */
+async function writtenTo(file: string): Promise<string> {
+  for (let known = ''; ;) {
+    await systemClock.sleep(LOG_SETTLE_MS);
+    const text = readFileSync(file, 'utf8');
+    if (text === known) return text;
+    known = text;
   }
 }
 
@@ -167,7 +180,7 @@ function launch(
       PATH: process.env['PATH'] ?? '',
       KUBECONFIG: join(folder, 'kubeconfig'),
       POD_NAMESPACE: 'logtender',
-      WEBHOOK_CONFIG_FILE: join(folder, 'webhook.yaml'),
+      WEBHOOK_CONFIG_FILE: join(folder, 'config', 'webhook.yaml'),
     },
   });
 }

@@ -56,7 +56,7 @@ describe('webhook process, its end', function () {
     assert.deepEqual([status === 200 || status === 500, headers.get('connection')], [true, 'close']);
     assert.equal(await webhook.ended, 0);
     await assert.rejects(open(), /ECONNREFUSED/);
-    const [last = ''] = webhook.log().trimEnd().split('\n').slice(-1);
+    const [last = ''] = (await webhook.log()).trimEnd().split('\n').slice(-1);
     assert.match(last, /"message":"webhook stopped"/);
   });
 
