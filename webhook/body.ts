@@ -25,7 +25,10 @@ export function readBody(request: IncomingMessage, share: Share, bodyBytesMax: n
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     let length = 0;
+    let isDone = false;
     const refuse = (reason: ReasonCode): void => {
+      if (isDone) return;
+      isDone = true;
       request.removeAllListeners('data');
       chunks.length = 0;
       resolve({ ok: false, reason });
@@ -37,6 +40,8 @@ export function readBody(request: IncomingMessage, share: Share, bodyBytesMax: n
       chunks.push(chunk);
     });
     request.once('end', () => {
+      // Every request closes after its end: there is nothing to be refused any more.
+      isDone = true;
       const [only] = chunks;
       resolve({ ok: true, bytes: chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, length) });
     });

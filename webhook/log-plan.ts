@@ -7,7 +7,7 @@
  */
 import { nearest } from '../src/config/fields.ts';
 import type { FileGlob } from '../src/config/forwarder-config.ts';
-import { KiB } from '../src/core/limits.ts';
+import { JSON_ESCAPE_GROWTH_MAX, KiB } from '../src/core/limits.ts';
 import type { FileEntry } from './annotation-values.ts';
 import type { Finding } from './finding.ts';
 import { isLogLike, isNeverMounted, isOfSystem, startsFrom, SYSTEM_DIRECTORIES } from './hidden-directory.ts';
@@ -44,6 +44,8 @@ const GLOBS_MAX = 256;
  * pages), and a native sidecar that cannot start keeps the pod from starting: three quarters of it.
  */
 const GLOBS_BYTES_MAX = 96 * KiB;
+/** `{"container":"","path":"","directory":"","mount":""},` and the slash in the mount, with room. */
+const GLOB_FRAME_BYTES = 64;
 /** Longest number that `Places` puts behind the name of a container: no more places than globs. */
 const PLACE_NUMBER = `.${GLOBS_MAX}`;
 
@@ -76,7 +78,9 @@ class Planner {
   readonly #findings: Finding[] = [];
   /** Volume and path inside it of every glob so far. */
   readonly #seen = new Set<string>();
-  #globBytes = 0;
+  /** At least as many bytes as all globs have; the number itself is not asked for before that is too many. */
+  #globBytesMost = 0;
+  #globBytes: number | undefined;
 
   constructor(pod: PodView) {
     this.#pod = pod;
@@ -161,16 +165,21 @@ class Planner {
   }
 
   /** Counts the glob as the forwarder will be told of it; false, with a finding, where it is one too many. */
-  #hasRoom(container: ContainerView, { path, directory }: FileEntry): boolean {
-    const mount = `${PATHS.logs}/${container.name}${PLACE_NUMBER}${directory}`;
-    const bytes = Buffer.byteLength(JSON.stringify({ container: container.name, path, directory, mount })) + 1;
-    if (this.#targets.length >= GLOBS_MAX || this.#globBytes + bytes > GLOBS_BYTES_MAX) {
-      const most = `expected at most ${GLOBS_MAX} globs and ${GLOBS_BYTES_MAX / KiB} KiB of JSON`;
-      this.#find('files_too_many', `${most} in all containers together`);
-      return false;
+  #hasRoom(container: ContainerView, entry: FileEntry): boolean {
+    this.#globBytesMost += globBytesMost(container, entry);
+    if (this.#targets.length < GLOBS_MAX) {
+      if (this.#globBytesMost <= GLOBS_BYTES_MAX) return true;
+      // Near the limit it is counted, the ones so far included.
+      this.#globBytes ??= this.#targets.reduce((sum, target) => sum + globBytes(target.container, target.entry), 0);
+      const bytes = globBytes(container, entry);
+      if (this.#globBytes + bytes <= GLOBS_BYTES_MAX) {
+        this.#globBytes += bytes;
+        return true;
+      }
     }
-    this.#globBytes += bytes;
-    return true;
+    const most = `expected at most ${GLOBS_MAX} globs and ${GLOBS_BYTES_MAX / KiB} KiB of JSON`;
+    this.#find('files_too_many', `${most} in all containers together`);
+    return false;
   }
 
   /** The mount as ours can repeat it; undefined, with a finding, where the sidecar could not read what lies there. */
@@ -211,6 +220,18 @@ class Planner {
     if (this.#findings.some((finding) => finding.code === code && finding.detail === detail)) return;
     this.#findings.push({ code, key: 'files', detail });
   }
+}
+
+/** One element of the JSON list, with the longest place that it can get. */
+function globBytes({ name }: ContainerView, { path, directory }: FileEntry): number {
+  const mount = `${PATHS.logs}/${name}${PLACE_NUMBER}${directory}`;
+  return Buffer.byteLength(JSON.stringify({ container: name, path, directory, mount })) + 1;
+}
+
+/** A bound of it: names of members and quotes, and JSON and UTF-8 make at most six bytes of a UTF-16 code unit. */
+function globBytesMost({ name }: ContainerView, { path, directory }: FileEntry): number {
+  const chars = name.length * 2 + path.length + directory.length * 2 + PATHS.logs.length + PLACE_NUMBER.length;
+  return chars * JSON_ESCAPE_GROWTH_MAX + GLOB_FRAME_BYTES;
 }
 
 /** Path of the glob inside its volume, as far as it can be told. */

@@ -5,7 +5,7 @@
  * May import: core, config.
  */
 import type { Log, LogFields } from '../src/core/log.ts';
-import type { Metrics } from '../src/core/metrics.ts';
+import type { Labels, Metrics } from '../src/core/metrics.ts';
 import { findingLabel } from './finding.ts';
 import type { Finding } from './finding.ts';
 import { reasonOf, reasonText } from './reasons.ts';
@@ -59,31 +59,54 @@ export function createRequestRecorder(options: {
     PATCH_BUCKETS,
   );
   const found = metrics.counter('logtender_admission_findings_total', 'Findings about annotations and pods, by code.');
+  const labels = keptLabels();
   return (record) => {
-    calls.add(1, { reason: record.reason, status: String(record.status) });
-    if (record.status !== 200) rejections.add(1, { reason: record.reason });
+    const { reason, status, findings = [] } = record;
+    calls.add(1, labels.ofCall(reason, status));
+    if (status !== 200) rejections.add(1, labels.ofReason(reason));
     seconds.observe(record.durationMs / 1000);
     if (record.patchBytes !== undefined) patches.observe(record.patchBytes);
-    for (const finding of record.findings ?? []) found.add(1, { code: finding.code });
-    const isOurs = record.status >= 500 && record.status !== 503;
-    const level = isOurs ? 'error' : reasonOf(record.reason).severity === 'info' ? 'info' : 'warn';
+    for (const finding of findings) found.add(1, labels.ofFinding(finding.code));
+    const isOurs = status >= 500 && status !== 503;
+    const level = isOurs ? 'error' : reasonOf(reason).severity === 'info' ? 'info' : 'warn';
     log[level]('request answered', fieldsOf(record));
   };
 }
 
-/** Names of objects are cut, values are not there. */
-function fieldsOf({ findings = [], durationMs, ...record }: RequestRecord): LogFields {
-  const names = Object.fromEntries(
-    (['uid', 'namespace', 'pod'] as const).flatMap((key) => {
-      const name = record[key];
-      return name === undefined ? [] : [[key, name.slice(0, NAME_CHARS_MAX)]];
-    }),
-  );
+/** One object for each set of labels: a series is found by it without a look at what stands in it. */
+function keptLabels(): {
+  ofCall(reason: ReasonCode, status: number): Labels;
+  ofReason(reason: ReasonCode): Labels;
+  ofFinding(code: ReasonCode): Labels;
+} {
+  const kept = new Map<string, Labels>();
+  const keep = (key: string, make: () => Labels): Labels => {
+    const known = kept.get(key) ?? make();
+    kept.set(key, known);
+    return known;
+  };
   return {
-    ...record,
-    ...names,
+    ofCall: (reason, status) => keep(`${reason} ${status}`, () => ({ reason, status: String(status) })),
+    ofReason: (reason) => keep(reason, () => ({ reason })),
+    ofFinding: (code) => keep(`finding ${code}`, () => ({ code })),
+  };
+}
+
+/** Names of objects are cut, values are not there. */
+function fieldsOf(record: RequestRecord): LogFields {
+  const { findings = [] } = record;
+  return {
+    bytes: record.bytes,
+    uid: record.uid?.slice(0, NAME_CHARS_MAX),
+    namespace: record.namespace?.slice(0, NAME_CHARS_MAX),
+    dryRun: record.dryRun,
+    pod: record.pod?.slice(0, NAME_CHARS_MAX),
+    operations: record.operations,
+    patchBytes: record.patchBytes,
+    reason: record.reason,
+    status: record.status,
     explanation: reasonText(record.reason),
-    durationMs: Math.round(durationMs * 1000) / 1000,
+    durationMs: Math.round(record.durationMs * 1000) / 1000,
     findings: findings.slice(0, FINDINGS_MAX).map(findingLabel),
   };
 }

@@ -228,11 +228,8 @@ function createApp(options: WebhookServerOptions, state: ServerState): express.E
     send(request, response, answer);
   };
   const mutate = createMutate(options, { state, send, refuse });
-  app.use((_request, response, next) => {
-    response.once('close', state.connections.asked());
-    next();
-  });
   app.use((request, response) => {
+    response.once('close', state.connections.asked());
     if (!isOurPath(request.path)) return refuse(request, response, 'unknown_path');
     if (request.method !== 'POST') return refuse(request, response, 'wrong_method');
     const refusal = state.isStopping ? 'draining' : refuseByHeaders(request, config.bodyBytesMax);

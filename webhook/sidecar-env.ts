@@ -1,7 +1,7 @@
 /**
  * The env of the sidecar, by name and in the order of the forwarder's contract, so that `kubectl describe` reads well.
  *
- * Pure. Invariants: what is written is accepted by the forwarder's own schema (asserted on every build: a failure is our bug);
+ * Pure. Invariants: what is written is accepted by the forwarder's own schema (asserted whenever a list is built: a failure is our bug);
  * every `$` of a user's text is escaped; no credentials. May import: core, config.
  */
 import assert from 'node:assert/strict';
@@ -53,21 +53,83 @@ const DOWNWARD_FIELDS: Readonly<Record<string, string>> = {
   [ENV.node]: 'spec.nodeName',
 };
 
-/** Builds the list. */
-export function buildEnv(options: {
+export interface EnvOptions {
   readonly pod: PodView;
   readonly namespace: string;
   readonly settings: Settings;
   readonly plan: LogPlan;
   readonly config: WebhookConfig;
-}): SidecarEnv {
-  const { pod, settings, plan, config } = options;
-  const { destinations, findings } = resolveDestinations(options);
+}
+
+/** What the list is made of, beside settings and configuration. Everything else of a pod leaves it as it is. */
+interface Ingredients {
+  readonly namespace: string;
+  readonly app: string | undefined;
+  readonly workload: string | undefined;
+  readonly globs: string | undefined;
+  readonly adminPort: number;
+  readonly graceSeconds: number;
+  /** Labels that the templates of the settings name, and what the pod has there. */
+  readonly labels: readonly (readonly [label: string, value: string | undefined])[];
+}
+
+/** Workloads whose pods come one after the other; some 6 KiB each. */
+const BUILT_MAX = 256;
+/** Settings are immutable values that the pods of a team share, under one configuration; with them goes what was built for them. */
+const BUILT = new WeakMap<WebhookConfig, WeakMap<Settings, Recent<SidecarEnv>>>();
+
+/** Builds the list; the pods of one workload have the same one. */
+export function buildEnv(options: EnvOptions): SidecarEnv {
+  const { settings, config } = options;
+  const ingredients = ingredientsOf(options);
+  // An array keeps its places: an undefined one counts as null, and no text of a pod can be that.
+  const { namespace, app, workload, globs, labels } = ingredients;
+  const key = JSON.stringify([
+    namespace,
+    app,
+    workload,
+    globs,
+    ingredients.adminPort,
+    ingredients.graceSeconds,
+    labels,
+  ]);
+  return recentOf(config, settings).of(key, () => makeEnv(ingredients, settings, config));
+}
+
+function recentOf(config: WebhookConfig, settings: Settings): Recent<SidecarEnv> {
+  const bySettings = BUILT.get(config) ?? new WeakMap<Settings, Recent<SidecarEnv>>();
+  BUILT.set(config, bySettings);
+  const recent = bySettings.get(settings) ?? new Recent(BUILT_MAX);
+  bySettings.set(settings, recent);
+  return recent;
+}
+
+function ingredientsOf({ pod, namespace, settings, plan }: EnvOptions): Ingredients {
+  return {
+    namespace,
+    app: appOf(pod),
+    workload: workloadOf(pod),
+    globs: plan.globs.length === 0 ? undefined : JSON.stringify(plan.globs),
+    adminPort: adminPort(pod),
+    graceSeconds: graceSeconds(pod),
+    labels: labelsNamed(settings).map((label) => [label, pod.labels.get(label)]),
+  };
+}
+
+function labelsNamed({ logGroup, logStream, dataStream }: Settings): readonly string[] {
+  const templates = [logGroup, logStream, dataStream].filter((template) => template.includes('{label:'));
+  return templates.flatMap((template) => [...template.matchAll(LABEL)].map(([, label = '']) => label));
+}
+
+const LABEL = /\{label:([^{}]+)\}/g;
+
+function makeEnv(of: Ingredients, settings: Settings, config: WebhookConfig): SidecarEnv {
+  const { destinations, findings } = resolveDestinations(of, settings, config);
   const literals: Readonly<Record<string, string | undefined>> = {
     [ENV.cluster]: config.cluster,
-    [ENV.app]: appOf(pod),
-    [ENV.workload]: workloadOf(pod),
-    [ENV.files]: plan.globs.length === 0 ? undefined : JSON.stringify(plan.globs),
+    [ENV.app]: of.app,
+    [ENV.workload]: of.workload,
+    [ENV.files]: of.globs,
     [ENV.sinks]: settings.sinks.join(','),
     [ENV.logGroup]: destinations.logGroup,
     [ENV.logStream]: destinations.logStream,
@@ -78,8 +140,8 @@ export function buildEnv(options: {
     [ENV.awsRegion]: config.awsRegion,
     [ENV.sinkSecretDir]: PATHS.secret,
     [ENV.stateDir]: PATHS.state,
-    [ENV.adminPort]: String(adminPort(pod)),
-    [ENV.grace]: `${graceSeconds(pod)}s`,
+    [ENV.adminPort]: String(of.adminPort),
+    [ENV.grace]: `${of.graceSeconds}s`,
     [ENV.flushInterval]: settings.flushInterval,
     [ENV.metadata]: settings.metadata,
     [ENV.parser]: settings.parser,
@@ -99,31 +161,22 @@ export function buildEnv(options: {
   return { env, destinations, findings };
 }
 
-/** Env of workloads that were checked lately: pods of one workload have the same. Some 150 bytes each. */
-const CHECKED = new Recent<true>(1_024);
-
 /** The pair assertion: one schema on both sides of the pod. */
 function checkAsForwarder(literals: Readonly<Record<string, string | undefined>>): void {
-  CHECKED.of(JSON.stringify(literals), () => {
-    const parsed = parseForwarderEnv({ ...literals, ...DOWNWARD_SAMPLES });
-    assert(parsed.ok, `the forwarder accepts the env that we write: ${parsed.ok ? '' : problemsText(parsed.problems)}`);
-    return true;
-  });
+  const parsed = parseForwarderEnv({ ...literals, ...DOWNWARD_SAMPLES });
+  assert(parsed.ok, `the forwarder accepts the env that we write: ${parsed.ok ? '' : problemsText(parsed.problems)}`);
 }
 
-function resolveDestinations(options: {
-  readonly pod: PodView;
-  readonly namespace: string;
-  readonly settings: Settings;
-  readonly config: WebhookConfig;
-}): { destinations: Destinations; findings: readonly Finding[] } {
-  const { pod, namespace, settings, config } = options;
+function resolveDestinations(
+  { namespace, app, workload, labels }: Ingredients,
+  settings: Settings,
+  config: WebhookConfig,
+): { destinations: Destinations; findings: readonly Finding[] } {
   const findings: Finding[] = [];
   const known: Record<string, string> = { cluster: config.cluster, namespace };
-  const app = appOf(pod);
-  const workload = workloadOf(pod);
   if (app !== undefined) known['app'] = app;
   if (workload !== undefined) known['workload'] = workload;
+  const values = new Map(labels);
   const fill = (
     key: string,
     template: string,
@@ -132,9 +185,10 @@ function resolveDestinations(options: {
   ): string => {
     // A value for a label that only another template names changes nothing.
     if (template.includes('{label:')) {
-      for (const [, label = ''] of template.matchAll(/\{label:([^{}]+)\}/g)) {
-        known[`label:${label}`] = pod.labels.get(label) ?? 'unknown';
-        if (!pod.labels.has(label)) findings.push({ code: 'label_missing', key, detail: `expected a label ${label}` });
+      for (const [, label = ''] of template.matchAll(LABEL)) {
+        const value = values.get(label);
+        known[`label:${label}`] = value ?? 'unknown';
+        if (value === undefined) findings.push({ code: 'label_missing', key, detail: `expected a label ${label}` });
       }
     }
     const filled = fillTemplate(template, known, part);

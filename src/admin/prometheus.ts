@@ -2,7 +2,8 @@
  * The metrics port over prom-client, for the processes of the control plane: our own metrics, and what the process costs.
  *
  * Invariants: the names of a metric's labels are those of its first use; the number of series of one metric is bounded, what is beyond
- * goes to the series whose every label says `other`; nothing of the library is global. The forwarder keeps the small registry of
+ * goes to the series whose every label says `other`; nothing of the library is global. Counters and gauges are kept here and given to
+ * the library when somebody reads them: adding to one costs a look-up and no hash of its labels. The forwarder keeps the small registry of
  * src/core/metrics.ts: this library costs memory in every pod. Format: Prometheus text exposition format 0.0.4. May import: core.
  */
 import assert from 'node:assert/strict';
@@ -14,6 +15,8 @@ import type { Labels, Metrics } from '../core/metrics.ts';
 
 /** How often the event loop is looked at: 20 wake-ups a second cost nothing, and a stall of one review's time-out is still seen. */
 const LOOP_RESOLUTION_MS = 50;
+
+const NO_LABELS: Labels = {};
 
 /** A registry of its own with the metrics of the process (CPU, memory, event loop, garbage collection, handles). */
 export function createPrometheusMetrics(): Metrics {
@@ -29,19 +32,22 @@ export function createPrometheusMetrics(): Metrics {
   return {
     counter: (name, help) => {
       const own = family(name, help, 'counter');
-      return { add: (value, labels = {}) => own.add(value, labels), value: (labels = {}) => own.value(labels) ?? 0 };
+      return {
+        add: (value, labels = NO_LABELS) => own.add(value, labels),
+        value: (labels = {}) => own.value(labels) ?? 0,
+      };
     },
     gauge: (name, help) => {
       const own = family(name, help, 'gauge');
       return {
-        set: (value, labels = {}) => own.set(value, labels),
+        set: (value, labels = NO_LABELS) => own.set(value, labels),
         only: (value, labels) => own.only(value, labels),
         value: (labels = {}) => own.value(labels),
       };
     },
     histogram: (name, help, buckets) => {
       const own = family(name, help, 'histogram', buckets);
-      return { observe: (value, labels = {}) => own.observe(value, labels) };
+      return { observe: (value, labels = NO_LABELS) => own.observe(value, labels) };
     },
     expose: async () => {
       // A metric without a series yet is named all the same, so that people and alert rules find it.
@@ -64,12 +70,19 @@ type Library =
   | { readonly kind: 'gauge'; readonly metric: Gauge }
   | { readonly kind: 'histogram'; readonly metric: Histogram };
 
+interface Series {
+  readonly labels: Labels;
+  value: number;
+}
+
 /** One metric; the library's object is made at the first use, when the names of the labels are known. */
 class Family {
   readonly kind: FamilyOptions['kind'];
   readonly #options: FamilyOptions;
-  /** Last value by series: what `value` gives, and the bound on the number of series. */
-  readonly #values = new Map<string, number>();
+  /** What `value` gives and what the library gets, and the bound on the number of series. */
+  readonly #series = new Map<string, Series>();
+  /** Labels that a caller keeps and gives again and again are recognised by what they are. */
+  #known = new WeakMap<Labels, Series>();
   #library: Library | undefined;
 
   constructor(options: FamilyOptions) {
@@ -87,55 +100,68 @@ class Family {
   }
 
   add(value: number, labels: Labels): void {
-    const library = this.#open(labels);
-    assert(library.kind === 'counter');
-    const [key, kept] = this.#bounded(labels);
-    this.#values.set(key, (this.#values.get(key) ?? 0) + value);
-    library.metric.inc(kept, value);
+    assert(this.kind === 'counter');
+    this.#at(labels).value += value;
   }
 
   set(value: number, labels: Labels): void {
-    const library = this.#open(labels);
-    assert(library.kind === 'gauge');
-    const [key, kept] = this.#bounded(labels);
-    this.#values.set(key, value);
-    library.metric.set(kept, value);
+    assert(this.kind === 'gauge');
+    this.#at(labels).value = value;
   }
 
   only(value: number, labels: Labels): void {
-    const library = this.#open(labels);
-    assert(library.kind === 'gauge');
-    library.metric.reset();
-    this.#values.clear();
+    this.#series.clear();
+    this.#known = new WeakMap();
     this.set(value, labels);
   }
 
   observe(value: number, labels: Labels): void {
-    const library = this.#open(labels);
-    assert(library.kind === 'histogram');
-    const [key, kept] = this.#bounded(labels);
-    this.#values.set(key, value);
-    library.metric.observe(kept, value);
+    const series = this.#at(labels);
+    assert(this.#library?.kind === 'histogram');
+    this.#library.metric.observe(series.labels, value);
   }
 
   value(labels: Labels): number | undefined {
-    return this.#values.get(seriesKey(labels));
+    return this.#series.get(seriesKey(labels))?.value;
   }
 
-  #bounded(labels: Labels): readonly [key: string, labels: Labels] {
+  #at(labels: Labels): Series {
+    const known = this.#known.get(labels);
+    if (known !== undefined) return known;
+    this.#library ??= this.#open(labels);
     const key = seriesKey(labels);
-    if (this.#values.has(key) || this.#values.size < SERIES_MAX) return [key, labels];
-    const other = Object.fromEntries(Object.keys(labels).map((name) => [name, 'other']));
-    return [seriesKey(other), other];
+    const series = this.#series.get(key) ?? this.#made(key, labels);
+    this.#known.set(labels, series);
+    return series;
+  }
+
+  #made(key: string, labels: Labels): Series {
+    if (this.#series.size >= SERIES_MAX) {
+      const other = Object.fromEntries(Object.keys(labels).map((name) => [name, 'other']));
+      const otherKey = seriesKey(other);
+      if (key !== otherKey) return this.#series.get(otherKey) ?? this.#made(otherKey, other);
+    }
+    const series = { labels, value: 0 };
+    this.#series.set(key, series);
+    return series;
   }
 
   #open(labels: Labels): Library {
-    if (this.#library !== undefined) return this.#library;
     const { name, help, kind, buckets, registry } = this.#options;
     const shared = { name, help, labelNames: Object.keys(labels), registers: [registry] };
-    if (kind === 'counter') this.#library = { kind, metric: new Counter(shared) };
-    else if (kind === 'gauge') this.#library = { kind, metric: new Gauge(shared) };
-    else this.#library = { kind, metric: new Histogram({ ...shared, buckets: [...buckets] }) };
-    return this.#library;
+    const all = this.#series;
+    if (kind === 'histogram') return { kind, metric: new Histogram({ ...shared, buckets: [...buckets] }) };
+    if (kind === 'gauge') {
+      const collect = function (this: Gauge): void {
+        this.reset();
+        for (const one of all.values()) this.set(one.labels, one.value);
+      };
+      return { kind, metric: new Gauge({ ...shared, collect }) };
+    }
+    const collect = function (this: Counter): void {
+      this.reset();
+      for (const one of all.values()) this.inc(one.labels, one.value);
+    };
+    return { kind, metric: new Counter({ ...shared, collect }) };
   }
 }
