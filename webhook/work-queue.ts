@@ -32,17 +32,19 @@ export interface Place {
 /**
  * What may be in before the next one of its kind is refused, by kind.
  *
- * Large bodies are to be answered within 100 ms or refused. The estimate is of deciding alone; what TLS, HTTP and the way back add is of the
- * same order for them, and a collection of garbage comes in between.
+ * Large bodies are to be answered within 100 ms or refused. The estimate is of deciding alone; what TLS, HTTP and the way back add is as
+ * much again, and collections of garbage and the bodies of those that are refused come in between: under overload an accepted one has
+ * the processor to wait three times what is in before it (docs/performance.md). Middle ones are rolled out ten and more at a time.
  *
  * Ordinary pods come in bursts, when thousands are rolled out: an API server lets 200 requests go on at a time
  * (`--max-mutating-requests-inflight`), one that is sent away comes again after a second, finds the places taken by those that came later, and
  * fails at the fifth time. So they may wait, for a tenth of the webhook's time-out of 5 s at most.
  */
-const WAIT_MS_MAX = { ordinary: 400, large: 20 } as const;
+const WAIT_MS_MAX = { ordinary: 400, middle: 20, large: 10 } as const;
 type Kind = keyof typeof WAIT_MS_MAX;
 /** A pod of ten containers with forty variables each has some 30 KiB; most have less than a tenth of that. */
 const ORDINARY_BYTES_MAX = 16 * 1024;
+const MIDDLE_BYTES_MAX = 64 * 1024;
 /** What a body that comes in chunks is taken for. */
 const UNKNOWN_BYTES = 256 * 1024;
 /** Work that may run in one turn of the loop before the rest has to queue: a healthy burst of small pods never queues. */
@@ -60,7 +62,7 @@ const GUESS_MS_PER_BYTE = 0.02 / 1024;
  * that another process took in between count like any other measurement; a cost that is ten times as high is learned in fifty requests.
  */
 const STEP = 1.05;
-/** No estimate is below this, so that the length of the queue is bounded too: 420 ms / COST_MS_MIN = 8,400 requests. */
+/** No estimate is below this, so that the length of the queue is bounded too: 430 ms / COST_MS_MIN = 8,600 requests. */
 const COST_MS_MIN = 0.05;
 
 /** An empty queue. */
@@ -75,7 +77,7 @@ class TimedQueue implements WorkQueue {
   readonly #arriving = new Map<Place, { readonly kind: Kind; readonly costMs: number; readonly untilMs: number }>();
   readonly #waiting: (() => void)[] = [];
   /** Estimated work of all that were let in and have not begun, by kind. */
-  readonly #insideMs: Record<Kind, number> = { ordinary: 0, large: 0 };
+  readonly #insideMs: Record<Kind, number> = { ordinary: 0, middle: 0, large: 0 };
   /** Estimated work of this turn of the event loop. */
   #turnMs = 0;
   #turn = 0;
@@ -97,7 +99,7 @@ class TimedQueue implements WorkQueue {
     }
     const size = bytes > 0 ? bytes : UNKNOWN_BYTES;
     const costMs = this.#costOf(classOf(size));
-    const kind: Kind = size <= ORDINARY_BYTES_MAX ? 'ordinary' : 'large';
+    const kind = kindOf(size);
     const insideMs = this.#insideMs[kind];
     if (insideMs > 0 && insideMs + costMs > WAIT_MS_MAX[kind]) return undefined;
     const place: Place = {
@@ -167,6 +169,11 @@ class TimedQueue implements WorkQueue {
     this.#isTurning = false;
     this.#waiting.shift()?.();
   }
+}
+
+function kindOf(bytes: number): Kind {
+  if (bytes <= ORDINARY_BYTES_MAX) return 'ordinary';
+  return bytes <= MIDDLE_BYTES_MAX ? 'middle' : 'large';
 }
 
 function classOf(bytes: number): number {
