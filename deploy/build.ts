@@ -1,5 +1,6 @@
 /**
- * `npm run build [-- FOLDER]`: one bundle per entry into dist/ (or FOLDER), and nothing else.
+ * `npm run build [-- FOLDER]`: one bundle per entry into dist/ (or FOLDER), and nothing else. With `--packages` it prints, in place of
+ * the sizes, the folders of the npm packages that went in, as JSON.
  *
  * Bundles are ESM for the pinned Node. Libraries that still use `require` get it from the banner. Each AWS and Kubernetes library
  * stays behind its dynamic import, as a chunk of its own, so that a forwarder without that sink never reads it.
@@ -10,7 +11,9 @@ import { build } from 'esbuild';
 import type { Plugin } from 'esbuild';
 
 const root = resolve(import.meta.dirname, '..');
-const outdir = resolve(root, process.argv[2] ?? 'dist');
+const [folder = 'dist', flag] = process.argv.slice(2);
+const outdir = resolve(root, folder);
+const packages = new Set<string>();
 
 /** Entry name in dist/ -> its composition root. */
 const ENTRIES = {
@@ -73,7 +76,14 @@ for (const [name, entry] of Object.entries(ENTRIES)) {
       js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
     },
   });
+  for (const input of Object.values(result.metafile.outputs).flatMap((output) => Object.entries(output.inputs))) {
+    const [path, { bytesInOutput }] = input;
+    const found = /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0];
+    if (found !== undefined && bytesInOutput > 0) packages.add(found);
+  }
   for (const [path, output] of Object.entries(result.metafile.outputs)) {
-    if (path.endsWith(`/${name}.mjs`)) process.stdout.write(`${path} ${Math.round(output.bytes / 1024)} KiB\n`);
+    if (path.endsWith(`/${name}.mjs`) && flag !== '--packages')
+      process.stdout.write(`${path} ${Math.round(output.bytes / 1024)} KiB\n`);
   }
 }
+if (flag === '--packages') process.stdout.write(JSON.stringify([...packages].toSorted()));
