@@ -58,6 +58,7 @@ const LIBRARY_ROOMS: Readonly<Record<string, readonly string[]>> = {
   '@smithy/': ['src/sinks/cloudwatch-logs/'],
   yaml: ['src/config/', 'src/cli/'],
   esbuild: ['deploy/'],
+  assemblyscript: ['deploy/kernel.ts'],
 };
 
 /** Call -> where it may stand. Time, chance, environment and console are parameters everywhere else. */

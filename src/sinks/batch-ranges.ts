@@ -11,10 +11,13 @@ export class BatchRanges {
   readonly #offsets: Float64Array;
   #ranges: BatchRange[] = [];
 
-  /** @param recordsMax most records of one batch */
-  constructor(recordsMax: number) {
-    this.#ends = new Uint32Array(recordsMax);
-    this.#offsets = new Float64Array(recordsMax);
+  /**
+   * @param places.ends where records end in the body, filled by whoever encodes; as long as a batch may have records
+   * @param places.offsets where they begin in their source, as long
+   */
+  constructor(places: { readonly ends: Uint32Array; readonly offsets: Float64Array }) {
+    this.#ends = places.ends;
+    this.#offsets = places.offsets;
   }
 
   get isFull(): boolean {

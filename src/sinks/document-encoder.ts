@@ -11,7 +11,10 @@ import type { ForwarderConfig } from '../config/forwarder-config.ts';
 import { LINE_BYTES_MAX } from '../core/limits.ts';
 import type { Batch, SourceInfo } from '../core/record.ts';
 import { DECIMAL_BYTES_MAX, writeDecimal } from '../kernel/decimal.ts';
+import { createLineKernel } from '../kernel/create-line-kernel.ts';
 import { ESCAPED_LINE_BYTES_MAX, LineEscaper } from '../kernel/line-escaper.ts';
+import type { BatchFill, LineFrame, LineKernel } from '../kernel/line-kernel.ts';
+import { beginsObject } from '../kernel/plain-line-kernel.ts';
 import { RFC3339_BYTES, Rfc3339Writer } from '../kernel/rfc3339.ts';
 import { JsonLineScanner } from '../parse/json-line.ts';
 import { BatchRanges } from './batch-ranges.ts';
@@ -32,9 +35,14 @@ export interface DocumentEncoderOptions extends FrameOptions {
 
 const LF = 10;
 const OPEN_MESSAGE = Buffer.from(',"message":"');
+const CLOSE_PLACES_OPEN_MESSAGE = Buffer.from('},"message":"');
+const CLOSE = Buffer.from('"}\n');
+const EMPTY = Buffer.alloc(0);
 
 export class DocumentEncoder implements Encoder {
   readonly #options: DocumentEncoderOptions;
+  /** Takes runs of usual text lines; whatever it stops at goes line by line. */
+  readonly #kernel: LineKernel;
   readonly #out: Buffer;
   readonly #escaper: LineEscaper;
   readonly #clock = new Rfc3339Writer();
@@ -42,6 +50,7 @@ export class DocumentEncoder implements Encoder {
   readonly #splice = new Splice();
   readonly #ranges: BatchRanges;
   readonly #frames = new WeakMap<SourceInfo, DocumentFrame>();
+  readonly #fill: BatchFill = { bytes: 0, records: 0, countedBytes: 0 };
   #bytes = 0;
   #destination = '';
   #batchTimeMs = 0;
@@ -50,10 +59,18 @@ export class DocumentEncoder implements Encoder {
   constructor(options: DocumentEncoderOptions) {
     assert(ESCAPED_LINE_BYTES_MAX + FRAME_BYTES_MAX * 2 <= options.bytesMax, 'the largest record fits a batch');
     this.#options = options;
-    // The record that turns out not to fit is written behind the limit and forgotten; those pages are rarely touched.
-    this.#out = Buffer.allocUnsafeSlow(options.bytesMax + ESCAPED_LINE_BYTES_MAX + FRAME_BYTES_MAX * 2);
+    this.#kernel = createLineKernel({
+      bytesMax: options.bytesMax,
+      recordsMax: options.recordsMax,
+      frameBytesMax: FRAME_BYTES_MAX * 2,
+      stopsAtObjects: options.parser === 'auto',
+      padsEmpty: false,
+      overheadBytes: 0,
+      countedBytesMax: options.bytesMax,
+    });
+    this.#out = this.#kernel.out;
     this.#escaper = new LineEscaper(this.#out);
-    this.#ranges = new BatchRanges(options.recordsMax);
+    this.#ranges = new BatchRanges(this.#kernel);
   }
 
   get records(): number {
@@ -84,9 +101,16 @@ export class DocumentEncoder implements Encoder {
       this.#clock.write(frame.middle, frame.timeAt, timeMs);
     }
     this.#escaper.bind(input, from, to);
+    this.#kernel.frame(lineFrame(frame));
+    this.#kernel.bind(input, from, to, offset);
     const before = this.records;
     let at = from;
     while (at < to && !this.#ranges.isFull) {
+      const usualEnd = this.#usual(input, at, to);
+      if (usualEnd > at) {
+        at = usualEnd;
+        continue;
+      }
       const lineOffset = offset + at - from;
       const end = this.#record(frame, input, at, to, lineOffset);
       if (end > this.#options.bytesMax) break;
@@ -111,6 +135,20 @@ export class DocumentEncoder implements Encoder {
     const made = renderFrame(source, this.#options);
     this.#frames.set(source, made);
     return made;
+  }
+
+  /** Takes the usual text lines from `at` on; gives where the first other line begins. */
+  #usual(input: Buffer, at: number, to: number): number {
+    if (!this.#escaper.isValid || (this.#options.parser === 'auto' && beginsObject(input, at, to))) return at;
+    const fill = this.#fill;
+    fill.bytes = this.#bytes;
+    fill.records = this.#ranges.records;
+    // Nothing is counted here but what is written.
+    fill.countedBytes = 0;
+    const end = this.#kernel.run(at, fill);
+    this.#bytes = fill.bytes;
+    this.#ranges.records = fill.records;
+    return end;
   }
 
   /** Writes the record of the line at `at`; returns where it ends, and leaves the next line in the escaper. */
@@ -204,11 +242,16 @@ export class DocumentEncoder implements Encoder {
   }
 }
 
-/** Whether the first byte that is no white space is `{`. */
-function beginsObject(input: Uint8Array, from: number, to: number): boolean {
-  let i = from;
-  while (i < to && (input[i] === 0x20 || input[i] === 0x09)) i += 1;
-  return i < to && input[i] === 0x7b;
+/** A frame as the kernel takes it: the constant parts around offset and text. */
+function lineFrame({ head, middle, hasPlaces }: DocumentFrame): LineFrame {
+  return {
+    first: head,
+    second: hasPlaces ? middle : Buffer.concat([middle, OPEN_MESSAGE]),
+    third: hasPlaces ? CLOSE_PLACES_OPEN_MESSAGE : EMPTY,
+    closing: CLOSE,
+    hasOffsetAfterFirst: head.length > 0,
+    hasOffsetAfterSecond: hasPlaces,
+  };
 }
 
 assert(DECIMAL_BYTES_MAX * 2 + OPEN_MESSAGE.length + 8 < FRAME_BYTES_MAX, 'what surrounds a line fits the reserve');

@@ -14,7 +14,9 @@ import {
 } from '../../core/limits.ts';
 import type { Batch, SourceInfo } from '../../core/record.ts';
 import { DECIMAL_BYTES_MAX, writeDecimal } from '../../kernel/decimal.ts';
-import { ESCAPED_LINE_BYTES_MAX, LineEscaper } from '../../kernel/line-escaper.ts';
+import { createLineKernel } from '../../kernel/create-line-kernel.ts';
+import { LineEscaper } from '../../kernel/line-escaper.ts';
+import type { BatchFill } from '../../kernel/line-kernel.ts';
 import { BatchRanges } from '../batch-ranges.ts';
 import type { Encoder } from '../sink.ts';
 
@@ -34,6 +36,7 @@ const OPEN = Buffer.from('{"timestamp":');
 const OPEN_MESSAGE = Buffer.from(',"message":"');
 const CLOSE = Buffer.from('"},');
 const SPACE = 0x20;
+const EMPTY = Buffer.alloc(0);
 
 /** The last event time of each log stream, shared by the encoders of a sink. */
 export class StreamTimes {
@@ -64,9 +67,20 @@ export interface LogEventsEncoderOptions {
 
 export class LogEventsEncoder implements Encoder {
   readonly #options: LogEventsEncoderOptions;
-  readonly #out = Buffer.allocUnsafeSlow(LOG_EVENTS_ENCODED_BYTES_MAX + ESCAPED_LINE_BYTES_MAX + 128);
+  /** Takes runs of usual lines; whatever it stops at goes line by line. */
+  readonly #kernel = createLineKernel({
+    bytesMax: LOG_EVENTS_ENCODED_BYTES_MAX,
+    recordsMax: PUT_LOG_EVENTS_COUNT_MAX,
+    frameBytesMax: 128,
+    stopsAtObjects: false,
+    padsEmpty: true,
+    overheadBytes: PUT_LOG_EVENTS_EVENT_OVERHEAD_BYTES,
+    countedBytesMax: PUT_LOG_EVENTS_BYTES_MAX,
+  });
+  readonly #out = this.#kernel.out;
   readonly #escaper = new LineEscaper(this.#out);
-  readonly #ranges = new BatchRanges(PUT_LOG_EVENTS_COUNT_MAX);
+  readonly #ranges = new BatchRanges(this.#kernel);
+  readonly #fill: BatchFill = { bytes: 0, records: 0, countedBytes: 0 };
   /** What stands before each message, for the time `#openTimeMs`. */
   readonly #open = Buffer.alloc(OPEN.length + DECIMAL_BYTES_MAX + OPEN_MESSAGE.length);
   #openBytes = 0;
@@ -110,9 +124,23 @@ export class LogEventsEncoder implements Encoder {
     this.#destination = destination;
     this.#renderOpen(eventTimeMs);
     this.#escaper.bind(input, from, to);
+    this.#kernel.frame({
+      first: this.#open.subarray(0, this.#openBytes),
+      second: EMPTY,
+      third: EMPTY,
+      closing: CLOSE,
+      hasOffsetAfterFirst: false,
+      hasOffsetAfterSecond: false,
+    });
+    this.#kernel.bind(input, from, to, offset);
     const before = this.records;
     let at = from;
     while (at < to && !this.#ranges.isFull) {
+      const usualEnd = this.#usual(at);
+      if (usualEnd > at) {
+        at = usualEnd;
+        continue;
+      }
       const end = this.#event(at, to);
       const counted =
         this.#countedBytes + Math.max(1, this.#escaper.messageBytes) + PUT_LOG_EVENTS_EVENT_OVERHEAD_BYTES;
@@ -153,6 +181,20 @@ export class LogEventsEncoder implements Encoder {
     const at = writeDecimal(this.#open, OPEN.length, timeMs);
     this.#open.set(OPEN_MESSAGE, at);
     this.#openBytes = at + OPEN_MESSAGE.length;
+  }
+
+  /** Takes the usual lines from `at` on; gives where the first other line begins. */
+  #usual(at: number): number {
+    if (!this.#escaper.isValid) return at;
+    const fill = this.#fill;
+    fill.bytes = this.#bytes;
+    fill.records = this.#ranges.records;
+    fill.countedBytes = this.#countedBytes;
+    const end = this.#kernel.run(at, fill);
+    this.#bytes = fill.bytes;
+    this.#ranges.records = fill.records;
+    this.#countedBytes = fill.countedBytes;
+    return end;
   }
 
   /** Writes one event behind the last one; returns where it ends. */

@@ -1,0 +1,62 @@
+/**
+ * Runs of usual lines as records, framed and escaped, many lines a call: the contract of the byte kernel and of its two forms,
+ * WebAssembly (wasm-line-kernel.ts) and plain TypeScript (plain-line-kernel.ts).
+ *
+ * A usual line is well-formed UTF-8, ends with a newline and has at most LINE_BYTES_MAX bytes; at any other the kernel stops, and its
+ * caller takes that line by LineEscaper. Both forms give the same bytes. May import: core.
+ */
+import { ESCAPED_LINE_BYTES_MAX } from './line-escaper.ts';
+
+/** What stands around the text of each line: first, offset, second, offset, third, text, closing. */
+export interface LineFrame {
+  readonly first: Uint8Array;
+  readonly second: Uint8Array;
+  readonly third: Uint8Array;
+  /** At most four bytes. */
+  readonly closing: Uint8Array;
+  /** The line's offset in its source, as decimal digits. */
+  readonly hasOffsetAfterFirst: boolean;
+  readonly hasOffsetAfterSecond: boolean;
+}
+
+/** What holds for every run of an encoder. */
+export interface LineRules {
+  /** A record that would end behind it is left for the next batch. */
+  readonly bytesMax: number;
+  readonly recordsMax: number;
+  /** The three parts of a frame together. */
+  readonly frameBytesMax: number;
+  /** Stop at lines that begin an object, white space before it allowed. */
+  readonly stopsAtObjects: boolean;
+  /** An empty line gets one space as its text. */
+  readonly padsEmpty: boolean;
+  /** Counted for each record beside the bytes of its line (without the line end, before escaping), and the limit of the sum. */
+  readonly overheadBytes: number;
+  readonly countedBytesMax: number;
+}
+
+/** How full a batch is; a run moves it on. */
+export interface BatchFill {
+  bytes: number;
+  records: number;
+  countedBytes: number;
+}
+
+export interface LineKernel {
+  /** Where records are written, one after another from 0; bytesMax and room for one record of the largest size behind it. */
+  readonly out: Buffer;
+  /** `ends[i]` is where record i ends in `out`, `offsets[i]` where its line begins in the source. */
+  readonly ends: Uint32Array;
+  readonly offsets: Float64Array;
+  /** Makes `frame` the one of the following runs; its bytes may change until the next `run` and are read again at each `frame`. */
+  frame(frame: LineFrame): void;
+  /** The lines to come stand in `input[from, to)`, which is well-formed UTF-8; `input[from]` is byte `offset` of the source. */
+  bind(input: Buffer, from: number, to: number, offset: number): void;
+  /** Encodes lines from `at` on; gives the first byte of the line that it left: unusual, without room, or the end. */
+  run(at: number, fill: BatchFill): number;
+}
+
+/** Bytes behind `bytesMax` that a record which does not fit is written to. */
+export function roomBytes(frameBytesMax: number): number {
+  return ESCAPED_LINE_BYTES_MAX + frameBytesMax;
+}

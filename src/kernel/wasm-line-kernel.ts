@@ -1,0 +1,195 @@
+/**
+ * The byte kernel in WebAssembly SIMD: lays out its memory and hands it jobs. Contract: line-kernel.ts; program: assembly/line-kernel.ts.
+ *
+ * The memory holds, in this order: the job (32-bit words, named in JOB), the digits of an offset, the frame, ends, offsets, a window of
+ * the input, the output. Pages that nothing was written to cost nothing. May import: core.
+ */
+import assert from 'node:assert/strict';
+import { LINE_BYTES_MAX, READ_BYTES } from '../core/limits.ts';
+import { roomBytes } from './line-kernel.ts';
+import type { BatchFill, LineFrame, LineKernel, LineRules } from './line-kernel.ts';
+import { LINE_KERNEL_WASM } from './line-kernel-wasm.ts';
+
+/** A vector may be read or written behind what is meant. */
+const SLACK_BYTES = 16;
+const PAGE_BYTES = 65_536;
+/** A read of the pipeline, copied in at once; a longer input goes in windows. */
+const WINDOW_BYTES = READ_BYTES + 4096;
+
+/** Place of each word of a job; the program has the same numbers. */
+const JOB = {
+  at: 0,
+  to: 1,
+  out: 2,
+  outBase: 3,
+  outLimit: 4,
+  records: 5,
+  recordsMax: 6,
+  ends: 7,
+  offsets: 8,
+  first: 9,
+  firstBytes: 10,
+  second: 11,
+  secondBytes: 12,
+  third: 13,
+  thirdBytes: 14,
+  closing: 15,
+  closingBytes: 16,
+  flags: 17,
+  counted: 18,
+  countedMax: 19,
+  overhead: 20,
+  lineBytesMax: 21,
+  digits: 22,
+} as const;
+/** A 64-bit float behind the words. */
+const JOB_BASE_BYTE = 96;
+const JOB_BYTES = 128;
+
+const FLAG = { offsetAfterFirst: 1, offsetAfterSecond: 2, stopsAtObjects: 4, padsEmpty: 8 } as const;
+
+/** What of the WebAssembly JavaScript interface (W3C, core 2) is used here; TypeScript has it only together with the DOM. */
+interface WasmPlatform {
+  readonly Module: new (program: Uint8Array) => object;
+  readonly Memory: new (size: { initial: number }) => { readonly buffer: ArrayBuffer };
+  readonly Instance: new (
+    module: object,
+    imports: Readonly<Record<string, Readonly<Record<string, object>>>>,
+  ) => { readonly exports: Readonly<Record<string, unknown>> };
+}
+
+/** Compiled with the first use and kept: it is the same for every encoder. Undefined where the platform cannot run it. */
+let compiled: { readonly platform: WasmPlatform; readonly module: object } | undefined;
+
+function compile(): typeof compiled {
+  const { WebAssembly: platform } = globalThis as { readonly WebAssembly?: WasmPlatform };
+  if (compiled !== undefined || platform === undefined) return compiled;
+  try {
+    compiled = { platform, module: new platform.Module(Buffer.from(LINE_KERNEL_WASM, 'base64')) };
+  } catch {
+    // No SIMD here, or no right to compile: the plain form does the same.
+  }
+  return compiled;
+}
+
+export class WasmLineKernel implements LineKernel {
+  readonly out: Buffer;
+  readonly ends: Uint32Array;
+  readonly offsets: Float64Array;
+  readonly #job: Int32Array;
+  readonly #base: Float64Array;
+  readonly #bytes: Uint8Array;
+  readonly #framePlace: number;
+  readonly #windowPlace: number;
+  readonly #outPlace: number;
+  readonly #ruleFlags: number;
+  readonly #frameBytesMax: number;
+  readonly #encodeLines: (job: number) => void;
+  #input: Buffer = Buffer.alloc(0);
+  #to = 0;
+  #offset = 0;
+  /** The part of the input that the memory holds: [from, to). */
+  #windowFrom = 0;
+  #windowTo = 0;
+
+  /** Whether this platform runs WebAssembly with SIMD. */
+  static isSupported(): boolean {
+    return compile() !== undefined;
+  }
+
+  constructor(rules: LineRules) {
+    const program = compile();
+    assert(program !== undefined, 'who makes one has asked before');
+    assert(rules.countedBytesMax <= 0x3fffffff, 'sums stay within 32 bits');
+    let place = JOB_BYTES;
+    const take = (bytes: number): number => {
+      const begin = place;
+      place = Math.ceil((begin + bytes + SLACK_BYTES) / SLACK_BYTES) * SLACK_BYTES;
+      return begin;
+    };
+    const outBytes = rules.bytesMax + roomBytes(rules.frameBytesMax) + 4 * SLACK_BYTES;
+    const digits = take(SLACK_BYTES);
+    this.#framePlace = take(rules.frameBytesMax);
+    const ends = take(rules.recordsMax * 4);
+    const offsets = take(rules.recordsMax * 8);
+    this.#windowPlace = take(WINDOW_BYTES);
+    this.#outPlace = take(outBytes);
+    const { platform, module } = program;
+    const memory = new platform.Memory({ initial: Math.ceil(place / PAGE_BYTES) });
+    const { exports } = new platform.Instance(module, { env: { memory } });
+    const encodeLines: unknown = exports['encodeLines'];
+    assert(typeof encodeLines === 'function', 'the program is the one that was built');
+    this.#encodeLines = encodeLines as (job: number) => void;
+    this.#bytes = new Uint8Array(memory.buffer);
+    this.out = Buffer.from(memory.buffer, this.#outPlace, outBytes);
+    this.ends = new Uint32Array(memory.buffer, ends, rules.recordsMax);
+    this.offsets = new Float64Array(memory.buffer, offsets, rules.recordsMax);
+    this.#base = new Float64Array(memory.buffer, JOB_BASE_BYTE, 1);
+    this.#frameBytesMax = rules.frameBytesMax;
+    this.#ruleFlags = (rules.stopsAtObjects ? FLAG.stopsAtObjects : 0) | (rules.padsEmpty ? FLAG.padsEmpty : 0);
+    const job = new Int32Array(memory.buffer, 0, JOB_BYTES / 4);
+    job[JOB.outBase] = this.#outPlace;
+    job[JOB.outLimit] = this.#outPlace + rules.bytesMax;
+    job[JOB.recordsMax] = rules.recordsMax;
+    job[JOB.ends] = ends;
+    job[JOB.offsets] = offsets;
+    job[JOB.countedMax] = rules.countedBytesMax;
+    job[JOB.overhead] = rules.overheadBytes;
+    job[JOB.lineBytesMax] = LINE_BYTES_MAX;
+    job[JOB.digits] = digits;
+    this.#job = job;
+  }
+
+  frame(frame: LineFrame): void {
+    const { first, second, third, closing } = frame;
+    const job = this.#job;
+    const places = [this.#framePlace, 0, 0];
+    places[1] = this.#framePlace + first.length;
+    places[2] = places[1] + second.length;
+    assert(places[2] + third.length - this.#framePlace <= this.#frameBytesMax && closing.length <= 4, 'a frame fits');
+    for (const [i, part] of [first, second, third].entries()) {
+      this.#bytes.set(part, places[i]);
+      job[JOB.first + 2 * i] = places[i] ?? 0;
+      job[JOB.firstBytes + 2 * i] = part.length;
+    }
+    job[JOB.closing] =
+      (closing[0] ?? 0) | ((closing[1] ?? 0) << 8) | ((closing[2] ?? 0) << 16) | ((closing[3] ?? 0) << 24);
+    job[JOB.closingBytes] = closing.length;
+    job[JOB.flags] =
+      this.#ruleFlags |
+      (frame.hasOffsetAfterFirst ? FLAG.offsetAfterFirst : 0) |
+      (frame.hasOffsetAfterSecond ? FLAG.offsetAfterSecond : 0);
+  }
+
+  bind(input: Buffer, from: number, to: number, offset: number): void {
+    this.#input = input;
+    this.#to = to;
+    this.#offset = offset - from;
+    this.#windowFrom = 0;
+    this.#windowTo = 0;
+  }
+
+  run(at: number, fill: BatchFill): number {
+    if (at < this.#windowFrom || at >= this.#windowTo) this.#load(at);
+    const job = this.#job;
+    const shift = this.#windowPlace - this.#windowFrom;
+    job[JOB.at] = at + shift;
+    job[JOB.to] = this.#windowTo + shift;
+    job[JOB.out] = this.#outPlace + fill.bytes;
+    job[JOB.records] = fill.records;
+    job[JOB.counted] = fill.countedBytes;
+    this.#base[0] = this.#offset - shift;
+    this.#encodeLines(0);
+    fill.bytes = (job[JOB.out] ?? 0) - this.#outPlace;
+    fill.records = job[JOB.records] ?? 0;
+    fill.countedBytes = job[JOB.counted] ?? 0;
+    return (job[JOB.at] ?? 0) - shift;
+  }
+
+  /** The window from `at` on. A line that it cuts is unusual: the caller takes it, and the next window begins behind it. */
+  #load(at: number): void {
+    this.#windowFrom = at;
+    this.#windowTo = Math.min(this.#to, at + WINDOW_BYTES);
+    this.#bytes.set(this.#input.subarray(at, this.#windowTo), this.#windowPlace);
+  }
+}

@@ -1,0 +1,224 @@
+/**
+ * Both forms of the byte kernel against JSON.stringify, and against each other: same bytes, same places, same stops.
+ */
+import assert from 'node:assert/strict';
+import { LINE_BYTES_MAX, READ_BYTES } from '../../../src/core/limits.ts';
+import type { BatchFill, LineFrame, LineKernel, LineRules } from '../../../src/kernel/line-kernel.ts';
+import { PlainLineKernel } from '../../../src/kernel/plain-line-kernel.ts';
+import { WasmLineKernel } from '../../../src/kernel/wasm-line-kernel.ts';
+import { seededRandom, testSeed } from '../../fakes/seeded-random.ts';
+import type { SeededRandom } from '../../fakes/seeded-random.ts';
+
+const RULES: LineRules = {
+  bytesMax: 1_000_000,
+  recordsMax: 1_000,
+  frameBytesMax: 256,
+  stopsAtObjects: false,
+  padsEmpty: false,
+  overheadBytes: 0,
+  countedBytesMax: 1_000_000,
+};
+const FRAME: LineFrame = {
+  first: Buffer.from('{"id":"source-'),
+  second: Buffer.from('","offset":'),
+  third: Buffer.from(',"message":"'),
+  closing: Buffer.from('"}\n'),
+  hasOffsetAfterFirst: true,
+  hasOffsetAfterSecond: true,
+};
+/** As the framings of the sinks are: with and without an action line, with and without metadata. */
+const FRAMES: readonly LineFrame[] = [true, false].flatMap((hasOffsetAfterFirst) =>
+  [true, false].map((hasOffsetAfterSecond) => ({ ...FRAME, hasOffsetAfterFirst, hasOffsetAfterSecond })),
+);
+const BARE: LineFrame = { ...FRAME, third: Buffer.alloc(0), hasOffsetAfterFirst: false, hasOffsetAfterSecond: false };
+
+interface Outcome {
+  readonly text: string;
+  readonly next: number;
+  readonly fill: BatchFill;
+  readonly offsets: readonly number[];
+  readonly ends: readonly number[];
+}
+
+interface Job {
+  readonly rules?: Partial<LineRules>;
+  readonly frame?: LineFrame;
+  readonly offset?: number;
+}
+
+const FORMS: Readonly<Record<string, (rules: LineRules) => LineKernel>> = {
+  'plain TypeScript': (rules) => new PlainLineKernel(rules),
+  'WebAssembly SIMD': (rules) => new WasmLineKernel(rules),
+};
+
+function encode(make: (rules: LineRules) => LineKernel, input: Buffer, job: Job = {}): Outcome {
+  const kernel = make({ ...RULES, ...job.rules });
+  // Never at the beginning of a buffer: positions and offsets are to be told apart.
+  const padded = Buffer.concat([Buffer.from('xyz'), input]);
+  kernel.frame(job.frame ?? FRAME);
+  kernel.bind(padded, 3, padded.length, job.offset ?? 0);
+  const fill = { bytes: 0, records: 0, countedBytes: 0 };
+  let next = 3;
+  // As its callers do: until it moves no more.
+  for (let before = -1; next !== before && next < padded.length;) {
+    before = next;
+    next = kernel.run(next, fill);
+  }
+  return {
+    text: kernel.out.toString('utf8', 0, fill.bytes),
+    next: next - 3,
+    fill,
+    offsets: [...kernel.offsets.subarray(0, fill.records)],
+    ends: [...kernel.ends.subarray(0, fill.records)],
+  };
+}
+
+/** What the platform makes of whole lines. */
+function expected(input: Buffer, frame: LineFrame, offset: number): string {
+  let text = '';
+  let at = 0;
+  for (const line of input.toString('utf8').split('\n').slice(0, -1)) {
+    const message = JSON.stringify(line.endsWith('\r') ? line.slice(0, -1) : line).slice(1, -1);
+    const place = String(offset + at);
+    const { first, second, third, closing } = frame;
+    const before = `${first.toString()}${frame.hasOffsetAfterFirst ? place : ''}${second.toString()}`;
+    const behind = frame.hasOffsetAfterSecond ? `${place}${third.toString()}` : '';
+    text += `${before}${behind}${message}${closing.toString()}`;
+    at += Buffer.byteLength(line) + 1;
+  }
+  return text;
+}
+
+const PIECES = [
+  'a',
+  'plain text of some length ',
+  '"',
+  '\\',
+  '\t',
+  '\r',
+  '\u0000',
+  '\u001f',
+  '\u007f',
+  'ü',
+  '漢',
+  '😀',
+  '{',
+  ' ',
+];
+
+function randomLines(random: SeededRandom): Buffer {
+  const lines = Array.from({ length: 1 + random.below(20) }, () =>
+    Array.from({ length: random.below(12) }, () => PIECES[random.below(PIECES.length)] ?? '').join(''),
+  );
+  return Buffer.from(lines.map((line) => `${line}${random.below(4) === 0 ? '\r' : ''}\n`).join(''));
+}
+
+for (const [name, make] of Object.entries(FORMS)) {
+  describe(`byte kernel, ${name}`, () => {
+    it('escapes each byte as JSON.stringify does, at each place of a vector', () => {
+      const bytes = Array.from({ length: 128 }, (_, byte) => byte).filter((byte) => byte !== 10);
+      const lines = bytes.flatMap((byte) =>
+        Array.from({ length: 18 }, (_, before) => `${'x'.repeat(before)}${String.fromCharCode(byte)}y\n`),
+      );
+      const input = Buffer.from(lines.join(''));
+      assert.equal(encode(make, input, { rules: { recordsMax: lines.length } }).text, expected(input, FRAME, 0));
+    });
+
+    it('agrees with JSON.stringify on random lines', () => {
+      const seed = testSeed();
+      const random = seededRandom(seed);
+      for (let i = 0; i < 150; i += 1) {
+        const input = randomLines(random);
+        const offset = random.below(2) === 0 ? random.below(1_000) : Number.MAX_SAFE_INTEGER - 10_000;
+        const frame = FRAMES[random.below(FRAMES.length)] ?? FRAME;
+        const got = encode(make, input, { frame, offset });
+        assert.equal(got.text, expected(input, frame, offset), `TEST_SEED=${seed}`);
+        assert.equal(got.next, input.length);
+        assert.equal(got.ends.at(-1), got.fill.bytes);
+      }
+    });
+
+    it('writes offsets of every length', () => {
+      for (const offset of [0, 9, 10, 99_999_999, 100_000_000, 4_294_967_296, 1e12, Number.MAX_SAFE_INTEGER - 2]) {
+        const input = Buffer.from('a\n');
+        const got = encode(make, input, { offset });
+        assert.deepEqual([got.text, got.offsets], [expected(input, FRAME, offset), [offset]]);
+      }
+    });
+
+    it('leaves an unfinished line, one that is too long, and objects where told so', () => {
+      const stopsAt = (text: string, job: Job = {}): number => encode(make, Buffer.from(text), job).next;
+      assert.equal(stopsAt('one\ntwo'), 4);
+      assert.equal(stopsAt('one\ntwo\r'), 4);
+      assert.equal(stopsAt(`one\n${'x'.repeat(LINE_BYTES_MAX)}\nend\n`), 4 + LINE_BYTES_MAX + 5);
+      assert.equal(stopsAt(`one\n${'x'.repeat(LINE_BYTES_MAX)}\r\nend\n`), 4 + LINE_BYTES_MAX + 6);
+      assert.equal(stopsAt(`one\n${'x'.repeat(LINE_BYTES_MAX + 1)}\nend\n`), 4);
+      assert.equal(stopsAt('one\n \t{"a":1}\ntwo\n', { rules: { stopsAtObjects: true } }), 4);
+      assert.equal(stopsAt('one\n \n{\n', { rules: { stopsAtObjects: true } }), 6);
+      assert.equal(stopsAt('one\n{"a":1}\n'), 12);
+    });
+
+    it('stops when the batch is full by bytes, records or what is counted', () => {
+      const lines = (count: number): Buffer => Buffer.from('12345\n'.repeat(count));
+      const record = BARE.first.length + BARE.second.length + 5 + BARE.closing.length;
+      const job = (rules: Partial<LineRules>): Job => ({ frame: BARE, rules });
+      assert.equal(encode(make, lines(9), job({ bytesMax: 4 * record })).fill.records, 4);
+      assert.equal(encode(make, lines(9), job({ bytesMax: 4 * record - 1 })).fill.records, 3);
+      assert.equal(encode(make, lines(9), job({ recordsMax: 5 })).fill.records, 5);
+      const counted = { overheadBytes: 26, countedBytesMax: 3 * 31 };
+      assert.deepEqual(encode(make, lines(9), job(counted)).fill, { bytes: 3 * record, records: 3, countedBytes: 93 });
+      assert.equal(encode(make, lines(9), job({ ...counted, countedBytesMax: 92 })).fill.records, 2);
+    });
+
+    it('counts bytes as UTF-8 without the line end, and pads an empty line', () => {
+      const rules = { padsEmpty: true, overheadBytes: 26 };
+      const got = encode(make, Buffer.from('ü\r\n\n\r\n"\n'), { rules, frame: BARE });
+      assert.equal(got.fill.countedBytes, 2 + 1 + 1 + 1 + 4 * 26);
+      const { first, second } = BARE;
+      const before = `${first.toString()}${second.toString()}`;
+      assert.equal(got.text, ['ü', ' ', ' ', '\\"'].map((text) => `${before}${text}"}\n`).join(''));
+    });
+
+    it('goes through more than it takes in at once', () => {
+      const line = `${'z'.repeat(997)}"\n`;
+      const input = Buffer.from(line.repeat(Math.ceil((3 * READ_BYTES) / line.length)));
+      let at = 0;
+      const kernel = make(RULES);
+      kernel.frame(FRAME);
+      kernel.bind(input, 0, input.length, 0);
+      const fill = { bytes: 0, records: 0, countedBytes: 0 };
+      // A window may cut a line; its caller takes that one by itself.
+      for (let turns = 0; at < input.length; turns += 1) {
+        const next = kernel.run(at, fill);
+        at = next > at ? next : at + line.length;
+        assert(turns < 20, 'each turn but few takes many lines');
+      }
+      assert.ok(fill.records > input.length / line.length - 10);
+    });
+  });
+}
+
+describe('byte kernel', () => {
+  it('gives the same in both forms, whatever the batch has room for', () => {
+    const seed = testSeed();
+    const random = seededRandom(seed);
+    const [plain, wasm] = Object.values(FORMS);
+    assert(plain !== undefined && wasm !== undefined);
+    for (let i = 0; i < 150; i += 1) {
+      const job: Job = {
+        offset: random.below(1e9),
+        frame: FRAMES[random.below(FRAMES.length)] ?? FRAME,
+        rules: {
+          bytesMax: 200 + random.below(2_000),
+          recordsMax: 1 + random.below(30),
+          stopsAtObjects: random.below(2) === 0,
+          padsEmpty: random.below(2) === 0,
+          overheadBytes: random.below(30),
+          countedBytesMax: 100 + random.below(1_000),
+        },
+      };
+      const input = randomLines(random);
+      assert.deepEqual(encode(wasm, input, job), encode(plain, input, job), `TEST_SEED=${seed}`);
+    }
+  });
+});
