@@ -14,6 +14,8 @@ export interface DiscardOrders {
   readonly lines: number;
   /** PEM of key and certificate: TLS. */
   readonly tls: { readonly key: string; readonly cert: string } | undefined;
+  /** So long nobody listens on the port after it was reported. */
+  readonly absentMs: number;
 }
 
 export type DiscardReport =
@@ -50,7 +52,18 @@ async function serve(orders: DiscardOrders): Promise<void> {
   const server: Server = orders.tls === undefined ? createServer(listener) : createTlsServer(orders.tls, listener);
   process.on('message', () => tell({ report: 'counted', lost: counter.lost, duplicates: counter.duplicates }));
   process.once('disconnect', () => process.exit(0));
-  server.listen(0, '127.0.0.1', () => tell({ report: 'listening', port: (server.address() as AddressInfo).port }));
+  const port = await listen(server, 0);
+  if (orders.absentMs > 0) {
+    await new Promise((closed) => server.close(closed));
+    setTimeout(() => void listen(server, port), orders.absentMs);
+  }
+  tell({ report: 'listening', port });
+}
+
+function listen(server: Server, port: number): Promise<number> {
+  return new Promise((resolve) => {
+    server.listen(port, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
+  });
 }
 
 function tell(report: DiscardReport): void {

@@ -2,11 +2,17 @@
  * `npm run -s bench -- admission|forwarder [--only CASE] [--runs N]`: one JSON line per measurement on stdout, all else on stderr.
  *
  * CASE is a part of a case's name, which is its words with slashes between them: `plain/elasticsearch/items`, `2x5/tls/32`.
+ * For the forwarder also `--entry BUNDLE,BUNDLE`: each case with each of them in turn, for a comparison in one session; and
+ * `--memory-limit MIB [--absent 30s] [--lines N]`: under a hard limit with the sink absent at first, beside the same without a limit.
  */
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ADMISSION_CASES, runAdmissionCase } from './admission.ts';
 import { runOverload, runRest } from './admission-limits.ts';
+import { durationMs } from '../../src/config/fields.ts';
 import { FORWARDER_CASES, runForwarderCase } from './forwarder.ts';
+import { forwarderEntry } from './forwarder-process.ts';
+import { compareLimit, LIMIT_CASES } from './memory-limit.ts';
 
 interface Measurement {
   readonly name: string;
@@ -15,55 +21,79 @@ interface Measurement {
 
 const note = (text: string): void => void process.stderr.write(text);
 
-const BENCHES: Readonly<Record<string, readonly Measurement[]>> = {
-  admission: [
-    ...ADMISSION_CASES.map((which) => ({
-      name: [which.shape.name, which.mode, which.concurrency].join('/'),
-      run: () => runAdmissionCase(which),
-    })),
-    { name: 'rest', run: runRest },
-    { name: 'overload', run: runOverload },
-  ],
-  forwarder: FORWARDER_CASES.map((which) => ({
-    name: [which.workload, which.sink, which.variant].join('/'),
-    run: () => runForwarderCase(which, note),
+const ADMISSION: readonly Measurement[] = [
+  ...ADMISSION_CASES.map((which) => ({
+    name: [which.shape.name, which.mode, which.concurrency].join('/'),
+    run: () => runAdmissionCase(which),
   })),
+  { name: 'rest', run: runRest },
+  { name: 'overload', run: runOverload },
+];
+
+const TEXT = { type: 'string' } as const;
+const OPTIONS = { only: TEXT, runs: TEXT, entry: TEXT, 'memory-limit': TEXT, absent: TEXT, lines: TEXT } as const;
+type Given = Partial<Record<keyof typeof OPTIONS, string>>;
+
+const BENCHES: Readonly<Record<string, (given: Given) => readonly Measurement[] | string>> = {
+  admission: () => ADMISSION,
+  forwarder: (given) => (given['memory-limit'] === undefined ? forwarderCases(given) : limitedCases(given)),
 };
 
-function text(value: unknown, fallback: string): string {
-  return typeof value === 'string' ? value : fallback;
+function forwarderCases({ entry }: Given): readonly Measurement[] {
+  const entries = entry?.split(',').map((path) => resolve(path)) ?? [forwarderEntry()];
+  return FORWARDER_CASES.flatMap((which) =>
+    entries.map((path) => ({
+      name: [which.workload, which.sink, which.variant].join('/'),
+      run: async () => ({
+        ...(await runForwarderCase(which, path, note)),
+        ...(entries.length > 1 ? { entry: path } : {}),
+      }),
+    })),
+  );
 }
 
-/** Unknown options are left among the words, so that they are told like any other mistake. */
-function readArguments(args: readonly string[]): { values: { only: string; runs: string }; positionals: string[] } {
-  const options = { only: { type: 'string' }, runs: { type: 'string' } } as const;
-  const { values, positionals, tokens } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    strict: false,
-    tokens: true,
-    options,
-  });
-  const unknown = tokens.flatMap((token) =>
-    token.kind === 'option' && !(token.name in options) ? [token.rawName] : [],
-  );
-  return {
-    values: { only: text(values.only, ''), runs: text(values.runs, '1') },
-    positionals: [...positionals, ...unknown],
-  };
+function limitedCases(given: Given): readonly Measurement[] | string {
+  const limitMib = integer(given['memory-limit'], 0);
+  const lines = integer(given.lines, 4_000_000);
+  const absentMs = durationMs(given.absent ?? '30s');
+  if (limitMib === undefined) return `--memory-limit: expected MiB, an integer from 1, got "${given['memory-limit']}"`;
+  if (lines === undefined) return `--lines: expected an integer from 1, got "${given.lines}"`;
+  if (absentMs === undefined) return `--absent: expected a duration such as 30s, got "${given.absent}"`;
+  const bundle = forwarderEntry();
+  if (!bundle.endsWith('.mjs')) return 'expected a bundle that is newer than src, found none; run npm run build';
+  return LIMIT_CASES.map((which) => ({
+    name: [which.workload, which.sink, which.metadata].join('/'),
+    run: () => compareLimit({ ...which, lines, absentMs, limitMib, bundle }),
+  }));
+}
+
+/** Undefined when it is none from 1 on. */
+function integer(text: string | undefined, fallback: number): number | undefined {
+  const value = text === undefined ? fallback : Number(text);
+  return Number.isInteger(value) && value >= 1 ? value : undefined;
 }
 
 /** The measurements that were asked for; a text when the arguments make no sense. */
 function chosen(args: readonly string[]): { runs: number; measurements: readonly Measurement[] } | string {
-  const { values, positionals } = readArguments(args);
-  const names = Object.keys(BENCHES).join(', ');
-  const bench = BENCHES[positionals[0] ?? ''];
-  if (bench === undefined || positionals.length > 1) return `expected one of ${names}, got "${positionals.join(' ')}"`;
-  const runs = Number(values.runs);
-  if (!Number.isInteger(runs) || runs < 1) return `--runs: expected an integer from 1, got "${values.runs}"`;
-  const measurements = bench.filter(({ name }) => name.includes(values.only));
+  // Unknown options are left among the words, so that they are told like any other mistake.
+  const parsed = parseArgs({ args: [...args], allowPositionals: true, strict: false, tokens: true, options: OPTIONS });
+  const given: Given = {};
+  const words = [...parsed.positionals];
+  for (const token of parsed.tokens) {
+    if (token.kind !== 'option') continue;
+    if (!(token.name in OPTIONS) || token.value === undefined) words.push(token.rawName);
+    else given[token.name as keyof typeof OPTIONS] = token.value;
+  }
+  const bench = BENCHES[words[0] ?? ''];
+  if (bench === undefined || words.length > 1)
+    return `expected one of ${Object.keys(BENCHES).join(', ')}, got "${words.join(' ')}"`;
+  const runs = integer(given.runs, 1);
+  if (runs === undefined) return `--runs: expected an integer from 1, got "${given.runs}"`;
+  const cases = bench(given);
+  if (typeof cases === 'string') return cases;
+  const measurements = cases.filter(({ name }) => name.includes(given.only ?? ''));
   if (measurements.length > 0) return { runs, measurements };
-  return `--only: expected a part of ${bench.map(({ name }) => name).join(', ')}, got "${values.only}"`;
+  return `--only: expected a part of ${cases.map(({ name }) => name).join(', ')}, got "${given.only}"`;
 }
 
 async function main(): Promise<number> {

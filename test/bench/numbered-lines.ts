@@ -24,12 +24,12 @@ function line(workload: Workload, number: number): string {
   return `${text.padEnd(PLAIN_BYTES - 1, '.')}\n`;
 }
 
-/** Writes lines 0 to `lines` - 1; returns their bytes. */
-export function writeWorkload(path: string, workload: Workload, lines: number): number {
-  const file = openSync(path, 'w');
+/** Appends lines `from` to `to` - 1; returns their bytes. */
+export function writeWorkload(path: string, workload: Workload, from: number, to: number): number {
+  const file = openSync(path, 'a');
   let bytes = 0;
-  for (let first = 0; first < lines; first += LINES_PER_WRITE) {
-    const count = Math.min(LINES_PER_WRITE, lines - first);
+  for (let first = from; first < to; first += LINES_PER_WRITE) {
+    const count = Math.min(LINES_PER_WRITE, to - first);
     bytes += writeSync(file, Array.from({ length: count }, (_, i) => line(workload, first + i)).join(''));
   }
   closeSync(file);

@@ -1,0 +1,114 @@
+/**
+ * The real forwarder as a process under measurement: its env as an admitted pod has it, its flags, and on demand a control group.
+ */
+import { spawn } from 'node:child_process';
+import type { ChildProcess, SpawnOptions } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { FORWARDER_NODE_FLAGS } from '../../src/config/forwarder-config.ts';
+import type { DiscardOrders } from './discard-sink.ts';
+
+const ROOT = resolve(import.meta.dirname, '../..');
+const END_MS_MAX = 30_000;
+
+export interface ForwarderRun {
+  /** Folder for state, Secret and termination message. */
+  readonly root: string;
+  /** Folder of the log files. */
+  readonly logs: string;
+  readonly sink: DiscardOrders['kind'];
+  readonly metadata: 'full' | 'none';
+  readonly port: number;
+  /** PEM of the sink's certificate: TLS. */
+  readonly ca: string | undefined;
+  /** The program: a bundle or a source file. */
+  readonly entry: string;
+  /** The Node to run; the one that runs us unless given. */
+  readonly node?: string;
+  /** The file that takes the process into its control group. */
+  readonly procsPath?: string;
+}
+
+export interface ForwarderUnderTest {
+  readonly pid: number;
+  /** Rejects when it ends before `stop`. */
+  readonly endedEarly: Promise<never>;
+  /** SIGTERM, and SIGKILL for one that does not end. */
+  stop(): Promise<void>;
+}
+
+export function startForwarder(run: ForwarderRun): ForwarderUnderTest {
+  const node = run.node ?? process.execPath;
+  const args = [...FORWARDER_NODE_FLAGS, run.entry];
+  const options: SpawnOptions = { env: environment(run), stdio: ['ignore', 'ignore', 'inherit'] };
+  const child =
+    run.procsPath === undefined
+      ? spawn(node, args, options)
+      : spawn('sh', ['-c', 'echo $$ > "$0" && exec "$@"', run.procsPath, node, ...args], options);
+  const ended = once(child, 'exit');
+  const kill = (): void => void child.kill('SIGKILL');
+  process.once('exit', kill);
+  const endedEarly = ended.then(([code, signal]) =>
+    Promise.reject(new Error(`forwarder ended early with ${String(signal ?? code)}`)),
+  );
+  endedEarly.catch(() => {});
+  return {
+    pid: child.pid ?? 0,
+    endedEarly,
+    stop: async () => {
+      await end(child, ended);
+      process.off('exit', kill);
+    },
+  };
+}
+
+async function end(child: ChildProcess, ended: Promise<unknown>): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), END_MS_MAX);
+  await ended;
+  clearTimeout(timer);
+}
+
+function environment({ root, logs, sink, metadata, port, ca }: ForwarderRun): Record<string, string> {
+  const secret = join(root, 'secret');
+  mkdirSync(secret, { recursive: true });
+  writeFileSync(join(secret, 'aws-access-key-id'), 'AKIDBENCH');
+  writeFileSync(join(secret, 'aws-secret-access-key'), 'bench');
+  writeFileSync(join(root, 'ca.pem'), ca ?? '');
+  const files = [{ container: 'app', path: '/var/log/app/*.log', directory: '/var/log/app', mount: logs }];
+  return {
+    CLUSTER_NAME: 'bench',
+    POD_NAMESPACE: 'bench',
+    POD_NAME: 'bench-5d4f8c7b9-x2x4z',
+    POD_UID: '11111111-2222-3333-4444-555555555555',
+    NODE_NAME: 'node-1',
+    LOG_FILES: JSON.stringify(files),
+    SINKS: sink,
+    METADATA: metadata,
+    ELASTICSEARCH_URL: `http://127.0.0.1:${port}`,
+    CLOUDWATCH_ENDPOINT: `https://127.0.0.1:${port}`,
+    AWS_REGION: 'eu-central-1',
+    SINK_SECRET_DIR: secret,
+    STATE_DIR: join(root, 'state'),
+    TERMINATION_MESSAGE_PATH: join(root, 'termination-message'),
+    ADMIN_PORT: '0',
+    FLUSH_INTERVAL: '200ms',
+    LOG_LEVEL: 'error',
+    ...(ca === undefined ? {} : { NODE_EXTRA_CA_CERTS: join(root, 'ca.pem') }),
+  };
+}
+
+/** The bundle that ships, when it was built after the last change of the source; else the source, which needs more memory. */
+export function forwarderEntry(): string {
+  const bundle = join(ROOT, 'dist/forwarder.mjs');
+  const source = join(ROOT, 'src/main.ts');
+  if (!existsSync(bundle)) return source;
+  const builtMs = statSync(bundle).mtimeMs;
+  const sources = readdirSync(join(ROOT, 'src'), { recursive: true, withFileTypes: true }).filter((entry) =>
+    entry.isFile(),
+  );
+  const isOld = sources.some(({ parentPath, name }) => statSync(join(parentPath, name)).mtimeMs > builtMs);
+  return isOld ? source : bundle;
+}

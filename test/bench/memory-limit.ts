@@ -1,0 +1,173 @@
+/**
+ * The forwarder under a hard memory limit, as the kubelet sets it: cold image on a disk with the usual read-ahead, the sink absent at
+ * first while the app writes and rotates, then everything at full speed. Beside it the same without a limit.
+ *
+ * Seen as kept: no kill, nothing lost, and CPU within 1.2 times of the unlimited run.
+ */
+import { cpSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { systemClock } from '../../src/core/clock.ts';
+import { makeColdDisk } from './cold-disk.ts';
+import { startDiscardSink } from './discard-process.ts';
+import type { DiscardOrders } from './discard-sink.ts';
+import { loopbackTls } from './forwarder.ts';
+import { startForwarder } from './forwarder-process.ts';
+import type { ForwarderUnderTest } from './forwarder-process.ts';
+import { cpuSeconds, rounded, watchMemory } from './measured-process.ts';
+import { createMemoryCgroup } from './memory-cgroup.ts';
+import type { MemoryCgroup } from './memory-cgroup.ts';
+import { writeWorkload } from './numbered-lines.ts';
+import type { Workload } from './numbered-lines.ts';
+
+/** Program, checkpoint and room to spare; the lines come on top. */
+const DISK_MIB = 320;
+/** Longest line of a workload. */
+const LINE_BYTES_MAX = 300;
+/** While the sink is absent the app writes so often. */
+const WRITE_EVERY_MS = 100;
+/** Of the lines so many are there at the start; the app writes the rest while the sink is absent. */
+const WRITTEN_BEFORE = 0.7;
+
+export interface LimitedRun {
+  readonly sink: DiscardOrders['kind'];
+  readonly workload: Workload;
+  readonly metadata: 'full' | 'none';
+  readonly lines: number;
+  readonly absentMs: number;
+  /** Undefined: no limit, memory is only counted. */
+  readonly limitMib: number | undefined;
+  /** The bundle that is run, `dist/forwarder.mjs`, its chunks beside it. */
+  readonly bundle: string;
+}
+
+/** What is measured under a limit: the sidecar's default is 48 MiB, and 64 with the AWS SDK. */
+export const LIMIT_CASES = [
+  { workload: 'plain', sink: 'elasticsearch', metadata: 'full' },
+  { workload: 'json', sink: 'elasticsearch', metadata: 'full' },
+  { workload: 'plain', sink: 'cloudwatch', metadata: 'none' },
+] as const satisfies ReadonlyArray<Pick<LimitedRun, 'workload' | 'sink' | 'metadata'>>;
+
+export interface LimitedFigures {
+  readonly cpuSeconds: number;
+  /** The most that was charged to the control group, page cache included. */
+  readonly groupPeakMib: number;
+  readonly rssMib: number;
+  readonly anonMib: number;
+  readonly kills: number;
+  readonly lost: number;
+  readonly duplicates: number;
+}
+
+/** One run; a text says why this machine cannot make one. */
+export async function runUnderLimit(run: LimitedRun): Promise<LimitedFigures | string> {
+  const root = mkdtempSync(join(tmpdir(), 'logtender-limit-'));
+  const disk = makeColdDisk(root, DISK_MIB + Math.ceil((run.lines * LINE_BYTES_MAX) / 2 ** 20));
+  if (typeof disk === 'string') {
+    rmSync(root, { recursive: true, force: true });
+    return disk;
+  }
+  const group = createMemoryCgroup(`logtender-bench-${process.pid}`, run.limitMib);
+  try {
+    if (typeof group === 'string') return group;
+    const image = join(disk.folder, 'image');
+    mkdirSync(image);
+    cpSync(process.execPath, join(image, 'node'));
+    cpSync(dirname(run.bundle), join(image, 'app'), { recursive: true });
+    const logs = join(disk.folder, 'logs');
+    mkdirSync(logs);
+    writeWorkload(join(logs, 'app.log'), run.workload, 0, Math.floor(run.lines * WRITTEN_BEFORE));
+    disk.chill();
+    return await measure(run, { folder: disk.folder, logs, group });
+  } finally {
+    if (typeof group !== 'string') group.remove();
+    disk.remove();
+    rmSync(root, { recursive: true, force: true });
+  }
+}
+
+async function measure(
+  run: LimitedRun,
+  { folder, logs, group }: { folder: string; logs: string; group: MemoryCgroup },
+): Promise<LimitedFigures> {
+  const tls = run.sink === 'cloudwatch' ? loopbackTls() : undefined;
+  const sink = await startDiscardSink({ kind: run.sink, lines: run.lines, tls, absentMs: run.absentMs });
+  const { metadata } = run;
+  const forwarder = startForwarder({
+    root: folder,
+    logs,
+    sink: run.sink,
+    metadata,
+    port: sink.port,
+    ca: tls?.cert,
+    entry: join(folder, 'image/app/forwarder.mjs'),
+    node: join(folder, 'image/node'),
+    procsPath: group.procsPath,
+  });
+  const memory = watchMemory(forwarder.pid);
+  try {
+    await writeMeanwhile(run, logs, forwarder);
+    await Promise.race([sink.complete, forwarder.endedEarly]);
+    const cpu = cpuSeconds(forwarder.pid);
+    const { rssMib, anonMib } = memory.stop();
+    await forwarder.stop();
+    const { lost, duplicates } = await sink.count();
+    const groupPeakMib = group.peakMib();
+    return { cpuSeconds: cpu, groupPeakMib, rssMib, anonMib, kills: group.kills(), lost, duplicates };
+  } catch (error) {
+    if (group.kills() === 0) throw error;
+    const { lost, duplicates } = await sink.count();
+    const { rssMib, anonMib } = memory.stop();
+    return { cpuSeconds: 0, groupPeakMib: group.peakMib(), rssMib, anonMib, kills: group.kills(), lost, duplicates };
+  } finally {
+    memory.stop();
+    await forwarder.stop();
+    sink.stop();
+  }
+}
+
+/** What the app writes while the sink is absent, evenly, with one rotation in the middle. */
+async function writeMeanwhile(run: LimitedRun, logs: string, forwarder: ForwarderUnderTest): Promise<void> {
+  const path = join(logs, 'app.log');
+  const first = Math.floor(run.lines * WRITTEN_BEFORE);
+  const steps = Math.max(2, Math.floor(run.absentMs / WRITE_EVERY_MS));
+  const until = (step: number): number => first + Math.floor(((run.lines - first) * step) / steps);
+  for (let step = 0; step < steps; step += 1) {
+    if (step === Math.floor(steps / 2)) renameSync(path, `${path}.1`);
+    writeWorkload(path, run.workload, until(step), until(step + 1));
+    await Promise.race([systemClock.sleep(WRITE_EVERY_MS), forwarder.endedEarly]);
+  }
+}
+
+export interface ComparedRun extends Omit<LimitedRun, 'limitMib'> {
+  readonly limitMib: number;
+}
+
+/** A limited run and an unlimited one, as the object that is printed. */
+export async function compareLimit(run: ComparedRun): Promise<object> {
+  const unlimited = await runUnderLimit({ ...run, limitMib: undefined });
+  if (typeof unlimited === 'string') throw new Error(unlimited);
+  const limited = await runUnderLimit(run);
+  if (typeof limited === 'string') throw new Error(limited);
+  return {
+    bench: 'forwarder',
+    who: 'logtender',
+    workload: run.workload,
+    sink: run.sink,
+    variant: 'memory-limit',
+    memory_limit_mib: run.limitMib,
+    absent_s: run.absentMs / 1000,
+    lines: run.lines,
+    kills: limited.kills,
+    lost: limited.lost,
+    duplicates: limited.duplicates,
+    cpu_s: limited.cpuSeconds,
+    cpu_s_unlimited: unlimited.cpuSeconds,
+    cpu_ratio: rounded(limited.cpuSeconds / unlimited.cpuSeconds, 2),
+    anon_mib: limited.anonMib,
+    group_peak_mib: limited.groupPeakMib,
+    rss_mib_unlimited: unlimited.rssMib,
+    anon_mib_unlimited: unlimited.anonMib,
+    group_peak_mib_unlimited: unlimited.groupPeakMib,
+  };
+}

@@ -1,0 +1,50 @@
+/**
+ * The bundled forwarder under the hard memory limit of the sidecar's default: cold image, the sink absent at first, then full speed.
+ * The full size is `npm run -s bench -- forwarder --memory-limit 48`, which also compares the CPU with a run without a limit.
+ */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { runUnderLimit } from '../bench/memory-limit.ts';
+import { run } from '../servers/programs.ts';
+import { skip } from '../skip.ts';
+
+const ROOT = resolve(import.meta.dirname, '../..');
+const RUN_MS_MAX = 60_000;
+const LINES = 400_000;
+const ABSENT_MS = 2_000;
+
+describe('forwarder under a hard memory limit', function () {
+  this.timeout(2 * RUN_MS_MAX);
+  let folder: string;
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'logtender-memory-'));
+    const built = await run(process.execPath, ['deploy/build.ts', folder], { cwd: ROOT, timeoutMs: RUN_MS_MAX });
+    assert.equal(built.code, 0, built.stderr);
+  });
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  for (const { sink, limitMib } of [
+    { sink: 'elasticsearch', limitMib: 48 },
+    { sink: 'cloudwatch', limitMib: 64 },
+  ] as const) {
+    it(`${sink}, ${limitMib} MiB: no kill, nothing lost, nothing twice`, async function () {
+      const figures = await runUnderLimit({
+        sink,
+        workload: 'plain',
+        metadata: 'full',
+        lines: LINES,
+        absentMs: ABSENT_MS,
+        limitMib,
+        bundle: join(folder, 'forwarder.mjs'),
+      });
+      if (typeof figures === 'string') return skip(this, `memory limit: ${figures}`);
+      const { kills, lost, duplicates, groupPeakMib } = figures;
+      assert.deepEqual({ kills, lost, duplicates }, { kills: 0, lost: 0, duplicates: 0 });
+      // Everything was charged to the group, and the limit was one.
+      assert.ok(groupPeakMib > 20 && groupPeakMib <= limitMib, `${groupPeakMib} MiB`);
+      return undefined;
+    });
+  }
+});
