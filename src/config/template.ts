@@ -51,6 +51,11 @@ export function fillTemplate(
   });
 }
 
+/** Whether the template has a date pattern. */
+export function isDated(template: string): boolean {
+  return [...template.matchAll(PART)].some((match) => isDatePattern(match[1] ?? ''));
+}
+
 /** Date patterns filled in from a time in UTC, milliseconds since the epoch. */
 export function fillDate(template: string, timeMs: number): string {
   return template.replaceAll(PART, (whole, name: string) =>

@@ -33,6 +33,29 @@ export function isRfc3339(input: Uint8Array, from: number, to: number): boolean 
   return isZone(input, i, to);
 }
 
+/** Milliseconds since the epoch of a text that `isRfc3339` took, its fraction cut after three digits. */
+export function rfc3339Ms(input: Uint8Array, from: number, to: number): number {
+  const seconds = Date.UTC(
+    digits(input, from, 4),
+    digits(input, from + 5, 2) - 1,
+    digits(input, from + 8, 2),
+    digits(input, from + 11, 2),
+    digits(input, from + 14, 2),
+    digits(input, from + 17, 2),
+  );
+  let at = from + 19;
+  let fractionMs = 0;
+  if (input[at] === 0x2e) {
+    at += 1;
+    for (let weight = 100; isDigit(input[at] ?? 0) && at < to; at += 1, weight = Math.floor(weight / 10)) {
+      fractionMs += ((input[at] ?? 0) - 0x30) * weight;
+    }
+  }
+  if (input[at] === 0x5a) return seconds + fractionMs;
+  const offsetMs = (digits(input, at + 1, 2) * 60 + digits(input, at + 4, 2)) * 60_000;
+  return seconds + fractionMs - (input[at] === 0x2d ? -offsetMs : offsetMs);
+}
+
 /** The separators of `yyyy-MM-ddTHH:mm:ss`. */
 function hasMarks(input: Uint8Array, from: number): boolean {
   if (input[from + 4] !== 0x2d || input[from + 7] !== 0x2d || input[from + 10] !== 0x54) return false;

@@ -44,6 +44,8 @@ export interface LaneEntry {
   /** How far the last request reached, and the hash of the bytes before that: what was sent must still stand there. */
   readonly sent: number;
   readonly sentTail: string;
+  /** When the bytes of the last request were read, milliseconds since the epoch: a resend carries the same time. */
+  readonly sentMs?: number;
   /** Offsets beyond `acked` where a record ended without a newline. */
   readonly cuts: readonly number[];
   readonly account: AccountState;
@@ -164,6 +166,7 @@ function isLane(fields: Fields): fields is Fields & LaneEntry {
     fields['t'] === 'lane' &&
     areTexts(fields, ['sink', 'id', 'tail', 'sentTail']) &&
     areCounts(fields, ['acked', 'reserved', 'sent']) &&
+    (fields['sentMs'] === undefined || areCounts(fields, ['sentMs'])) &&
     Array.isArray(fields['cuts']) &&
     fields['cuts'].every(Number.isSafeInteger) &&
     isAccount(fields['account'])

@@ -23,6 +23,8 @@ export class Cursor {
   /** How far the last request reached, and the hash of the bytes before that. */
   sent: number;
   sentTail: string;
+  /** When the bytes of the last request were read, milliseconds since the epoch; undefined before the first. */
+  sentMs: number | undefined;
   /** What lies before this offset may have been sent by a process before this one. */
   sentBefore: number;
   /**
@@ -40,6 +42,9 @@ export class Cursor {
   refusedBy = 0;
   /** Bytes from here on are counted as dropped. */
   givenUpFrom = Number.POSITIVE_INFINITY;
+  /** Bytes before this offset were in the last request of a process before this one, and carry its time again. */
+  readonly #resentTo: number;
+  readonly #resentMs: number;
   readonly #tail = Buffer.allocUnsafeSlow(TAIL_BYTES_MAX);
   #tailLength = 0;
 
@@ -53,6 +58,9 @@ export class Cursor {
     this.reserved = saved?.reserved ?? 0;
     this.sent = saved?.sent ?? 0;
     this.sentTail = saved?.sentTail ?? '';
+    this.sentMs = saved?.sentMs;
+    this.#resentTo = this.sentMs === undefined ? 0 : this.sent;
+    this.#resentMs = this.sentMs ?? 0;
     this.cuts = saved?.cuts ?? [];
     this.sentBefore = this.reserved;
     this.#reloadTail();
@@ -61,6 +69,17 @@ export class Cursor {
   /** Bytes that stand before `read` and are kept for comparison. */
   get tail(): Buffer {
     return this.#tail.subarray(0, this.#tailLength);
+  }
+
+  /** The next offset beyond `read` where a record must end, because it did so before. */
+  get nextCut(): number {
+    const cut = this.cuts.find((offset) => offset > this.read) ?? Number.POSITIVE_INFINITY;
+    return this.#resentTo > this.read ? Math.min(cut, this.#resentTo) : cut;
+  }
+
+  /** The time that the bytes at `read` carry: what is sent again keeps its time, and with it the date in the name of its index. */
+  readMs(now: number): number {
+    return this.read < this.#resentTo ? this.#resentMs : now;
   }
 
   /** Moves on to `read`; the bytes before it stand in `buffer` before `end`, as far as they are needed. */

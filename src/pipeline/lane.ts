@@ -32,6 +32,8 @@ import { offsetOf, settleSpan, spanAt } from './span.ts';
 import type { Span } from './span.ts';
 
 const NEWLINE = 0x0a;
+/** The finest date in a name. */
+const HOUR_MS = 60 * 60_000;
 
 /** Reads in one step: about a megabyte, a few milliseconds, then the event loop has its turn. */
 const READS_PER_STEP = 4;
@@ -291,8 +293,7 @@ export class Lane {
     let at = lead;
     let refused = false;
     while (at < end && !refused) {
-      const known = cursor.cuts.find((offset) => offset > cursor.read) ?? Number.POSITIVE_INFINITY;
-      const limit = Math.min(end, at + known - cursor.read);
+      const limit = Math.min(end, at + cursor.nextCut - cursor.read);
       const cut = lineCut(this.#reader.buffer, at, limit, limit < end || atEnd);
       if (cut === at) break;
       const used = this.#append(encoder, cursor, at, cut);
@@ -313,14 +314,8 @@ export class Lane {
   /** Encodes `buffer[from, to)` and books it. Gives the position up to which the encoder took it. */
   #append(encoder: Encoder, cursor: Cursor, from: number, to: number): number {
     const first = encoder.records;
-    const used = encoder.append(
-      cursor.source.info,
-      this.#reader.buffer,
-      from,
-      to,
-      cursor.read,
-      this.#options.clock.now(),
-    );
+    const readMs = cursor.readMs(this.#options.clock.now());
+    const used = encoder.append(cursor.source.info, this.#reader.buffer, from, to, cursor.read, readMs);
     const lines = encoder.records - first;
     assert(used > from || first > 0, 'an empty batch takes any record');
     if (used === from) return from;
@@ -331,7 +326,8 @@ export class Lane {
       last.records += lines;
       last.to = until;
     } else {
-      this.#spans.push({ cursor, first, records: lines, from: cursor.read, to: until, tail: '', isCut: false });
+      const run = { first, records: lines, from: cursor.read, to: until };
+      this.#spans.push({ cursor, ...run, readMs, tail: '', isCut: false });
     }
     cursor.advance(until, this.#reader.buffer, used);
     return used;
@@ -411,10 +407,13 @@ export class Lane {
   async #reserve(spans: readonly Span[]): Promise<void> {
     const { checkpointer, putSource } = this.#options;
     let mustSync = false;
-    for (const { cursor, to, tail, isCut } of spans) {
+    for (const { cursor, to, readMs, tail, isCut } of spans) {
+      // A resend after a power cut must know the date of what was sent, as well as how far.
+      const isAnotherHour = Math.floor(readMs / HOUR_MS) !== Math.floor((cursor.sentMs ?? 0) / HOUR_MS);
       cursor.sent = to;
       cursor.sentTail = tail;
-      if (to > cursor.reserved || isCut) {
+      cursor.sentMs = readMs;
+      if (to > cursor.reserved || isCut || isAnotherHour) {
         mustSync = true;
         // Not ahead of the head hash: until that has its full length it must cover every byte that was sent.
         const ahead = cursor.source.head.length < HEAD_BYTES_MAX ? 0 : RESERVE_AHEAD_BYTES;
@@ -508,6 +507,7 @@ export class Lane {
       reserved: cursor.reserved,
       sent: cursor.sent,
       sentTail: cursor.sentTail,
+      ...(cursor.sentMs === undefined ? {} : { sentMs: cursor.sentMs }),
       cuts: cursor.cuts,
       account: cursor.account.save(),
     });

@@ -16,6 +16,8 @@ export interface Span {
   /** Source bytes [from, to). */
   readonly from: number;
   to: number;
+  /** When its first bytes were read, milliseconds since the epoch. */
+  readonly readMs: number;
   /** Hash of the source's bytes before `to`. */
   tail: string;
   /** A record in it ends without a newline, and the checkpoint must know where. */

@@ -18,7 +18,7 @@ import { beginsObject } from '../kernel/plain-line-kernel.ts';
 import { RFC3339_BYTES, Rfc3339Writer } from '../kernel/rfc3339.ts';
 import { JsonLineScanner } from '../parse/json-line.ts';
 import { BatchRanges } from './batch-ranges.ts';
-import { FRAME_BYTES_MAX, renderFrame } from './document-frame.ts';
+import { FRAME_BYTES_MAX, renderFrame, renderHead } from './document-frame.ts';
 import type { DocumentFrame, FrameOptions } from './document-frame.ts';
 import type { Encoder } from './sink.ts';
 import { Splice } from './splice.ts';
@@ -29,11 +29,17 @@ export interface DocumentEncoderOptions extends FrameOptions {
   readonly recordsMax: number;
   /** Where a batch goes whose first record is of this source and was read at this time. */
   readonly destinationOf: (source: SourceInfo, timeMs: number) => string;
+  /**
+   * Given where destinations bear dates: where a record goes that has a time of its own. A batch then covers records that were read on
+   * one day (UTC) and for one destination; those with a time of another day name their own index in the action line.
+   */
+  readonly recordDestinationOf?: (source: SourceInfo, recordMs: number, readMs: number) => string;
   /** Told how many ill-formed UTF-8 runs a batch had, if any. */
   readonly onReplaced: (count: number) => void;
 }
 
 const LF = 10;
+const DAY_MS = 24 * 60 * 60_000;
 const OPEN_MESSAGE = Buffer.from(',"message":"');
 const CLOSE_PLACES_OPEN_MESSAGE = Buffer.from('},"message":"');
 const CLOSE = Buffer.from('"}\n');
@@ -54,6 +60,9 @@ export class DocumentEncoder implements Encoder {
   #bytes = 0;
   #destination = '';
   #batchTimeMs = 0;
+  /** Source and time of reading of what is being appended. */
+  #source: SourceInfo | undefined;
+  #readMs = 0;
   #replacedBefore = 0;
 
   constructor(options: DocumentEncoderOptions) {
@@ -92,9 +101,11 @@ export class DocumentEncoder implements Encoder {
     if (this.records === 0) {
       this.#batchTimeMs = timeMs;
       this.#destination = this.#options.destinationOf(source, timeMs);
-    } else if (this.#options.destinationOf(source, this.#batchTimeMs) !== this.#destination) {
+    } else if (this.#isForAnother(source, timeMs)) {
       return from;
     }
+    this.#source = source;
+    this.#readMs = timeMs;
     const frame = this.#frame(source);
     if (frame.timeMs !== timeMs) {
       frame.timeMs = timeMs;
@@ -127,6 +138,13 @@ export class DocumentEncoder implements Encoder {
     if (replaced > 0) this.#options.onReplaced(replaced);
     this.#replacedBefore = this.#escaper.replaced;
     return this.#ranges.finish(this.#destination, this.#out.subarray(0, this.#bytes));
+  }
+
+  /** A date in a name is that of the records: none of another day joins a batch. */
+  #isForAnother(source: SourceInfo, timeMs: number): boolean {
+    const isDated = this.#options.recordDestinationOf !== undefined;
+    if (isDated && Math.floor(timeMs / DAY_MS) !== Math.floor(this.#batchTimeMs / DAY_MS)) return true;
+    return this.#options.destinationOf(source, isDated ? timeMs : this.#batchTimeMs) !== this.#destination;
   }
 
   #frame(source: SourceInfo): DocumentFrame {
@@ -162,7 +180,7 @@ export class DocumentEncoder implements Encoder {
       }
     }
     const out = this.#out;
-    let o = this.#open(frame, offset);
+    let o = this.#open(frame.head, offset);
     out.set(frame.middle, o);
     o += frame.middle.length;
     if (frame.hasPlaces) o = this.#closePlaces(o, offset, false);
@@ -182,10 +200,21 @@ export class DocumentEncoder implements Encoder {
   }
 
   /** The action line's beginning with the record's id. */
-  #open(frame: DocumentFrame, offset: number): number {
-    if (frame.head.length === 0) return this.#bytes;
-    this.#out.set(frame.head, this.#bytes);
-    return writeDecimal(this.#out, this.#bytes + frame.head.length, offset);
+  #open(head: Buffer, offset: number): number {
+    if (head.length === 0) return this.#bytes;
+    this.#out.set(head, this.#bytes);
+    return writeDecimal(this.#out, this.#bytes + head.length, offset);
+  }
+
+  /** The head of a spliced record: with an index of its own where its time says so. */
+  #headOf(frame: DocumentFrame, input: Buffer): Buffer {
+    const { recordDestinationOf } = this.#options;
+    if (recordDestinationOf === undefined || this.#splice.time === 'read') return frame.head;
+    assert(this.#source !== undefined, 'a record has a source');
+    const index = recordDestinationOf(this.#source, this.#splice.ownTimeMs(input), this.#readMs);
+    if (index === this.#destination) return frame.head;
+    if (frame.elsewhere?.index !== index) frame.elsewhere = { index, head: renderHead(this.#source, index) };
+    return frame.elsewhere.head;
   }
 
   #closePlaces(at: number, offset: number, isDotted: boolean): number {
@@ -199,7 +228,7 @@ export class DocumentEncoder implements Encoder {
     const out = this.#out;
     const scanner = this.#scanner;
     const { time, isLogDotted: isDotted } = this.#splice;
-    let o = this.#open(frame, offset);
+    let o = this.#open(this.#headOf(frame, input), offset);
     const hasTimeOfUsualLength =
       time === 'number' || (time === 'text' && this.#splice.timeTo - this.#splice.timeFrom === RFC3339_BYTES);
     if (!isDotted && (time === 'read' || hasTimeOfUsualLength)) {

@@ -34,6 +34,8 @@ export interface DocumentFrame {
   readonly hasPlaces: boolean;
   /** The time that `middle` shows, milliseconds since the epoch. */
   timeMs: number;
+  /** `head` for records of another index than their batch's: the last such index, and its head. */
+  elsewhere: { readonly index: string; readonly head: Buffer } | undefined;
 }
 
 export interface FrameOptions {
@@ -42,6 +44,11 @@ export interface FrameOptions {
   readonly metadata: ForwarderConfig['metadata'];
   /** Whether each document follows a `create` action line with its `_id` (the `_bulk` format of Elasticsearch). */
   readonly hasAction: boolean;
+}
+
+/** The action line of a record that goes into another index than the request names, up to the end of the source's id. */
+export function renderHead(source: SourceInfo, index: string): Buffer {
+  return Buffer.from(`{"create":{"_index":${JSON.stringify(index)},"_id":"${source.id}-`);
 }
 
 const TIME_NAME = '"@timestamp":"';
@@ -64,6 +71,7 @@ export function renderFrame(source: SourceInfo, options: FrameOptions): Document
     dottedPlaces: Buffer.from(dotted),
     hasPlaces,
     timeMs: Number.NaN,
+    elsewhere: undefined,
   };
   assert(frame.head.length + frame.middle.length <= FRAME_BYTES_MAX, 'a frame has a bound');
   return frame;

@@ -18,7 +18,7 @@
  * May import: core, config, kernel, parse.
  */
 import type { JsonLineScanner } from '../parse/json-line.ts';
-import { epochMs, isRfc3339 } from '../parse/timestamp.ts';
+import { epochMs, isRfc3339, rfc3339Ms } from '../parse/timestamp.ts';
 
 /** Where `@timestamp` comes from: time of reading, the line's own member, a text to copy, or a number that was read. */
 export type SpliceTime = 'read' | 'own' | 'text' | 'number';
@@ -56,6 +56,8 @@ export class Splice {
   isLogDotted = false;
   /** Place in TIME_NAMES of the best time that was found. */
   #rank = TIME_NAMES.length;
+  /** The line's time is a number: `timeMs`, not the text. */
+  #isNumber = false;
 
   /**
    * @param scanner has just taken the line
@@ -69,6 +71,11 @@ export class Splice {
     if (scanner.hasOddName) return false;
     for (let i = 0; i < scanner.members; i += 1) if (!this.#member(scanner, input, i, hasPlaces)) return false;
     return true;
+  }
+
+  /** After a `decide` that was true, where `time` is not `read`: the line's own time, milliseconds since the epoch. */
+  ownTimeMs(input: Buffer): number {
+    return this.#isNumber ? this.timeMs : rfc3339Ms(input, this.timeFrom, this.timeTo);
   }
 
   /** Looks at one member by its first letter, because most names are none of ours; false: the line becomes a message. */
@@ -98,8 +105,12 @@ export class Splice {
 
   #own(input: Buffer, from: number, to: number): boolean {
     this.time = 'own';
-    if (input[from] === 0x22) return isRfc3339(input, from + 1, to - 1);
+    this.timeFrom = from + 1;
+    this.timeTo = to - 1;
+    this.#isNumber = input[from] !== 0x22;
+    if (!this.#isNumber) return isRfc3339(input, from + 1, to - 1);
     const ms = to - from <= 14 ? epochMs(input, from, to) : undefined;
+    this.timeMs = ms ?? 0;
     // Seconds would be read as milliseconds of 1970 by Elasticsearch; a fraction is not an epoch_millis.
     return (
       ms !== undefined &&
@@ -123,6 +134,7 @@ export class Splice {
       this.timeFrom = valueFrom + 1;
       this.timeTo = valueTo - 1;
       this.timeMs = ms ?? 0;
+      this.#isNumber = !isText;
       return;
     }
   }

@@ -12,6 +12,7 @@ import { silentLog } from '../../../src/core/log.ts';
 import { createMetrics } from '../../../src/core/metrics.ts';
 import { decodeLines } from '../../../src/pipeline/checkpoint-codec.ts';
 import { Forwarder } from '../../../src/pipeline/forwarder.ts';
+import type { Encoder, Sink } from '../../../src/sinks/sink.ts';
 import { MemoryDisk } from '../../fakes/memory-state-files.ts';
 import { whileTimePasses } from '../../fakes/passing-time.ts';
 import { FakeDestination, fakeSink, partial, UNREACHABLE } from '../../fakes/sink.ts';
@@ -318,6 +319,46 @@ describe('forwarder', () => {
     await run(3 * FLUSH_MS);
     assert(destination.texts.includes('new\n'));
     assert.deepEqual(destination.hidden, []);
+  });
+
+  it('sends again with the time of the first sending, and what is new with its own', async () => {
+    const times: string[] = [];
+    const recording = (): Sink => {
+      const sink = fakeSink({ destination, isAlive: () => isAlive });
+      const createEncoder = (): Encoder => {
+        const encoder = sink.createEncoder();
+        const append = encoder.append.bind(encoder);
+        encoder.append = (source, input, from, to, offset, timeMs) => {
+          times.push(`${input.toString('utf8', from, to)}${new Date(timeMs).toISOString().slice(0, 16)}`);
+          return append(source, input, from, to, offset, timeMs);
+        };
+        return encoder;
+      };
+      return { ...sink, createEncoder };
+    };
+    clock = new VirtualClock(Date.UTC(2026, 0, 31, 23, 58));
+    writeFileSync(at('a.log'), 'early\n');
+    forwarder = await open();
+    forwarder.attach(recording());
+    await run(2 * FLUSH_MS);
+    destination.script = () => {
+      isAlive = false;
+      return 'store_and_lose_answer';
+    };
+    appendFileSync(at('a.log'), 'late\n');
+    await run(2 * FLUSH_MS);
+    crashed.push(forwarder);
+    isAlive = true;
+    destination.script = () => 'store';
+    await clock.advance(5 * 60_000, 0);
+    appendFileSync(at('a.log'), 'next day\n');
+    forwarder = await open();
+    forwarder.attach(recording());
+    await run(3 * FLUSH_MS);
+    const first = '2026-01-31T23:58';
+    assert.deepEqual(times, [`early\n${first}`, `late\n${first}`, `late\n${first}`, 'next day\n2026-02-01T00:03']);
+    assert.deepEqual(destination.texts, ['early\n', 'late\n', 'next day\n']);
+    assert.equal(account().duplicates, 1);
   });
 
   it('does not let a line hide behind one that a power cut took out of the log again', async () => {

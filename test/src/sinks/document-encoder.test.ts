@@ -289,17 +289,51 @@ describe('DocumentEncoder', () => {
     assert.deepEqual(bulk[2]?.document['log'], { file: { path: other.path }, offset: 0 });
   });
 
-  it('begins another batch for another index, and holds the date of a batch', () => {
+  it('begins another batch for another index, and for another day', () => {
     const dated = createBulkEncoder(forwarderConfig({ DATA_STREAM: 'logs-{container}-{yyyy.MM.dd}' }), () => {});
     const input = Buffer.from('1\n');
     const sidecar = { ...sourceInfo('/b', 'EEEEFFFFGGGGHHHH'), container: 'Side-Car' };
     dated.append(SOURCE, input, 0, 2, 0, TIME_MS);
-    assert.equal(dated.append(SOURCE, input, 0, 2, 2, TIME_MS + 1000), 2, 'midnight does not end a batch');
+    assert.equal(dated.append(SOURCE, input, 0, 2, 2, TIME_MS + 1000), 0, 'midnight ends a batch');
     assert.equal(dated.append(sidecar, input, 0, 2, 0, TIME_MS), 0, 'another index does');
     assert.equal(dated.finish().destination, 'logs-app-2026.01.31');
     dated.reset();
     dated.append(sidecar, input, 0, 2, 0, TIME_MS + 1000);
     assert.equal(dated.finish().destination, 'logs-side_car-2026.02.01');
+  });
+
+  it('names the index of a record by its own time, in UTC, where that is near the day of reading', () => {
+    const dated = createBulkEncoder(forwarderConfig({ DATA_STREAM: 'logstash-{yyyy.MM.dd}' }), () => {});
+    const cases: ReadonlyArray<readonly [line: string, index: string | undefined]> = [
+      ['text', undefined],
+      ['{"time":"2026-01-31T10:00:00Z"}', undefined],
+      ['{"time":"2026-02-01T00:30:00+01:00"}', undefined],
+      ['{"time":"2026-01-31T23:30:00-01:00"}', 'logstash-2026.02.01'],
+      ['{"@timestamp":"2026-01-30T23:59:59.999999999Z"}', 'logstash-2026.01.30'],
+      [`{"@timestamp":${Date.UTC(2026, 0, 1)}}`, 'logstash-2026.01.01'],
+      [`{"ts":${Date.UTC(2026, 0, 2) / 1000}.5}`, 'logstash-2026.01.02'],
+      [`{"@timestamp":${Date.UTC(2025, 11, 31)}}`, undefined],
+      ['{"time":"2026-02-02T00:00:00Z"}', undefined],
+      ['{"time":"0001-01-01T00:00:00Z"}', undefined],
+      // The better time wins, and with it the date.
+      ['{"ts":1767225600,"@timestamp":"2026-01-20T00:00:00Z"}', 'logstash-2026.01.20'],
+    ];
+    const input = Buffer.from(`${cases.map(([line]) => line).join('\n')}\n`);
+    assert.equal(dated.append(SOURCE, input, 0, input.length, 0, TIME_MS), input.length);
+    const batch = dated.finish();
+    assert.equal(batch.destination, 'logstash-2026.01.31');
+    const actions = batch.body
+      .toString()
+      .split('\n')
+      .filter((_, i) => i % 2 === 0)
+      .slice(0, -1);
+    let offset = 0;
+    actions.forEach((action, i) => {
+      const [line = '', index] = cases[i] ?? [];
+      const create = { ...(index === undefined ? {} : { _index: index }), _id: `${SOURCE.id}-${offset}` };
+      assert.deepEqual(JSON.parse(action), { create }, line);
+      offset += line.length + 1;
+    });
   });
 
   it('tells how many ill-formed sequences it replaced, once per batch', () => {
