@@ -60,7 +60,7 @@ export function oneOf<T extends string>(words: readonly T[], later: readonly str
 export const sinkList: Parse<readonly SinkName[]> = (text) => {
   const sinks: SinkName[] = [];
   for (const word of words(text)) {
-    const one = oneOf(SINK_NAMES, ['s3', 'file'])(word);
+    const one = oneOf(SINK_NAMES)(word);
     if (!one.ok) return one;
     if (!sinks.includes(one.value)) sinks.push(one.value);
   }

@@ -119,8 +119,8 @@ export const KEYS = {
     PARSE.containers,
   ),
   sink: key(
-    'destinations; s3 and file are not available in this version',
-    'comma list of elasticsearch, cloudwatch, console, s3, file',
+    'destinations; console is the log of the sidecar, file a bounded file in its state volume',
+    'comma list of elasticsearch, cloudwatch, s3, file, console',
     'console, with a warning',
     PARSE.sink,
   ),
@@ -155,13 +155,8 @@ export const KEYS = {
     '-',
     PARSE.datedTemplate,
   ),
-  bucket: later('S3 bucket', 'template', '-', PARSE.bucket),
-  prefix: later(
-    'S3 key prefix, before year=/month=/day=/hour=',
-    'template',
-    '{cluster}/{namespace}/{app}/',
-    PARSE.prefix,
-  ),
+  bucket: key('S3 bucket', 'template', '-', PARSE.bucket),
+  prefix: key('S3 key prefix, before year=/month=/day=/hour=', 'template', DEFAULTS.prefix, PARSE.prefix),
   naming: key(
     'names of log group and stream: path is /k8s/{cluster}/{namespace}/{app}, flat is k8s_{cluster}_{namespace}_{app}_{container}; wins over log-group and log-stream of a less specific level',
     'path or flat',

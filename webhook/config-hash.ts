@@ -6,7 +6,9 @@
  * May import: core, config.
  */
 import { createHash } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 
+import { readWebhookConfig } from '../src/config/webhook-config.ts';
 import type { WebhookConfig } from '../src/config/webhook-config.ts';
 
 /** What of the configuration can change a pod; a new key does not compile before it is told apart here. */
@@ -23,6 +25,7 @@ const CONTRIBUTES: Readonly<Record<keyof WebhookConfig, boolean>> = {
   serviceAccountMode: true,
   elasticsearchUrl: true,
   cloudwatchEndpoint: true,
+  s3: true,
   awsRegion: true,
   meshBypass: true,
   defaults: true,
@@ -32,6 +35,13 @@ const CONTRIBUTES: Readonly<Record<keyof WebhookConfig, boolean>> = {
   server: false,
 };
 
+/** A section that says nothing changes no pod: those that were injected before it existed are up to date. */
+const BUILT_IN = readWebhookConfig({}, { image: '' });
+
+function isSilent(key: string, value: unknown): boolean {
+  return key === 's3' && BUILT_IN.ok && isDeepStrictEqual(value, BUILT_IN.value.s3);
+}
+
 /** A configuration is an immutable value that every request of its time shares. */
 const HASHES = new WeakMap<WebhookConfig, string>();
 
@@ -40,6 +50,7 @@ export function configHash(config: WebhookConfig): string {
   const known = HASHES.get(config);
   if (known !== undefined) return known;
   const members = Object.entries({ ...config, defaults: [...config.defaults].map(String) })
+    .filter(([key, value]) => !isSilent(key, value))
     .filter(([key]) => Object.hasOwn(CONTRIBUTES, key) && CONTRIBUTES[key as keyof WebhookConfig])
     .map(([key, value]) => JSON.stringify([key, Array.isArray(value) ? value.toSorted() : value]))
     .toSorted();

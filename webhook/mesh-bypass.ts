@@ -29,7 +29,7 @@ const MESHES = [
 export function meshBypass(
   pod: PodView,
   sinks: readonly SinkName[],
-  config: Pick<WebhookConfig, 'meshBypass' | 'elasticsearchUrl' | 'cloudwatchEndpoint'>,
+  config: Pick<WebhookConfig, 'meshBypass' | 'elasticsearchUrl' | 'cloudwatchEndpoint' | 's3'>,
 ): MeshBypass | undefined {
   if (!config.meshBypass) return undefined;
   const has = (list: string, name: string): boolean =>
@@ -43,13 +43,21 @@ export function meshBypass(
   return known.size === 0 ? undefined : { annotation: mesh.annotation, ports: [...known].toSorted() };
 }
 
+function urlOf(
+  sink: 'elasticsearch' | 'cloudwatch' | 's3',
+  config: Pick<WebhookConfig, 'elasticsearchUrl' | 'cloudwatchEndpoint' | 's3'>,
+): string | undefined {
+  if (sink === 'elasticsearch') return config.elasticsearchUrl;
+  return (sink === 's3' ? config.s3.endpoint : config.cloudwatchEndpoint) ?? 'https://aws';
+}
+
 /** Port of a sink: 0 for one without network, undefined for one whose address is not in the configuration. */
 function portOf(
   sink: SinkName,
-  config: Pick<WebhookConfig, 'elasticsearchUrl' | 'cloudwatchEndpoint'>,
+  config: Pick<WebhookConfig, 'elasticsearchUrl' | 'cloudwatchEndpoint' | 's3'>,
 ): number | undefined {
-  if (sink === 'console') return 0;
-  const url = sink === 'elasticsearch' ? config.elasticsearchUrl : (config.cloudwatchEndpoint ?? 'https://aws');
+  if (sink === 'console' || sink === 'file') return 0;
+  const url = urlOf(sink, config);
   const parsed = url === undefined ? null : URL.parse(url);
   if (parsed === null) return undefined;
   return parsed.port === '' ? (parsed.protocol === 'https:' ? 443 : 80) : Number(parsed.port);

@@ -128,6 +128,10 @@ export const REASONS = {
     'name log files in logging.io/files',
   ),
   sink_defaulted: warning('no sink is configured, records go to the log of the sidecar', 'set logging.io/sink'),
+  bucket_missing: degraded(
+    'logging.io/sink names s3 and nobody names a bucket, so nothing is sent there and the files are held',
+    'set logging.io/bucket for the pod or its namespace, or bucket among the defaults of the configuration',
+  ),
   mesh_not_native: warning(
     'the mesh proxy of the pod is a plain container and may be gone before the last lines are sent',
     'let the mesh inject its proxy as a native sidecar',

@@ -5,6 +5,7 @@
  * (spec.resources, KEP-2837) our container lives within and names no share of, because the API server refuses containers that ask
  * for more than their pod. Source of the class: Kubernetes, "Pod Quality of Service Classes". May import: core, config.
  */
+import type { SinkName } from '../src/config/forwarder-config.ts';
 import { quantityNumber, quantityText } from '../src/config/quantity.ts';
 import { CPU_LIMIT_LEAST } from './annotation-values.ts';
 import type { Quantity } from './annotation-values.ts';
@@ -18,8 +19,10 @@ const CPU_REQUEST: Quantity = { text: '5m', number: 0.005 };
 /** A limit must let Node start within seconds: with 5m it would get 0.5 ms of each 100 ms. */
 const CPU_GUARANTEED: Quantity = { text: '50m', number: 0.05 };
 const MEMORY: Quantity = { text: '48Mi', number: 48 * 2 ** 20 };
-/** The AWS SDK needs some 12 MiB more. */
+/** The AWS SDK needs some 12 MiB more, and so do the objects of S3. */
 const MEMORY_WITH_AWS: Quantity = { text: '64Mi', number: 64 * 2 ** 20 };
+
+const AWS_SINKS: ReadonlySet<SinkName> = new Set(['cloudwatch', 's3']);
 
 interface Pair {
   readonly request: Quantity;
@@ -33,7 +36,7 @@ export function buildResources(
 ): { resources: JsonObject; findings: readonly Finding[] } {
   const { cpuRequest, cpuLimit, memoryRequest, memoryLimit } = settings.resources;
   const isAlike = isGuaranteed(pod);
-  const memoryBuiltIn = settings.sinks.includes('cloudwatch') ? MEMORY_WITH_AWS : MEMORY;
+  const memoryBuiltIn = settings.sinks.some((sink) => AWS_SINKS.has(sink)) ? MEMORY_WITH_AWS : MEMORY;
   const isRaised = isAlike && cpuLimit === undefined && isAbove(CPU_LIMIT_LEAST, cpuRequest);
   const cpu = isAlike
     ? alike(isRaised ? CPU_LIMIT_LEAST : cpuRequest, cpuLimit, CPU_GUARANTEED)

@@ -27,6 +27,9 @@ export interface Settings {
   readonly logGroup: string;
   readonly logStream: string;
   readonly dataStream: string;
+  /** Undefined: nobody named one. */
+  readonly bucket: string | undefined;
+  readonly prefix: string;
   readonly retentionDays: number | undefined;
   readonly flushInterval: string;
   readonly parser: 'auto' | 'none';
@@ -94,6 +97,7 @@ export function resolveSettings(levels: Levels, config: WebhookConfig): Resolved
     logGroup: resolver.value('log-group', PARSE.template, 'naming') ?? names.logGroup,
     logStream: resolver.value('log-stream', PARSE.template, 'naming') ?? names.logStream,
     dataStream: resolver.alternatives('data-stream', 'index', PARSE.datedTemplate) ?? DEFAULTS.dataStream,
+    ...objectNames(resolver, sinks ?? []),
     retentionDays: resolver.value('retention-days', PARSE.retentionDays),
     flushInterval: resolver.value('flush-interval', PARSE.flushInterval) ?? BUILT_IN.flushInterval,
     parser: resolver.value('parser', PARSE.parser) ?? 'auto',
@@ -112,6 +116,13 @@ export function resolveSettings(levels: Levels, config: WebhookConfig): Resolved
   };
   for (const key of KEY_NAMES) if (!KEYS[key].isAvailable) resolver.unavailable(key, KEYS[key].parse);
   return { settings, findings: [...resolver.findings, ...keyFindings(levels)] };
+}
+
+/** Bucket and prefix; S3 without a bucket has nowhere to go. */
+function objectNames(resolver: Resolver, sinks: readonly SinkName[]): Pick<Settings, 'bucket' | 'prefix'> {
+  const bucket = resolver.value('bucket', PARSE.bucket);
+  if (sinks.includes('s3') && bucket === undefined) resolver.findings.push({ code: 'bucket_missing', key: 'bucket' });
+  return { bucket, prefix: resolver.value('prefix', PARSE.prefix) ?? DEFAULTS.prefix };
 }
 
 /** The annotations of ours in a map of all, without their prefix. */

@@ -7,7 +7,15 @@
 import assert from 'node:assert/strict';
 
 import { DEFAULTS, ENV, parseForwarderEnv, problemsText } from '../src/config/forwarder-config.ts';
-import { legalDataStreamPart, legalIndex, legalLogGroup, legalLogStream } from '../src/config/legal-names.ts';
+import {
+  legalBucket,
+  legalDataStreamPart,
+  legalIndex,
+  legalKeyPrefix,
+  legalLogGroup,
+  legalLogStream,
+} from '../src/config/legal-names.ts';
+import { durationText } from '../src/config/fields.ts';
 import { fillTemplate, isDatePattern } from '../src/config/template.ts';
 import type { WebhookConfig } from '../src/config/webhook-config.ts';
 import { escapeForKubelet } from './env-expansion.ts';
@@ -27,6 +35,9 @@ export interface Destinations {
   readonly logGroup: string;
   readonly logStream: string;
   readonly dataStream: string;
+  /** Empty when nobody named one. */
+  readonly bucket: string;
+  readonly prefix: string;
 }
 
 export interface SidecarEnv {
@@ -52,6 +63,9 @@ const DOWNWARD_FIELDS: Readonly<Record<string, string>> = {
   [ENV.uid]: 'metadata.uid',
   [ENV.node]: 'spec.nodeName',
 };
+
+/** A name whose parts need nothing of their own: the whole is made legal. */
+const AS_IT_IS = (text: string): string => text;
 
 export interface EnvOptions {
   readonly pod: PodView;
@@ -116,8 +130,10 @@ function ingredientsOf({ pod, namespace, settings, plan }: EnvOptions): Ingredie
   };
 }
 
-function labelsNamed({ logGroup, logStream, dataStream }: Settings): readonly string[] {
-  const templates = [logGroup, logStream, dataStream].filter((template) => template.includes('{label:'));
+function labelsNamed({ logGroup, logStream, dataStream, bucket = '', prefix }: Settings): readonly string[] {
+  const templates = [logGroup, logStream, dataStream, bucket, prefix].filter((template) =>
+    template.includes('{label:'),
+  );
   return templates.flatMap((template) => [...template.matchAll(LABEL)].map(([, label = '']) => label));
 }
 
@@ -137,6 +153,7 @@ function makeEnv(of: Ingredients, settings: Settings, config: WebhookConfig): Si
     [ENV.retentionDays]: settings.retentionDays?.toString(),
     [ENV.elasticsearchUrl]: config.elasticsearchUrl,
     [ENV.cloudwatchEndpoint]: config.cloudwatchEndpoint,
+    ...s3Env(settings, destinations, config),
     [ENV.awsRegion]: config.awsRegion,
     [ENV.sinkSecretDir]: PATHS.secret,
     [ENV.stateDir]: PATHS.state,
@@ -159,6 +176,28 @@ function makeEnv(of: Ingredients, settings: Settings, config: WebhookConfig): Si
     env.push({ name: 'AWS_WEB_IDENTITY_TOKEN_FILE', value: `${PATHS.token}/aws` });
   }
   return { env, destinations, findings };
+}
+
+/** What S3 alone needs stands in no other pod. */
+function s3Env(
+  settings: Settings,
+  { bucket, prefix }: Destinations,
+  { s3 }: WebhookConfig,
+): Readonly<Record<string, string | undefined>> {
+  if (!settings.sinks.includes('s3') && !(s3.isDeadLetter && bucket !== '')) return {};
+  return {
+    [ENV.s3Bucket]: bucket === '' ? undefined : bucket,
+    [ENV.s3Prefix]: prefix,
+    [ENV.s3Endpoint]: s3.endpoint,
+    [ENV.s3Addressing]: s3.addressing === 'auto' ? undefined : s3.addressing,
+    [ENV.s3Compression]: s3.compression,
+    [ENV.s3ObjectBytes]: String(s3.objectBytes),
+    [ENV.s3ObjectAge]: durationText(s3.objectAgeMs),
+    [ENV.s3StorageClass]: s3.storageClass,
+    [ENV.s3KmsKey]: s3.kmsKey,
+    [ENV.s3Tags]: s3.tags.length === 0 ? undefined : s3.tags.join(','),
+    [ENV.deadLetterS3]: s3.isDeadLetter ? 'true' : undefined,
+  };
 }
 
 /** The pair assertion: one schema on both sides of the pod. */
@@ -199,6 +238,8 @@ function resolveDestinations(
     logGroup: fill('log-group', settings.logGroup, legalLogGroup, legalLogGroup),
     logStream: fill('log-stream', settings.logStream, legalLogStream, legalLogStream),
     dataStream: fill('data-stream', settings.dataStream, legalDataStreamPart, legalIndex),
+    bucket: settings.bucket === undefined ? '' : fill('bucket', settings.bucket, AS_IT_IS, legalBucket),
+    prefix: fill('prefix', settings.prefix, AS_IT_IS, legalKeyPrefix),
   };
   return { destinations, findings };
 }

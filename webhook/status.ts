@@ -83,7 +83,8 @@ function injectedFields(pod: PodView, { settings, shape, account, parts }: Injec
     if (sink === 'elasticsearch') destinations[sink] = parts.destinations.dataStream;
     else if (sink === 'cloudwatch')
       destinations[sink] = `${parts.destinations.logGroup} ${parts.destinations.logStream}`;
-    else destinations[sink] = 'log of the sidecar';
+    else if (sink === 's3') destinations[sink] = `s3://${parts.destinations.bucket}/${parts.destinations.prefix}`;
+    else destinations[sink] = sink === 'file' ? 'file in the state volume' : 'log of the sidecar';
   }
   return {
     shape: shape.shape,

@@ -35,6 +35,18 @@ export const WEBHOOK_KEYS: Readonly<Record<string, KeyAbout>> = {
   ),
   elasticsearchUrl: live('where Elasticsearch or OpenSearch is, unless the sink Secret of a namespace says it'),
   cloudwatchEndpoint: live('another endpoint of CloudWatch Logs, for VPC endpoints and tests'),
+  s3: live('how objects are written to S3; bucket and prefix are annotations, and keys of defaults (docs/s3.md)'),
+  's3.endpoint': live('another server than AWS, for compatible stores and VPC endpoints'),
+  's3.addressing': live(
+    'where the bucket stands: virtual in the host name, path in the path; auto is virtual on AWS and path elsewhere, and for names with a dot',
+  ),
+  's3.compression': live('compression of an object'),
+  's3.objectBytes': live('an object is closed when its records have so many bytes, before compression'),
+  's3.objectAge': live('an object is closed when its first record has waited so long'),
+  's3.storageClass': live("storage class of the objects; without it the bucket's"),
+  's3.kmsKey': live('KMS key of the objects (SSE-KMS); without it the encryption of the bucket applies'),
+  's3.tags': live('up to ten tags of every object'),
+  's3.deadLetter': live('records that a sink refused for good go to dead-letter/ of the prefix as well'),
   awsRegion: live('AWS region of the sinks'),
   meshBypass: live('true takes the ports of the sinks out of a mesh whose proxy is a plain container (docs/shapes.md)'),
   defaults: live(

@@ -6,9 +6,13 @@
  */
 import { durationMs, problemText, Reader, shown } from './fields.ts';
 import type { Parsed, Problem } from './fields.ts';
+import { FILE_SINK_BYTES } from './file-sink-config.ts';
+import type { FileSinkConfig } from './file-sink-config.ts';
+import { readS3Options, S3_PREFIX_DEFAULT } from './s3-config.ts';
+import type { S3Config } from './s3-config.ts';
 
 /** Every sink that can be configured, in the order of the documentation. */
-export const SINK_NAMES = ['elasticsearch', 'cloudwatch', 'console'] as const;
+export const SINK_NAMES = ['elasticsearch', 'cloudwatch', 's3', 'file', 'console'] as const;
 export type SinkName = (typeof SINK_NAMES)[number];
 
 /** One glob of one container, and where its directory stands in the sidecar. */
@@ -47,6 +51,10 @@ export interface ForwarderConfig {
   readonly retentionDays: number | undefined;
   readonly elasticsearchUrl: string | undefined;
   readonly cloudwatchEndpoint: string | undefined;
+  readonly s3: S3Config;
+  readonly fileSink: FileSinkConfig;
+  /** Dead records go to S3 as well, under `dead-letter/` of the prefix. */
+  readonly isDeadLetterInS3: boolean;
   readonly awsRegion: string | undefined;
   /** Folder with the sink's credentials, one file per key; it may be absent. */
   readonly sinkSecretDir: string;
@@ -91,6 +99,19 @@ export const ENV = {
   retentionDays: 'RETENTION_DAYS',
   elasticsearchUrl: 'ELASTICSEARCH_URL',
   cloudwatchEndpoint: 'CLOUDWATCH_ENDPOINT',
+  s3Bucket: 'S3_BUCKET',
+  s3Prefix: 'S3_PREFIX',
+  s3Endpoint: 'S3_ENDPOINT',
+  s3Addressing: 'S3_ADDRESSING',
+  s3Compression: 'S3_COMPRESSION',
+  s3ObjectBytes: 'S3_OBJECT_BYTES',
+  s3ObjectAge: 'S3_OBJECT_AGE',
+  s3StorageClass: 'S3_STORAGE_CLASS',
+  s3KmsKey: 'S3_KMS_KEY',
+  s3Tags: 'S3_TAGS',
+  deadLetterS3: 'DEAD_LETTER_S3',
+  filePath: 'FILE_SINK_PATH',
+  fileBytes: 'FILE_SINK_BYTES',
   awsRegion: 'AWS_REGION',
   sinkSecretDir: 'SINK_SECRET_DIR',
   stateDir: 'STATE_DIR',
@@ -104,10 +125,22 @@ export const ENV = {
   once: 'ONCE',
 } as const satisfies Readonly<Record<string, string>>;
 
+const S3_ENV_NAMES = {
+  endpoint: ENV.s3Endpoint,
+  addressing: ENV.s3Addressing,
+  compression: ENV.s3Compression,
+  objectBytes: ENV.s3ObjectBytes,
+  objectAge: ENV.s3ObjectAge,
+  storageClass: ENV.s3StorageClass,
+  kmsKey: ENV.s3KmsKey,
+  tags: ENV.s3Tags,
+} as const;
+
 export const DEFAULTS = {
   logGroup: '/k8s/{cluster}/{namespace}/{app}',
   logStream: '{pod}/{container}',
   dataStream: 'logs-logtender-{namespace}',
+  prefix: S3_PREFIX_DEFAULT,
   sinkSecretDir: '/logtender/secret',
   stateDir: '/logtender/state',
   logsDir: '/logtender/logs',
@@ -135,6 +168,7 @@ export const SECRET_KEYS: Readonly<Record<string, string>> = {
   'aws-access-key-id': 'AWS access key id, where no role is used',
   'aws-secret-access-key': 'AWS secret access key',
   'aws-session-token': 'AWS session token',
+  's3-ca.crt': 'PEM of the CA that signed the certificate of a server that is not AWS',
 };
 
 /**
@@ -174,6 +208,24 @@ export function parseForwarderEnv(env: Readonly<Record<string, string | undefine
     retentionDays: retention === 0 ? undefined : retention,
     elasticsearchUrl: reader.text(ENV.elasticsearchUrl, undefined, HTTP_URL),
     cloudwatchEndpoint: reader.text(ENV.cloudwatchEndpoint, undefined, HTTP_URL),
+    s3: {
+      bucket: reader.text(ENV.s3Bucket, undefined),
+      prefix: reader.text(ENV.s3Prefix, DEFAULTS.prefix),
+      ...readS3Options(reader, S3_ENV_NAMES, HTTP_URL),
+    },
+    fileSink: {
+      path: reader.text(
+        ENV.filePath,
+        `${reader.text(ENV.stateDir, DEFAULTS.stateDir)}/records/records.ndjson`,
+        ABSOLUTE,
+      ),
+      bytesMax: reader.integer(
+        ENV.fileBytes,
+        { min: FILE_SINK_BYTES.min, max: FILE_SINK_BYTES.max },
+        FILE_SINK_BYTES.default,
+      ),
+    },
+    isDeadLetterInS3: reader.flag(ENV.deadLetterS3, false),
     awsRegion: reader.text(ENV.awsRegion, undefined),
     sinkSecretDir: reader.text(ENV.sinkSecretDir, DEFAULTS.sinkSecretDir),
     stateDir: reader.text(ENV.stateDir, DEFAULTS.stateDir),

@@ -14,6 +14,8 @@ import type { FieldShape, Parsed, Problem, TextForm } from './fields.ts';
 import { HTTP_URL } from './forwarder-config.ts';
 import { IMAGE_ALLOWED, IMAGE_REFERENCE, isImageAllowed } from './image-reference.ts';
 import { HOST, INSTANCE, LABEL, NOT_EMPTY, OBJECT_NAME } from './name-forms.ts';
+import { readS3Options, S3_FILE_NAMES } from './s3-config.ts';
+import type { S3Options } from './s3-config.ts';
 import { CPU_BUILT_IN_MOST, MEMORY_BUILT_IN_MOST, QUANTITY, quantityNumber } from './quantity.ts';
 import { readYaml, withLines } from './yaml-text.ts';
 
@@ -71,6 +73,8 @@ export interface WebhookConfig {
   readonly serviceAccountMode: ServiceAccountMode;
   readonly elasticsearchUrl: string | undefined;
   readonly cloudwatchEndpoint: string | undefined;
+  /** How objects are written; bucket and prefix are keys of `defaults`. */
+  readonly s3: S3Options & { /** Dead records go to the bucket as well. */ readonly isDeadLetter: boolean };
   readonly awsRegion: string | undefined;
   /** Takes the ports of the sinks out of a mesh whose proxy is a plain container and ends before the sidecar has sent all. */
   readonly meshBypass: boolean;
@@ -144,6 +148,7 @@ export function readWebhookConfig(raw: unknown, options: WebhookConfigOptions): 
     serviceAccountMode: reader.oneOf('serviceAccountMode', SERVICE_ACCOUNT_MODES, 'if-default'),
     elasticsearchUrl: reader.text('elasticsearchUrl', undefined, PLAIN_URL),
     cloudwatchEndpoint: reader.text('cloudwatchEndpoint', undefined, PLAIN_URL),
+    s3: readS3(reader.section('s3')),
     awsRegion: reader.text('awsRegion', undefined, NOT_EMPTY),
     meshBypass: reader.flag('meshBypass', false),
     defaults: readDefaults(reader.raw('defaults'), options.checkDefault ?? NO_CHECK, reader.problems),
@@ -166,6 +171,15 @@ const PLAIN_URL: TextForm = {
   test: (text) => URL_PATTERN.test(text) && HTTP_URL.test(text),
   pattern: URL_PATTERN.source,
 };
+
+function readS3(reader: Reader): WebhookConfig['s3'] {
+  const s3 = {
+    ...readS3Options(reader, S3_FILE_NAMES, PLAIN_URL),
+    isDeadLetter: reader.flag('deadLetter', false),
+  };
+  reader.rejectUnknown();
+  return s3;
+}
 
 function readTls(reader: Reader, fromEnv: string | undefined): TlsSource {
   const inFile = reader.oneOf('mode', CERTIFICATE_MODES, 'self');

@@ -31,6 +31,16 @@ export interface SourceEntry {
   readonly doubtful?: true;
 }
 
+/** A request with a name that may have reached the destination: the same range goes first, under the same name. */
+export interface PromisedObject {
+  /** Source bytes [from, to). */
+  readonly from: number;
+  readonly to: number;
+  readonly key: string;
+  /** When its first bytes were read, in milliseconds: they get the same time again. */
+  readonly timeMs: number;
+}
+
 /** Where one sink stands in one source. Offsets in bytes. */
 export interface LaneEntry {
   readonly t: 'lane';
@@ -48,6 +58,8 @@ export interface LaneEntry {
   readonly sentMs?: number;
   /** Offsets beyond `acked` where a record ended without a newline. */
   readonly cuts: readonly number[];
+  /** Named requests beyond `acked`, by offset; absent where the sink has none. */
+  readonly objects?: readonly PromisedObject[];
   readonly account: AccountState;
 }
 
@@ -169,8 +181,13 @@ function isLane(fields: Fields): fields is Fields & LaneEntry {
     (fields['sentMs'] === undefined || areCounts(fields, ['sentMs'])) &&
     Array.isArray(fields['cuts']) &&
     fields['cuts'].every(Number.isSafeInteger) &&
+    (fields['objects'] === undefined || (Array.isArray(fields['objects']) && fields['objects'].every(isObject))) &&
     isAccount(fields['account'])
   );
+}
+
+function isObject(value: unknown): value is PromisedObject {
+  return isFields(value) && areTexts(value, ['key']) && areCounts(value, ['from', 'to', 'timeMs']);
 }
 
 function isGone(fields: Fields): fields is Fields & GoneEntry {

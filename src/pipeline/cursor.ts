@@ -7,7 +7,7 @@
 import { readAnchor, readAt, TAIL_BYTES_MAX } from '../source/identity.ts';
 import type { SourceFile } from '../source/source-file.ts';
 import { Account } from './ledger.ts';
-import type { LaneEntry } from './checkpoint-codec.ts';
+import type { LaneEntry, PromisedObject } from './checkpoint-codec.ts';
 
 export class Cursor {
   readonly source: SourceFile;
@@ -32,6 +32,8 @@ export class Cursor {
    * its beginning.
    */
   cuts: readonly number[];
+  /** Named requests beyond `acked` that the destination may have, by offset. A resend must have the same range and the same name. */
+  objects: readonly PromisedObject[];
   /** When bytes beyond `read` were first noticed, on the monotonic clock. */
   noticedAt: number | undefined;
   /** Up to here there is no whole line beyond `read`. */
@@ -62,6 +64,7 @@ export class Cursor {
     this.#resentTo = this.sentMs === undefined ? 0 : this.sent;
     this.#resentMs = this.sentMs ?? 0;
     this.cuts = saved?.cuts ?? [];
+    this.objects = saved?.objects ?? [];
     this.sentBefore = this.reserved;
     this.#reloadTail();
   }
@@ -71,15 +74,28 @@ export class Cursor {
     return this.#tail.subarray(0, this.#tailLength);
   }
 
-  /** The next offset beyond `read` where a record must end, because it did so before. */
-  get nextCut(): number {
-    const cut = this.cuts.find((offset) => offset > this.read) ?? Number.POSITIVE_INFINITY;
-    return this.#resentTo > this.read ? Math.min(cut, this.#resentTo) : cut;
+  /** The next offset beyond `read` where a record has to end, because it did so before; infinite when there is none. */
+  get border(): number {
+    let next = this.#resentTo > this.read ? this.#resentTo : Number.POSITIVE_INFINITY;
+    for (const cut of this.cuts) if (cut > this.read) next = Math.min(next, cut);
+    for (const { from, to } of this.objects)
+      for (const edge of [from, to]) if (edge > this.read) next = Math.min(next, edge);
+    return next;
   }
 
-  /** The time that the bytes at `read` carry: what is sent again keeps its time, and with it the date in the name of its index. */
+  /** The time that the bytes at `read` carry: what is sent again keeps its time, and with it the dates in the name of its destination. */
   readMs(now: number): number {
-    return this.read < this.#resentTo ? this.#resentMs : now;
+    return this.object?.timeMs ?? (this.read < this.#resentTo ? this.#resentMs : now);
+  }
+
+  /** The named request that covers the next byte, if one does. */
+  get object(): PromisedObject | undefined {
+    return this.objects.find(({ from, to }) => from <= this.read && this.read < to);
+  }
+
+  /** A named request ends or begins here: no other may go on over it. */
+  get isAtObjectEdge(): boolean {
+    return this.objects.some(({ from, to }) => from === this.read || to === this.read);
   }
 
   /** Moves on to `read`; the bytes before it stand in `buffer` before `end`, as far as they are needed. */
@@ -94,6 +110,7 @@ export class Cursor {
     this.acked = offset;
     this.ackedTail = tail;
     if (this.cuts.length > 0) this.cuts = this.cuts.filter((cut) => cut > offset);
+    if (this.objects.length > 0) this.objects = this.objects.filter(({ to }) => to > offset);
   }
 
   /** Goes back to what is settled: the rest will be read again. */

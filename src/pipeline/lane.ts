@@ -10,12 +10,12 @@ import assert from 'node:assert/strict';
 
 import type { SinkName } from '../config/forwarder-config.ts';
 import type { Clock, Random } from '../core/clock.ts';
-import { KiB, MiB, READ_BYTES } from '../core/limits.ts';
+import { KiB, MiB } from '../core/limits.ts';
 import type { Log } from '../core/log.ts';
 import type { Metrics } from '../core/metrics.ts';
 import type { Batch } from '../core/record.ts';
 import { recordBytes } from '../core/record.ts';
-import type { Encoder, Rejection, Sink } from '../sinks/sink.ts';
+import type { Encoder, Pace, Promised, PromisedRequest, Rejection, Sink } from '../sinks/sink.ts';
 import { digest, HEAD_BYTES_MAX, readAnchor } from '../source/identity.ts';
 import type { FileSet } from '../source/file-set.ts';
 import type { SourceFile } from '../source/source-file.ts';
@@ -80,6 +80,7 @@ export class Lane {
   readonly #unclaimed = new Map<string, AccountState>();
   #retrying: RetryingSink | undefined;
   #sink: Sink | undefined;
+  #pace: Pace;
   #filling: Encoder | undefined;
   #spare: Encoder | undefined;
   #spans: Span[] = [];
@@ -96,6 +97,7 @@ export class Lane {
     this.name = options.name;
     this.#reader = new SourceReader(options);
     this.#options = options;
+    this.#pace = { ageMs: options.flushIntervalMs, worthBytes: WORTH_SENDING_BYTES };
     this.#retired = new Account(options.checkpointer.state.retired[options.name]);
     for (const lane of options.checkpointer.state.lanes.values()) {
       if (lane.sink === this.name) this.#unclaimed.set(lane.id, lane.account);
@@ -105,6 +107,7 @@ export class Lane {
   /** Gives the lane its sink. Until then it holds its positions, so that no file is let go before it. */
   open(sink: Sink): void {
     this.#sink = sink;
+    this.#pace = sink.pace ?? this.#pace;
     this.#retrying = new RetryingSink({ ...this.#options, sink });
     this.#filling = sink.createEncoder();
     this.#spare = sink.createEncoder();
@@ -205,6 +208,7 @@ export class Lane {
     cursor.sent = 0;
     cursor.sentTail = '';
     cursor.sentBefore = 0;
+    cursor.objects = [];
     this.#put(cursor);
   }
 
@@ -226,7 +230,7 @@ export class Lane {
     const now = this.#options.clock.monotonic();
     const progress = !this.#closed && this.#fill(this.#filling, now);
     if (this.#spans.length === 0) return progress ? 0 : Number.POSITIVE_INFINITY;
-    const waitMs = this.mode === 'steady' ? (this.#since ?? now) + this.#options.flushIntervalMs - now : 0;
+    const waitMs = this.mode === 'steady' ? (this.#since ?? now) + this.#pace.ageMs - now : 0;
     if (!progress && waitMs <= 0) this.#closed = true;
     if (this.#closed && this.#sending === undefined) {
       this.#send(this.#filling);
@@ -293,11 +297,12 @@ export class Lane {
     let at = lead;
     let refused = false;
     while (at < end && !refused) {
-      const limit = Math.min(end, at + cursor.nextCut - cursor.read);
+      const limit = Math.min(end, at + cursor.border - cursor.read);
       const cut = lineCut(this.#reader.buffer, at, limit, limit < end || atEnd);
       if (cut === at) break;
       const used = this.#append(encoder, cursor, at, cut);
-      refused = used < cut;
+      // What was promised to the destination as one request is filled into one, and nothing else with it.
+      refused = used < cut || cursor.isAtObjectEdge;
       at = used;
       // Where an incomplete line was taken for a whole one is told to the checkpoint before it is sent.
       if (at === end && this.#reader.buffer[end - 1] !== NEWLINE && atEnd) this.#rememberCut(cursor);
@@ -314,6 +319,7 @@ export class Lane {
   /** Encodes `buffer[from, to)` and books it. Gives the position up to which the encoder took it. */
   #append(encoder: Encoder, cursor: Cursor, from: number, to: number): number {
     const first = encoder.records;
+    if (cursor.object !== undefined && first === 0) encoder.pin?.();
     const readMs = cursor.readMs(this.#options.clock.now());
     const used = encoder.append(cursor.source.info, this.#reader.buffer, from, to, cursor.read, readMs);
     const lines = encoder.records - first;
@@ -357,7 +363,8 @@ export class Lane {
     const unread = cursor.source.size - cursor.read;
     cursor.refusedBy = this.#serial;
     this.#since = Math.min(this.#since ?? now, cursor.noticedAt ?? now);
-    if (tookSome || unread >= READ_BYTES || encoder.bytes >= WORTH_SENDING_BYTES) this.#closed = true;
+    const { worthBytes } = this.#pace;
+    if (tookSome || unread >= worthBytes || encoder.bytes >= worthBytes) this.#closed = true;
   }
 
   #send(encoder: Encoder): void {
@@ -389,11 +396,13 @@ export class Lane {
   async #deliver(batch: Batch, spans: readonly Span[]): Promise<void> {
     assert(this.#retrying !== undefined, 'a lane without a sink has nothing to send');
     await this.#reserve(spans);
+    const only = spans.length === 1 ? spans[0] : undefined;
     const wasNever = spans.every((span) => span.cursor.sentBefore <= span.from);
     const settlement = await this.#retrying.deliver(batch, {
       sentBefore: wasNever
         ? () => false
         : (index) => (batch.offsets[index] ?? 0) < (spanAt(spans, index)?.cursor.sentBefore ?? 0),
+      ...(only === undefined ? {} : { promise: (request: PromisedRequest) => this.#promise(only, request) }),
       signal: this.#abort.signal,
     });
     await this.#buryRejected(batch, spans, settlement.rejected);
@@ -423,6 +432,17 @@ export class Lane {
       this.#put(cursor);
     }
     await (mustSync ? checkpointer.persist() : checkpointer.write());
+  }
+
+  /** The checkpoint on disk names the request before it is sent; what it replaces was refused, so it is not there. */
+  async #promise({ cursor, readMs }: Span, { from, to, key }: PromisedRequest): Promise<Promised> {
+    const known = cursor.objects.find((object) => object.from === from && object.to === to);
+    if (known !== undefined) return { key: known.key, isResend: true };
+    const others = cursor.objects.filter((object) => object.to <= from || object.from >= to);
+    cursor.objects = [...others, { from, to, key, timeMs: readMs }].toSorted((a, b) => a.from - b.from);
+    this.#put(cursor);
+    await this.#options.checkpointer.persist();
+    return { key, isResend: false };
   }
 
   #settle(batch: Batch, spans: readonly Span[], settlement: Settlement): void {
@@ -467,6 +487,9 @@ export class Lane {
     this.#closed = false;
     this.#since = undefined;
     for (const { source } of conflicting) {
+      this.#options.metrics
+        .counter('logtender_id_conflicts_total', 'Times that a destination held other records under our ids.')
+        .add(1, { sink: this.name });
       this.#options.log.error('destination holds other records under our ids, lines from here on get new ones', {
         sink: this.name,
         path: source.info.path,
@@ -509,6 +532,7 @@ export class Lane {
       sentTail: cursor.sentTail,
       ...(cursor.sentMs === undefined ? {} : { sentMs: cursor.sentMs }),
       cuts: cursor.cuts,
+      ...(cursor.objects.length === 0 ? {} : { objects: cursor.objects }),
       account: cursor.account.save(),
     });
   }

@@ -11,7 +11,7 @@ import { RETRY_BASE_MS, RETRY_MAX_MS } from '../core/limits.ts';
 import type { Log } from '../core/log.ts';
 import type { Metrics } from '../core/metrics.ts';
 import type { Batch } from '../core/record.ts';
-import type { Delivery, Rejection, RetryReason, Sink } from '../sinks/sink.ts';
+import type { Delivery, DeliverOptions, Rejection, RetryReason, Sink } from '../sinks/sink.ts';
 
 /** A failure that goes on is told again this often. */
 const REMINDER_MS = 30_000;
@@ -30,6 +30,8 @@ export interface Settlement {
 export interface DeliverOnceOptions {
   /** May the record have been sent before this call? */
   readonly sentBefore: (index: number) => boolean;
+  /** Makes range and name of a request durable before it is sent (see DeliverOptions). */
+  readonly promise?: NonNullable<DeliverOptions['promise']>;
   readonly signal: AbortSignal;
 }
 
@@ -71,6 +73,7 @@ export class RetryingSink {
       const delivery = await this.#sink.deliver(batch, {
         selection: work.selection,
         sentBefore: (index) => work.wasSent(index) || options.sentBefore(index),
+        ...(options.promise === undefined ? {} : { promise: options.promise }),
         signal: options.signal,
       });
       const retry = work.apply(delivery);

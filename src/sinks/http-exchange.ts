@@ -22,7 +22,7 @@ export type Exchange =
     };
 
 export interface ExchangeRequest {
-  readonly method: 'POST' | 'GET';
+  readonly method: 'POST' | 'GET' | 'PUT';
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: readonly Buffer[];

@@ -29,6 +29,14 @@ export async function createSink(name: SinkName, config: ForwarderConfig, deps: 
     const { CloudWatchLogsSink } = await import('./cloudwatch-logs/sink.ts');
     return new CloudWatchLogsSink({ config, clock, log, metrics });
   }
+  if (name === 's3') {
+    const { S3Sink } = await import('./s3/sink.ts');
+    return new S3Sink({ config, clock, metrics });
+  }
+  if (name === 'file') {
+    const { FileSink } = await import('./file/sink.ts');
+    return new FileSink({ config, metrics });
+  }
   const { ConsoleSink } = await import('./console/sink.ts');
   return new ConsoleSink({ config, metrics, write: deps.write ?? writeToStdout });
 }

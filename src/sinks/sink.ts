@@ -41,12 +41,32 @@ export type Delivery =
   /** The request as a whole is refused and sending it again cannot help: isolate the guilty record by halves. */
   | { readonly status: 'refused'; readonly reason: RejectReason; readonly text: string };
 
+/** A request whose name stands for the records in it: an object of a store. */
+export interface PromisedRequest {
+  /** Source bytes [from, to) of the one source that the batch holds. */
+  readonly from: number;
+  readonly to: number;
+  /** What it is called unless this very range was promised before. */
+  readonly key: string;
+}
+
+/** The name under which the request has to go, and whether it may have gone before. */
+export interface Promised {
+  readonly key: string;
+  readonly isResend: boolean;
+}
+
 /** What the retry decorator tells a sink about a request. */
 export interface DeliverOptions {
   /** The indexes to send, ascending; undefined means all of them. */
   readonly selection: readonly number[] | undefined;
   /** True when these records may have reached the destination before: then "exists already" means delivered. */
   readonly sentBefore: (index: number) => boolean;
+  /**
+   * For sinks whose requests have names: makes range and name durable before the request, so that after a restart that very range goes
+   * first, under that very name. Absent where nothing outlives the process.
+   */
+  readonly promise?: (request: PromisedRequest) => Promise<Promised>;
   /** Aborted when the process must end: the request is dropped at once. */
   readonly signal: AbortSignal;
 }
@@ -67,12 +87,26 @@ export interface Encoder {
    * @returns the position in `input` up to which it was consumed; less than `to` means: finish this batch first
    */
   append(source: SourceInfo, input: Buffer, from: number, to: number, offset: number, timeMs: number): number;
+  /**
+   * Said before the first record of a batch: its range was promised to the destination before, so nothing but room may end it earlier.
+   * Absent where batches end for no other reason.
+   */
+  pin?(): void;
   /** The batch as it stands; valid until the next reset. */
   finish(): Batch;
 }
 
+/** How a sink likes its batches filled, where that is not as usual. */
+export interface Pace {
+  /** A batch that is not full is sent after this time, instead of the flush interval. */
+  readonly ageMs: number;
+  /** So many bytes are worth a request: waiting of another source, or already in the batch. */
+  readonly worthBytes: number;
+}
+
 export interface Sink {
   readonly name: SinkName;
+  readonly pace?: Pace;
   /** A new encoder with buffers of its own. A lane has two: one in flight, one filling. */
   createEncoder(): Encoder;
   /** Sends the batch once. */

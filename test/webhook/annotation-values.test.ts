@@ -24,7 +24,12 @@ const TABLE: readonly (readonly [string, Parse<unknown>, string, unknown])[] = [
   ['word with a typo', oneOf(['native', 'container']), 'natve', 'invalid_value did you mean native?'],
   ['word of a later version', oneOf(['auto'], ['api']), 'api', 'value_not_available'],
   ['sinks', sinkList, 'elasticsearch, cloudwatch,elasticsearch', ['elasticsearch', 'cloudwatch']],
-  ['sink of a later version', sinkList, 'elasticsearch,s3', 'value_not_available'],
+  [
+    'every sink',
+    sinkList,
+    'elasticsearch,cloudwatch,s3,file,console',
+    ['elasticsearch', 'cloudwatch', 's3', 'file', 'console'],
+  ],
   ['sink with a typo', sinkList, 'elasticserch', 'invalid_value did you mean elasticsearch?'],
   ['no sink', sinkList, ' , ', 'invalid_value'],
   ['duration', flushInterval, '250ms', '250ms'],

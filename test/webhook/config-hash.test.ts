@@ -26,6 +26,7 @@ describe('configHash', () => {
     { serviceAccountMode: 'never' },
     { elasticsearchUrl: 'https://other.example' },
     { cloudwatchEndpoint: 'https://other.example' },
+    { s3: { compression: 'zstd' } },
     { awsRegion: 'eu-central-1' },
     { meshBypass: true },
     { defaults: { sink: 'console' } },
@@ -39,6 +40,8 @@ describe('configHash', () => {
     { instance: 'two' },
     { hosts: ['other.example'] },
     { paused: true },
+    // A section that says nothing: pods that were injected before it existed are up to date.
+    { s3: { compression: 'gzip' } },
     { logLevel: 'debug' },
     { server: { port: 9443 } },
   ];

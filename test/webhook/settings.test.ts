@@ -79,8 +79,8 @@ const TABLE: Readonly<Record<LevelKey, Samples>> = {
   sidecar: by(['native', 'container', 'auto'], 'x', (s) => s.shape),
   'on-invalid': by(['deny', 'warn', 'deny'], 'x', (s) => s.onInvalid),
   containers: checkedOnly(['p', 'n', 'c'], 'A_b'),
-  bucket: checkedOnly(['ppp', 'nnn', 'ccc'], 'A_b'),
-  prefix: checkedOnly(['p/', 'n/', 'c/'], '/p'),
+  bucket: by(['ppp', 'nnn', 'ccc'], 'A_b', (s) => s.bucket),
+  prefix: by(['p/', 'n/', 'c/'], '/p', (s) => s.prefix),
   multiline: checkedOnly(['java', 'python', 'go'], 'cobol'),
   redact: checkedOnly(['p', 'n', 'c'], '('),
   include: checkedOnly(['p', 'n', 'c'], '(?=a)'),
@@ -225,7 +225,7 @@ describe('resolveSettings', () => {
 describe('defaults of the operator', () => {
   it('are checked with the same parsers', () => {
     assert.deepEqual(checkDefault('sink', 'elasticsearch'), []);
-    assert.equal(checkDefault('sink', 's3')[0]?.path, 'sink');
+    assert.equal(checkDefault('sink', 's4')[0]?.path, 'sink');
     assert.match(checkDefault('flush-intervl', '1s')[0]?.near ?? '', /flush-interval/);
     assert.equal(checkDefault('inject', 'true').length, 1, 'opting in is not for the operator');
     assert.match(checkDefault('redact', 'x')[0]?.expected ?? '', /available in this version/);

@@ -329,6 +329,26 @@ describe('the sidecar', () => {
     assert.equal(envOf(pod)['POD_UID'], 'metadata.uid');
   });
 
+  it('writes what the S3 sink reads, and only where one is asked for', async () => {
+    const s3 = { compression: 'zstd', objectAge: '5m', tags: ['team=web'], kmsKey: 'alias/logs', deadLetter: true };
+    const pod = await inject(
+      { containers: [{ name: 'app' }] },
+      { 'logging.io/sink': 's3', 'logging.io/bucket': 'logs-{cluster}', 'logging.io/prefix': 'a/{app}/{pod}' },
+      { config: { s3 } },
+    );
+    const config = parseForwarderEnv(envOf(pod));
+    assert(config.ok);
+    const { bucket, prefix, compression, objectAgeMs, tags, kmsKey } = config.value.s3;
+    assert.deepEqual(
+      [bucket, prefix, compression, objectAgeMs, tags, kmsKey, config.value.isDeadLetterInS3],
+      ['logs-dev', 'a/p/{pod}', 'zstd', 300_000, ['team=web'], 'alias/logs', true],
+    );
+    const container = listAt(pod, 'spec', 'initContainers')[0];
+    assert.equal(at(container, 'resources', 'limits', 'memory'), '64Mi');
+    const other = envOf(await inject({}, { 'logging.io/sink': 'console', 'logging.io/bucket': 'logs' }));
+    assert(!Object.keys(other).some((name) => name.startsWith('S3_')));
+  });
+
   it('an owner whose name could stand in no env gives no workload', async () => {
     const owner = { apiVersion: 'x/v1', kind: 'X', name: 'a\u0000b', uid: 'u', controller: true };
     const pod = {

@@ -7,10 +7,6 @@ import type { ForwarderConfig } from '../../config/forwarder-config.ts';
 import { legalLogGroup, legalLogStream } from '../../config/legal-names.ts';
 import { fillTemplate } from '../../config/template.ts';
 import type { SourceInfo } from '../../core/record.ts';
-import type { SecretValues } from '../secret-files.ts';
-
-/** The files of the sink Secret that this sink reads. */
-export const CLOUDWATCH_SECRET_KEYS = ['aws-access-key-id', 'aws-secret-access-key', 'aws-session-token'] as const;
 
 export interface LogDestination {
   readonly group: string;
@@ -69,15 +65,4 @@ export function putLogEventsBody(
   // The comma of the last event makes place for the bracket.
   CLOSE.copy(body, at - 1);
   return body;
-}
-
-/** Static keys of the sink Secret, when both are there. */
-export function staticCredentials(
-  secret: SecretValues,
-): { accessKeyId: string; secretAccessKey: string; sessionToken?: string } | undefined {
-  const accessKeyId = secret.value('aws-access-key-id');
-  const secretAccessKey = secret.value('aws-secret-access-key');
-  const sessionToken = secret.value('aws-session-token');
-  if (accessKeyId === undefined || secretAccessKey === undefined) return undefined;
-  return { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) };
 }

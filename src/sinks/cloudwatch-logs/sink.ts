@@ -11,6 +11,7 @@ import { REQUEST_TIMEOUT_MS } from '../../core/limits.ts';
 import type { Log } from '../../core/log.ts';
 import type { Counter, Metrics } from '../../core/metrics.ts';
 import type { Batch, SourceInfo } from '../../core/record.ts';
+import { AWS_SECRET_KEYS, staticCredentials } from '../aws/static-credentials.ts';
 import { createSecretFiles } from '../secret-files.ts';
 import type { SecretFiles } from '../secret-files.ts';
 import { selectedCount, selectedIndex, selectedSlices } from '../selection.ts';
@@ -20,14 +21,7 @@ import type { CallFailure } from './classify.ts';
 import { createLogsClient } from './client.ts';
 import type { LogsClient, LogsClientOptions } from './client.ts';
 import { LogEventsEncoder, StreamTimes } from './encode.ts';
-import {
-  CLOUDWATCH_SECRET_KEYS,
-  destinationText,
-  logDestination,
-  parseDestination,
-  putLogEventsBody,
-  staticCredentials,
-} from './request.ts';
+import { destinationText, logDestination, parseDestination, putLogEventsBody } from './request.ts';
 import type { LogDestination } from './request.ts';
 
 /** Until somebody corrects a configuration: the Secret is looked at as often. */
@@ -59,7 +53,7 @@ export class CloudWatchLogsSink implements Sink {
     this.#options = options;
     this.#secret = createSecretFiles({
       dir: options.config.sinkSecretDir,
-      keys: CLOUDWATCH_SECRET_KEYS,
+      keys: AWS_SECRET_KEYS,
       clock: options.clock,
     });
     this.#replaced = options.metrics.counter(

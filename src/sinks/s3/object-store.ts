@@ -1,0 +1,162 @@
+/**
+ * PutObject as one call: credentials, connection, signature, exchange. What cannot be sent comes back as a delivery to be retried.
+ *
+ * The sink Secret is looked at before each request, and the connection is built anew when it changed. One connection to each bucket's
+ * host. May import: core, config, sinks.
+ */
+import type { ForwarderConfig } from '../../config/forwarder-config.ts';
+import type { Clock } from '../../core/clock.ts';
+import { errorText } from '../../core/errors.ts';
+import { credentialProvider } from '../aws/credentials.ts';
+import { createSigner } from '../aws/signature.ts';
+import type { Signer } from '../aws/signature.ts';
+import { AWS_SECRET_KEYS } from '../aws/static-credentials.ts';
+import { openConnection } from '../http-exchange.ts';
+import type { Exchange, HttpConnection } from '../http-exchange.ts';
+import { createSecretFiles } from '../secret-files.ts';
+import type { SecretFiles, SecretValues } from '../secret-files.ts';
+import type { Delivery } from '../sink.ts';
+import type { PutAnswer } from './classify.ts';
+import { objectAddress, putHeaders } from './request.ts';
+import type { ObjectAddress } from './request.ts';
+
+/** The files of the sink Secret that this sink reads. */
+const S3_SECRET_KEYS = [...AWS_SECRET_KEYS, 's3-ca.crt'] as const;
+
+/** Until somebody corrects a configuration: the Secret is looked at as often. */
+const CONFIGURATION_RETRY_MS = 10_000;
+
+const HINT_NONE =
+  'name a service account with a role (logging.io/service-account, logging.io/role-arn), or put aws-access-key-id and ' +
+  'aws-secret-access-key into the sink Secret';
+
+/** Hosts with a connection of their own: a bucket template names as many buckets as the pod has containers, at most. */
+const HOSTS_MAX = 16;
+
+/** A server that is not AWS's mostly takes any region; this is the one that AWS's own SDKs fall back on. */
+const REGION_OF_OTHERS = 'us-east-1';
+
+export interface PutOptions {
+  readonly sha256: Buffer;
+  readonly timeoutMs: number;
+  readonly answerBytesMax: number;
+  readonly signal: AbortSignal;
+}
+
+export type PutOutcome =
+  | ({ readonly kind: 'answer'; readonly region: string } & PutAnswer)
+  | { readonly kind: 'failed'; readonly delivery: Delivery };
+
+interface Connected {
+  readonly version: number;
+  readonly secret: SecretValues;
+  readonly sign: Signer;
+  readonly hosts: Map<string, HttpConnection>;
+}
+
+export class ObjectStore {
+  readonly #config: ForwarderConfig;
+  readonly #clock: Clock;
+  readonly #secret: SecretFiles;
+  #connected: Connected | undefined;
+
+  constructor(options: { config: ForwarderConfig; clock: Clock }) {
+    this.#config = options.config;
+    this.#clock = options.clock;
+    const { sinkSecretDir: dir } = options.config;
+    this.#secret = createSecretFiles({ dir, keys: S3_SECRET_KEYS, clock: options.clock });
+  }
+
+  /** Puts an object unless one of that key is there. Never rejects. */
+  async put(bucket: string, key: string, body: Buffer, options: PutOptions): Promise<PutOutcome> {
+    const { s3, awsRegion } = this.#config;
+    const region = awsRegion ?? (s3.endpoint === undefined ? undefined : REGION_OF_OTHERS);
+    if (region === undefined) return failed('not_found', 'no AWS region: set AWS_REGION', CONFIGURATION_RETRY_MS);
+    if (bucket === '') return failed('not_found', 'no bucket: set logging.io/bucket', CONFIGURATION_RETRY_MS);
+    const address = objectAddress(s3, region, bucket, key);
+    const { sign, hosts, secret } = await this.#connect(region);
+    let headers: Readonly<Record<string, string>>;
+    try {
+      const unsigned = {
+        method: 'PUT',
+        host: address.host,
+        path: address.path,
+        headers: putHeaders(s3, options.sha256),
+      };
+      headers = await sign(unsigned, this.#clock.now());
+    } catch (error) {
+      return failed('credentials', `no AWS credentials: ${errorText(error)}; ${HINT_NONE}`, CONFIGURATION_RETRY_MS);
+    }
+    let connection: HttpConnection;
+    try {
+      connection = await this.#connection(hosts, address, secret);
+    } catch (error) {
+      const text = `open connection: ${errorText(error)}; check s3-ca.crt of the sink Secret`;
+      return failed('not_found', text, CONFIGURATION_RETRY_MS);
+    }
+    const { timeoutMs, answerBytesMax, signal } = options;
+    const limits = { timeoutMs, answerBytesMax, signal };
+    const exchange = await connection.exchange({ method: 'PUT', path: address.path, headers, body: [body], ...limits });
+    return outcomeOf(exchange, address, region);
+  }
+
+  close(): void {
+    for (const connection of this.#connected?.hosts.values() ?? []) connection.close();
+    this.#connected = undefined;
+  }
+
+  /** Signer and connections for the Secret as it is now. */
+  async #connect(region: string): Promise<Connected> {
+    const secret = await this.#secret.read();
+    if (this.#connected?.version === secret.version) return this.#connected;
+    this.close();
+    const credentials = credentialProvider(secret);
+    const sign = createSigner({ region, service: 's3', credentials, isPathLiteral: true, hasBodyHash: true });
+    this.#connected = { version: secret.version, secret, sign, hosts: new Map() };
+    return this.#connected;
+  }
+
+  async #connection(
+    hosts: Map<string, HttpConnection>,
+    { url, host }: ObjectAddress,
+    secret: SecretValues,
+  ): Promise<HttpConnection> {
+    const known = hosts.get(host);
+    if (known !== undefined) return known;
+    for (const [oldest, connection] of hosts) {
+      if (hosts.size < HOSTS_MAX) break;
+      connection.close();
+      hosts.delete(oldest);
+    }
+    const made = await openConnection({ url, ca: secret.value('s3-ca.crt'), clock: this.#clock });
+    hosts.set(host, made);
+    return made;
+  }
+}
+
+function outcomeOf(exchange: Exchange, { host }: ObjectAddress, region: string): PutOutcome {
+  if (exchange.kind === 'answer') {
+    const { status, body, headers } = exchange;
+    const bucketRegion = headers['x-amz-bucket-region'];
+    return {
+      kind: 'answer',
+      region,
+      status,
+      body,
+      retryAfter: headers['retry-after'],
+      bucketRegion: typeof bucketRegion === 'string' ? bucketRegion : undefined,
+    };
+  }
+  const reason = exchange.reason === 'timeout' ? 'timeout' : 'unreachable';
+  const isTrust = /certificate|self.signed/i.test(exchange.text);
+  const hint = isTrust ? '; put the CA of the server into the key s3-ca.crt of the sink Secret' : '';
+  return failed(reason, `${host}: ${exchange.text}${hint}`, 0);
+}
+
+function failed(
+  reason: 'not_found' | 'credentials' | 'unreachable' | 'timeout',
+  text: string,
+  retryAfterMs: number,
+): PutOutcome {
+  return { kind: 'failed', delivery: { status: 'retryable', reason, retryAfterMs, text } };
+}
