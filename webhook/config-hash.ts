@@ -24,9 +24,14 @@ const CONTRIBUTES: Readonly<Record<keyof WebhookConfig, boolean>> = {
   resourcesMax: true,
   serviceAccountMode: true,
   elasticsearchUrl: true,
+  elasticsearchGzip: true,
+  elasticsearchSigning: true,
   cloudwatchEndpoint: true,
   s3: true,
   awsRegion: true,
+  httpProxy: true,
+  httpsProxy: true,
+  noProxy: true,
   meshBypass: true,
   defaults: true,
   paused: false,
@@ -35,11 +40,20 @@ const CONTRIBUTES: Readonly<Record<keyof WebhookConfig, boolean>> = {
   server: false,
 };
 
-/** A section that says nothing changes no pod: those that were injected before it existed are up to date. */
+/** A key that says nothing changes no pod: those that were injected before it existed are up to date. */
+const ADDED: readonly (keyof WebhookConfig)[] = [
+  's3',
+  'elasticsearchGzip',
+  'elasticsearchSigning',
+  'httpProxy',
+  'httpsProxy',
+  'noProxy',
+];
 const BUILT_IN = readWebhookConfig({}, { image: '' });
 
 function isSilent(key: string, value: unknown): boolean {
-  return key === 's3' && BUILT_IN.ok && isDeepStrictEqual(value, BUILT_IN.value.s3);
+  const added = ADDED.find((name) => name === key);
+  return added !== undefined && BUILT_IN.ok && isDeepStrictEqual(value, BUILT_IN.value[added]);
 }
 
 /** A configuration is an immutable value that every request of its time shares. */

@@ -13,6 +13,7 @@ import { SINK_NAMES } from '../config/forwarder-config.ts';
 import { CLUSTER_COMMANDS } from './cluster-commands.ts';
 import { processIo } from './command-io.ts';
 import { OFFLINE_COMMANDS } from './offline-commands.ts';
+import { SINK_COMMANDS } from './sink-commands.ts';
 
 interface Command {
   readonly usage: string;
@@ -33,6 +34,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   },
   ...offlineCommands(),
   ...clusterCommands(),
+  ...sinkCommands(),
 };
 
 function offlineCommands(): Readonly<Record<string, Command>> {
@@ -47,6 +49,14 @@ function clusterCommands(): Readonly<Record<string, Command>> {
   const rows = Object.entries(CLUSTER_COMMANDS).map(([name, { run, ...about }]): [string, Command] => [
     name,
     { ...about, run: (args) => run(args, (text) => void process.stdout.write(text)) },
+  ]);
+  return Object.fromEntries(rows);
+}
+
+function sinkCommands(): Readonly<Record<string, Command>> {
+  const rows = Object.entries(SINK_COMMANDS).map(([name, { run, ...about }]): [string, Command] => [
+    name,
+    { ...about, run: (args) => run(args, processIo(process.env), process.env) },
   ]);
   return Object.fromEntries(rows);
 }

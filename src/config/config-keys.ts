@@ -34,6 +34,8 @@ export const WEBHOOK_KEYS: Readonly<Record<string, KeyAbout>> = {
     "whether a pod's service account may be switched to the one that is named: never, only from default, or always",
   ),
   elasticsearchUrl: live('where Elasticsearch or OpenSearch is, unless the sink Secret of a namespace says it'),
+  elasticsearchGzip: live('true compresses the requests to Elasticsearch or OpenSearch'),
+  elasticsearchSigning: live('aws signs the requests (Signature Version 4), for domains of Amazon OpenSearch Service'),
   cloudwatchEndpoint: live('another endpoint of CloudWatch Logs, for VPC endpoints and tests'),
   s3: live('how objects are written to S3; bucket and prefix are annotations, and keys of defaults (docs/s3.md)'),
   's3.endpoint': live('another server than AWS, for compatible stores and VPC endpoints'),
@@ -48,6 +50,9 @@ export const WEBHOOK_KEYS: Readonly<Record<string, KeyAbout>> = {
   's3.tags': live('up to ten tags of every object'),
   's3.deadLetter': live('records that a sink refused for good go to dead-letter/ of the prefix as well'),
   awsRegion: live('AWS region of the sinks'),
+  httpProxy: live('proxy of the sidecars for http:// destinations (HTTP_PROXY); without user and password'),
+  httpsProxy: live('proxy of the sidecars for https:// destinations (HTTPS_PROXY); without user and password'),
+  noProxy: live('hosts, with commas between, that the sidecars reach without the proxy (NO_PROXY)'),
   meshBypass: live('true takes the ports of the sinks out of a mesh whose proxy is a plain container (docs/shapes.md)'),
   defaults: live(
     'values for every pod that asks, by annotation key without logging.io/; namespace and pod win over them',

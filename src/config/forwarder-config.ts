@@ -37,6 +37,13 @@ export interface PodIdentity {
   readonly workload: string;
 }
 
+/** The usual proxy variables; each is absent where it is not set. */
+export interface ProxySettings {
+  readonly HTTP_PROXY?: string;
+  readonly HTTPS_PROXY?: string;
+  readonly NO_PROXY?: string;
+}
+
 export interface ForwarderConfig {
   readonly pod: PodIdentity;
   readonly files: readonly FileGlob[];
@@ -49,7 +56,13 @@ export interface ForwarderConfig {
   readonly dataStream: string;
   /** Retention of log groups that we create, in days; undefined leaves AWS's default (for ever). */
   readonly retentionDays: number | undefined;
+  /** One URL, or those of several nodes of one cluster with commas between. */
   readonly elasticsearchUrl: string | undefined;
+  /** Request bodies are compressed. */
+  readonly elasticsearchGzip: boolean;
+  /** `aws`: requests carry a Signature Version 4, for domains of Amazon OpenSearch Service. */
+  readonly elasticsearchSigning: 'none' | 'aws';
+  readonly proxy: ProxySettings;
   readonly cloudwatchEndpoint: string | undefined;
   readonly s3: S3Config;
   readonly fileSink: FileSinkConfig;
@@ -98,6 +111,8 @@ export const ENV = {
   dataStream: 'DATA_STREAM',
   retentionDays: 'RETENTION_DAYS',
   elasticsearchUrl: 'ELASTICSEARCH_URL',
+  elasticsearchGzip: 'ELASTICSEARCH_GZIP',
+  elasticsearchSigning: 'ELASTICSEARCH_SIGNING',
   cloudwatchEndpoint: 'CLOUDWATCH_ENDPOINT',
   s3Bucket: 'S3_BUCKET',
   s3Prefix: 'S3_PREFIX',
@@ -113,6 +128,9 @@ export const ENV = {
   filePath: 'FILE_SINK_PATH',
   fileBytes: 'FILE_SINK_BYTES',
   awsRegion: 'AWS_REGION',
+  httpProxy: 'HTTP_PROXY',
+  httpsProxy: 'HTTPS_PROXY',
+  noProxy: 'NO_PROXY',
   sinkSecretDir: 'SINK_SECRET_DIR',
   stateDir: 'STATE_DIR',
   adminPort: 'ADMIN_PORT',
@@ -160,10 +178,14 @@ export const FORWARDER_NODE_FLAGS: readonly string[] = ['--max-semi-space-size=1
 
 /** Files of the sink Secret that the forwarder reads, with their meaning. */
 export const SECRET_KEYS: Readonly<Record<string, string>> = {
-  'elasticsearch-url': 'URL of Elasticsearch or OpenSearch; wins over ELASTICSEARCH_URL',
+  'elasticsearch-url':
+    'URL of Elasticsearch or OpenSearch, or those of several nodes with commas between; wins over ELASTICSEARCH_URL',
   'elasticsearch-username': 'user name for basic authentication',
   'elasticsearch-password': 'password for basic authentication',
   'elasticsearch-api-key': 'API key (base64 of id:key), sent as Authorization: ApiKey',
+  'elasticsearch-bearer-token': 'token sent as Authorization: Bearer',
+  'elasticsearch-client.crt': 'PEM of the client certificate (mTLS), with its chain',
+  'elasticsearch-client.key': 'PEM of the key of the client certificate',
   'elasticsearch-ca.crt': 'PEM of the CA that signed the server certificate',
   'aws-access-key-id': 'AWS access key id, where no role is used',
   'aws-secret-access-key': 'AWS secret access key',
@@ -206,7 +228,10 @@ export function parseForwarderEnv(env: Readonly<Record<string, string | undefine
     logStream: reader.text(ENV.logStream, DEFAULTS.logStream),
     dataStream: reader.text(ENV.dataStream, DEFAULTS.dataStream),
     retentionDays: retention === 0 ? undefined : retention,
-    elasticsearchUrl: reader.text(ENV.elasticsearchUrl, undefined, HTTP_URL),
+    elasticsearchUrl: reader.text(ENV.elasticsearchUrl, undefined, HTTP_URLS),
+    elasticsearchGzip: reader.flag(ENV.elasticsearchGzip, false),
+    elasticsearchSigning: reader.oneOf(ENV.elasticsearchSigning, ['none', 'aws'], 'none'),
+    proxy: readProxy(reader),
     cloudwatchEndpoint: reader.text(ENV.cloudwatchEndpoint, undefined, HTTP_URL),
     s3: {
       bucket: reader.text(ENV.s3Bucket, undefined),
@@ -253,6 +278,37 @@ export const HTTP_URL = {
     return url !== null && (url.protocol === 'http:' || url.protocol === 'https:') && url.hostname !== '';
   },
 };
+
+/** Nodes of one cluster: more are of no use to a sidecar, which has one request in flight. */
+export const NODES_MAX = 16;
+
+/** One or several of HTTP_URL with commas between. */
+export const HTTP_URLS = {
+  expected: `${HTTP_URL.expected}, or at most ${NODES_MAX} with commas between`,
+  test: (text: string): boolean => {
+    const urls = splitUrls(text);
+    return urls.length > 0 && urls.length <= NODES_MAX && urls.every(HTTP_URL.test);
+  },
+};
+
+/** The single texts of a list of URLs. */
+export function splitUrls(text: string): readonly string[] {
+  return text
+    .split(',')
+    .map((url) => url.trim())
+    .filter((url) => url !== '');
+}
+
+function readProxy(reader: Reader): ProxySettings {
+  const http = reader.text(ENV.httpProxy, undefined, HTTP_URL);
+  const https = reader.text(ENV.httpsProxy, undefined, HTTP_URL);
+  const none = reader.text(ENV.noProxy, undefined);
+  return {
+    ...(http === undefined ? {} : { HTTP_PROXY: http }),
+    ...(https === undefined ? {} : { HTTPS_PROXY: https }),
+    ...(none === undefined ? {} : { NO_PROXY: none }),
+  };
+}
 
 function parseSinks(names: readonly string[], problems: Problem[]): readonly SinkName[] {
   const sinks: SinkName[] = [];

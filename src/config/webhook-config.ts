@@ -72,10 +72,15 @@ export interface WebhookConfig {
   readonly resourcesMax: { readonly cpu: string | undefined; readonly memory: string | undefined };
   readonly serviceAccountMode: ServiceAccountMode;
   readonly elasticsearchUrl: string | undefined;
+  readonly elasticsearchGzip: boolean;
+  readonly elasticsearchSigning: 'none' | 'aws';
   readonly cloudwatchEndpoint: string | undefined;
   /** How objects are written; bucket and prefix are keys of `defaults`. */
   readonly s3: S3Options & { /** Dead records go to the bucket as well. */ readonly isDeadLetter: boolean };
   readonly awsRegion: string | undefined;
+  readonly httpProxy: string | undefined;
+  readonly httpsProxy: string | undefined;
+  readonly noProxy: string | undefined;
   /** Takes the ports of the sinks out of a mesh whose proxy is a plain container and ends before the sidecar has sent all. */
   readonly meshBypass: boolean;
   /** Defaults per annotation key, as text. */
@@ -147,9 +152,14 @@ export function readWebhookConfig(raw: unknown, options: WebhookConfigOptions): 
     resourcesMax: readResourcesMax(reader.section('resourcesMax')),
     serviceAccountMode: reader.oneOf('serviceAccountMode', SERVICE_ACCOUNT_MODES, 'if-default'),
     elasticsearchUrl: reader.text('elasticsearchUrl', undefined, PLAIN_URL),
+    elasticsearchGzip: reader.flag('elasticsearchGzip', false),
+    elasticsearchSigning: reader.oneOf('elasticsearchSigning', ['none', 'aws'], 'none'),
     cloudwatchEndpoint: reader.text('cloudwatchEndpoint', undefined, PLAIN_URL),
     s3: readS3(reader.section('s3')),
     awsRegion: reader.text('awsRegion', undefined, NOT_EMPTY),
+    httpProxy: reader.text('httpProxy', undefined, PLAIN_URL),
+    httpsProxy: reader.text('httpsProxy', undefined, PLAIN_URL),
+    noProxy: reader.text('noProxy', undefined, NOT_EMPTY),
     meshBypass: reader.flag('meshBypass', false),
     defaults: readDefaults(reader.raw('defaults'), options.checkDefault ?? NO_CHECK, reader.problems),
     paused: reader.flag('paused', false),

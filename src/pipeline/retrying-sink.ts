@@ -186,7 +186,8 @@ class Work {
     if (delivery.retry.length === 0) return undefined;
     this.#keep(delivery.retry);
     const sent = selection?.length ?? this.#total;
-    const text = `${delivery.retry.length} of ${sent} records were not taken`;
+    const words = delivery.retryText === undefined ? '' : `, one of them: ${delivery.retryText}`;
+    const text = `${delivery.retry.length} of ${sent} records were not taken${words}`;
     return { reason: delivery.retryReason, text, retryAfterMs: 0, progress: delivery.retry.length < sent };
   }
 

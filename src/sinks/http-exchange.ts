@@ -2,9 +2,12 @@
  * One HTTP request and its answer over node:http or node:https, every outcome as a value.
  *
  * Invariants: it never rejects, never follows a redirect, never reads more than `answerBytesMax`, always ends within `timeoutMs`.
- * node:https is loaded only when a URL asks for it. May import: core.
+ * node:https is loaded only when a URL asks for it. A proxy is the agent's own work (Node.js documentation, http.Agent, `proxyEnv`,
+ * since 24.5): CONNECT for https, the absolute form for http. May import: core, config.
  */
 import type { Agent, ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
+import type { LookupFunction } from 'node:net';
+import type { ProxySettings } from '../config/forwarder-config.ts';
 import type { Clock } from '../core/clock.ts';
 import { errorText } from '../core/errors.ts';
 
@@ -41,23 +44,29 @@ export interface HttpConnection {
 /** Connections that wait for the next request; a lane has one request in flight, a second one covers a server that is closing. */
 const IDLE_SOCKETS_MAX = 2;
 
-/**
- * A keep-alive connection to the server of `url`.
- *
- * @param options.ca PEM of the CA that signed the server's certificate; undefined trusts the system's
- */
-export async function openConnection(options: {
-  url: URL;
-  ca: string | undefined;
-  clock: Clock;
-}): Promise<HttpConnection> {
-  const { url, ca, clock } = options;
+export interface ConnectionOptions {
+  readonly url: URL;
+  /** PEM of the CA that signed the server's certificate; undefined trusts the system's. */
+  readonly ca: string | undefined;
+  /** PEM of certificate and key that the client proves itself with. */
+  readonly client?: { readonly cert: string; readonly key: string } | undefined;
+  readonly proxy?: ProxySettings;
+  /** How a host name becomes an address; the system's way unless given. */
+  readonly lookup?: LookupFunction | undefined;
+  readonly clock: Clock;
+}
+
+/** A keep-alive connection to the server of `url`. */
+export async function openConnection(options: ConnectionOptions): Promise<HttpConnection> {
+  const { url, ca, client, proxy = {}, lookup, clock } = options;
   const isTls = url.protocol === 'https:';
   const http = isTls ? await import('node:https') : await import('node:http');
   const agent: Agent = new http.Agent({
     keepAlive: true,
     maxFreeSockets: IDLE_SOCKETS_MAX,
     ...(ca === undefined ? {} : { ca }),
+    ...(client === undefined ? {} : client),
+    ...(Object.keys(proxy).length === 0 ? {} : { proxyEnv: { ...proxy } }),
   });
   const target: RequestOptions = {
     protocol: url.protocol,
@@ -65,6 +74,7 @@ export async function openConnection(options: {
     hostname: url.hostname.replace(/^\[(.*)\]$/, '$1'),
     port: url.port === '' ? (isTls ? 443 : 80) : url.port,
     agent,
+    ...(lookup === undefined ? {} : { lookup }),
   };
   return {
     exchange: (request) => send((onAnswer) => http.request(requestOptions(target, request), onAnswer), request, clock),

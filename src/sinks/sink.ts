@@ -31,6 +31,8 @@ export type Delivery =
       readonly duplicates: number;
       readonly retry: readonly number[];
       readonly retryReason: RetryReason;
+      /** What the destination said of one of them, for people. */
+      readonly retryText?: string;
       readonly rejected: readonly Rejection[];
       readonly conflicts: readonly number[];
     }

@@ -5,10 +5,14 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { runTemplates } from '../../src/cli/templates.ts';
+import { systemClock } from '../../src/core/clock.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { createMetrics } from '../../src/core/metrics.ts';
 import { CloudWatchLogsSink } from '../../src/sinks/cloudwatch-logs/sink.ts';
+import { checkElasticsearch } from '../../src/sinks/elasticsearch/check.ts';
 import { ElasticsearchSink } from '../../src/sinks/elasticsearch/sink.ts';
+import { indexTemplate, TEMPLATE_PATTERN } from '../../src/sinks/elasticsearch/templates.ts';
 import type { Delivery, Sink } from '../../src/sinks/sink.ts';
 import { describeSink } from '../conformance/sink.ts';
 import type { Scripted, SinkHarness } from '../conformance/sink.ts';
@@ -145,8 +149,8 @@ for (const name of ['elasticsearch', 'opensearch'] as const) {
     });
 
     it('writes into a data stream', async () => {
-      const stream = `logs-logtender-shop${process.pid}`;
-      const template = { index_patterns: ['logs-logtender-*'], data_stream: {}, priority: 200 };
+      const stream = `logs-other-shop${process.pid}`;
+      const template = { index_patterns: ['logs-other-*'], data_stream: {}, priority: 200 };
       assert.equal((await server.request('PUT', '/_index_template/logtender-test', template)).status, 200);
       const { delivery, sink } = await send(server.url, stream, Buffer.from('one\n{"time":"2026-01-01T00:00:00Z"}\n'));
       assert.deepEqual(delivery, { status: 'delivered', duplicates: 0 });
@@ -155,12 +159,130 @@ for (const name of ['elasticsearch', 'opensearch'] as const) {
       assert.equal(hits.length, 2);
     });
 
+    describe('with the templates of logtender', () => {
+      before(async () => {
+        const output: string[] = [];
+        const write = (text: string): void => void output.push(text);
+        const io = { read: async () => '', out: write, err: write, hasColour: false };
+        const args = ['apply', '--flavour', name, '--url', server.url];
+        // The second time changes nothing, and succeeds as well.
+        for (let i = 0; i < 2; i += 1) assert.equal(await runTemplates(args, io, {}), 0, output.join(''));
+        // The embedded Elasticsearch lacks the native library that its best_compression needs, which every distribution has.
+        const has = { hasPolicy: false, hasMatchOnlyText: false };
+        const template = indexTemplate({ flavour: name, pattern: TEMPLATE_PATTERN, retentionDays: 1, ...has });
+        const text = JSON.stringify(template).replace('"index.codec":"best_compression",', '');
+        assert.notEqual(text, JSON.stringify(template));
+        const { status } = await server.request('PUT', '/_index_template/logtender', JSON.parse(text));
+        assert.equal(status, 200);
+      });
+
+      it('types the fields, and a value of another type costs its field alone', async () => {
+        const stream = `logs-logtender-types${process.pid}`;
+        const lines = [
+          'text',
+          '{"log":{"level":"info"},"n":1,"error":"boom"}',
+          '{"n":"one","day":"2026-01-01"}',
+          '{"day":"x","error":"y"}',
+        ];
+        const { delivery, sink } = await send(server.url, stream, Buffer.from(`${lines.join('\n')}\n`));
+        assert.deepEqual(delivery, { status: 'delivered', duplicates: 0 });
+        await sink.close();
+        const { body } = await server.request('GET', `/${stream}/_mapping`);
+        const [mapping] = Object.values(body as Readonly<Record<string, { mappings: { properties: Fields } }>>);
+        const fields = mapping?.mappings.properties ?? {};
+        // The embedded Elasticsearch lacks the module of match_only_text, which every distribution has.
+        assert.equal(fields['message']?.type, 'text');
+        assert.equal(fields['kubernetes']?.properties?.['namespace']?.type, 'keyword');
+        assert.equal(fields['log']?.properties?.['offset']?.type, 'long');
+        assert.equal(fields['day']?.type, 'keyword');
+        assert.equal(fields['n']?.type, 'long');
+      });
+
+      it('counts what a rollover between send and resend stored twice, and nothing where there was none', async () => {
+        const stream = `logs-logtender-roll${process.pid}`;
+        const relay = new TcpRelay(server.url);
+        await relay.start();
+        const metrics = createMetrics();
+        const config = forwarderConfig({ ELASTICSEARCH_URL: relay.url, DATA_STREAM: stream });
+        const sink = new ElasticsearchSink({ config, clock: new VirtualClock(Date.now()), metrics });
+        const { signal } = new AbortController();
+        let offset = 0;
+        const sendAndLose = async (between: () => Promise<void>): Promise<Delivery> => {
+          const encoder = sink.createEncoder();
+          encoder.append(sourceInfo(), Buffer.from('a\nb\nc\n'), 0, 6, offset, Date.now());
+          offset += 6;
+          const batch = encoder.finish();
+          relay.faults.push('cut_after');
+          const lost = await sink.deliver(batch, { selection: undefined, sentBefore: () => false, signal });
+          assert.equal(lost.status, 'retryable');
+          await between();
+          return sink.deliver(batch, { selection: undefined, sentBefore: () => true, signal });
+        };
+        const possible = (): number => {
+          const found = /^logtender_possible_duplicates_total\{.*\} (\d+)$/m.exec(metrics.expose());
+          return Number(found?.[1] ?? 0);
+        };
+        assert.deepEqual(await sendAndLose(async () => {}), { status: 'delivered', duplicates: 3 });
+        const fresh = sink.createEncoder();
+        fresh.append(sourceInfo(), Buffer.from('x\n'), 0, 2, 1_000, Date.now());
+        const first = await sink.deliver(fresh.finish(), { selection: undefined, sentBefore: () => false, signal });
+        assert.equal(first.status, 'delivered');
+        assert.deepEqual(await sendAndLose(async () => {}), { status: 'delivered', duplicates: 3 });
+        assert.equal(possible(), 0);
+        const rolled = await sendAndLose(async () => {
+          assert.equal((await server.request('POST', `/${stream}/_rollover`)).status, 200);
+        });
+        assert.deepEqual(rolled, { status: 'delivered', duplicates: 0 });
+        assert.equal(possible(), 3);
+        const hits = await readIndex(server, stream);
+        assert.equal(hits.length, 3 + 1 + 3 + 2 * 3, 'the last three stand in both backing indices');
+        await sink.close();
+        await relay.stop();
+      });
+    });
+
+    it('puts a record into the index of its own day, and knows it there', async () => {
+      const config = forwarderConfig({
+        ELASTICSEARCH_URL: server.url,
+        DATA_STREAM: `dated${process.pid}-{yyyy.MM.dd}`,
+      });
+      const sink = new ElasticsearchSink({ config, clock: new VirtualClock(Date.now()), metrics: createMetrics() });
+      const encoder = sink.createEncoder();
+      const lines = '{"time":"2026-01-30T23:59:59Z"}\ntext\n{"time":"2026-02-01T00:00:00Z"}\n';
+      encoder.append(sourceInfo(), Buffer.from(lines), 0, lines.length, 0, Date.UTC(2026, 0, 31, 12));
+      const batch = encoder.finish();
+      const { signal } = new AbortController();
+      const deliver = (isResend: boolean): Promise<Delivery> =>
+        sink.deliver(batch, { selection: undefined, sentBefore: () => isResend, signal });
+      assert.deepEqual(await deliver(false), { status: 'delivered', duplicates: 0 });
+      assert.deepEqual(await deliver(true), { status: 'delivered', duplicates: 3 });
+      for (const day of ['2026.01.30', '2026.01.31', '2026.02.01']) {
+        assert.equal((await readIndex(server, `dated${process.pid}-${day}`)).length, 1, day);
+      }
+      await sink.close();
+    });
+
+    it('is checked from the network to a written record', async () => {
+      const config = forwarderConfig({ ELASTICSEARCH_URL: server.url, DATA_STREAM: `checked-${process.pid}` });
+      const steps: string[] = [];
+      for await (const step of checkElasticsearch({ config, clock: systemClock, writes: true })) {
+        steps.push(`${step.name} ${step.outcome}`);
+      }
+      assert.deepEqual(steps.slice(0, 3), ['dns ok', 'tcp ok', 'tls warning']);
+      assert(steps.includes('write ok'), steps.join());
+      assert(!steps.some((step) => step.endsWith('failed')), steps.join());
+    });
+
     it('refuses a name that no index can have without blaming a record', async () => {
       const { delivery, sink } = await send(server.url, '..', Buffer.from('x\n'));
       assert.notEqual(delivery.status, 'refused', JSON.stringify(delivery));
       await sink.close();
     });
   });
+}
+
+interface Fields {
+  readonly [name: string]: { readonly type?: string; readonly properties?: Fields } | undefined;
 }
 
 type Again = (selection: readonly number[], sentBefore: () => boolean) => Promise<Delivery>;

@@ -6,6 +6,7 @@
  */
 import assert from 'node:assert/strict';
 import type { IncomingMessage } from 'node:http';
+import { gunzipSync } from 'node:zlib';
 import { ScriptedServer } from './scripted-server.ts';
 import type { Answer } from './scripted-server.ts';
 
@@ -16,6 +17,7 @@ export interface StoredDocument {
 }
 
 interface ItemResult {
+  readonly _index?: string;
   readonly status: number;
   readonly error?: { readonly type: string; readonly reason: string };
 }
@@ -24,6 +26,10 @@ export class FakeElasticsearch {
   readonly stored: StoredDocument[] = [];
   /** Statuses of the next items, for partial answers; 201 means that the item is treated as usual. */
   readonly itemStatuses: number[] = [];
+  /** Bodies that came compressed. */
+  gzipped = 0;
+  /** Generation of the backing indices; undefined: these are no data streams. [es] A rollover makes the next one the write index. */
+  generation: number | undefined;
   /** The Authorization header that is asked for, if any. */
   authorization: string | undefined;
   /** `http.max_content_length`. */
@@ -31,7 +37,11 @@ export class FakeElasticsearch {
   readonly server = new ScriptedServer((request, body) => this.#bulk(request, body));
   readonly #ids = new Set<string>();
 
-  #bulk(request: IncomingMessage, body: Buffer): Answer {
+  #bulk(request: IncomingMessage, sent: Buffer): Answer {
+    // [es] The limit below is checked after decompression.
+    const isGzip = request.headers['content-encoding'] === 'gzip';
+    if (isGzip) this.gzipped += 1;
+    const body = isGzip ? gunzipSync(sent) : sent;
     // [es] Checked before anything else of the request.
     if (body.length > this.bodyBytesMax) return { status: 413, body: '' };
     if (this.authorization !== undefined && request.headers.authorization !== this.authorization) {
@@ -42,32 +52,41 @@ export class FakeElasticsearch {
     if (request.method !== 'POST' || action !== '_bulk' || index === undefined) return { status: 405, body: '' };
     // [bulk] "the Content-Type header should be set to application/json or application/x-ndjson"
     if (request.headers['content-type'] !== 'application/x-ndjson') return { status: 406, body: '' };
-    assert.equal(url.searchParams.get('filter_path'), 'errors,items.*.status,items.*.error');
+    const filter = url.searchParams.get('filter_path');
+    const namesIndex = filter === 'errors,items.*._index,items.*.status,items.*.error';
+    assert(namesIndex || filter === 'errors,items.*.status,items.*.error', String(filter));
     // [bulk] "The final line of data must end with a newline character \n"
     if (body.at(-1) !== 10)
       return failure(400, 'illegal_argument_exception', 'The bulk request must be terminated by a newline [\\n]');
     const lines = new TextDecoder('utf-8', { fatal: true }).decode(body).split('\n').slice(0, -1);
     const results: ItemResult[] = [];
     for (let i = 0; i < lines.length; i += 2) {
-      const meta = JSON.parse(lines[i] ?? '') as { create?: { _id?: string } };
+      const meta = JSON.parse(lines[i] ?? '') as { create?: { _id?: string; _index?: string } };
       const id = meta.create?._id;
       // [es] A wrong action line, or an id of more than 512 bytes, fails the whole request.
       if (id === undefined) return failure(400, 'illegal_argument_exception', 'Malformed action/metadata line');
       if (Buffer.byteLength(id) > 512) return failure(400, 'action_request_validation_exception', 'id is too long');
-      results.push(this.#create(index, id, JSON.parse(lines[i + 1] ?? '') as Record<string, unknown>));
+      const into = meta.create?._index ?? index;
+      const result = this.#create(into, id, JSON.parse(lines[i + 1] ?? '') as Record<string, unknown>);
+      results.push(namesIndex ? { _index: this.#backingIndex(into), ...result } : result);
     }
     const errors = results.some(({ status }) => status >= 300);
     return { status: 200, body: JSON.stringify({ errors, items: results.map((result) => ({ create: result })) }) };
+  }
+
+  #backingIndex(index: string): string {
+    return this.generation === undefined ? index : `.ds-${index}-${String(this.generation).padStart(6, '0')}`;
   }
 
   #create(index: string, id: string, document: Readonly<Record<string, unknown>>): ItemResult {
     const status = this.itemStatuses.shift() ?? 201;
     if (status !== 201) return { status, error: { type: `type_${status}`, reason: `reason ${status}` } };
     // [bulk] "create: fails if a document with the same ID already exists" (409)
-    if (this.#ids.has(`${index}/${id}`)) {
+    const key = `${this.#backingIndex(index)}/${id}`;
+    if (this.#ids.has(key)) {
       return { status: 409, error: { type: 'version_conflict_engine_exception', reason: 'document already exists' } };
     }
-    this.#ids.add(`${index}/${id}`);
+    this.#ids.add(key);
     this.stored.push({ index, id, document });
     return { status };
   }

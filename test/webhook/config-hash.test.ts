@@ -27,7 +27,12 @@ describe('configHash', () => {
     { elasticsearchUrl: 'https://other.example' },
     { cloudwatchEndpoint: 'https://other.example' },
     { s3: { compression: 'zstd' } },
+    { elasticsearchGzip: true },
+    { elasticsearchSigning: 'aws' },
     { awsRegion: 'eu-central-1' },
+    { httpProxy: 'http://proxy.example:3128' },
+    { httpsProxy: 'http://proxy.example:3128' },
+    { noProxy: '.svc' },
     { meshBypass: true },
     { defaults: { sink: 'console' } },
   ];

@@ -4,7 +4,8 @@
  *   item                                     | outcome
  *   2xx                                      | stored
  *   409                                      | duplicate if it may have been sent before, else a conflict
- *   429, 5xx                                 | retry this item
+ *   429, 5xx                                 | retry this item, alone
+ *   5xx of an ingest pipeline                | rejected with the server's reason: it would be the same for ever
  *   401, 403, 404 of a missing index         | retry: the destination is not ready, the record is not to blame
  *   400 about the index or the cluster       | the same: a closed index, an illegal name, no shard left
  *   other                                    | rejected with the server's reason
@@ -31,6 +32,13 @@ const DESTINATION_ERRORS: ReadonlyMap<string, RetryReason> = new Map([
   ['validation_exception', 'throttled'],
 ]);
 
+/**
+ * What an ingest pipeline throws at one document, told as a 500: the `fail` processor (its class is no ElasticsearchException, so its
+ * status is the default) and what wraps a processor's error (Elasticsearch source, ingest-common FailProcessorException,
+ * server IngestProcessorException). Sending such a document again cannot help.
+ */
+const PIPELINE_ERRORS: ReadonlySet<string> = new Set(['fail_processor_exception', 'ingest_processor_exception']);
+
 export interface BulkAnswer {
   readonly status: number;
   readonly retryAfter: string | undefined;
@@ -48,6 +56,20 @@ export interface SentRecords {
 /** Whether the first bytes of an answer say that every item was stored. */
 export function saysNoErrors(body: Buffer): boolean {
   return body.length >= NO_ERRORS.length && body.subarray(0, NO_ERRORS.length).equals(NO_ERRORS);
+}
+
+/** The index that the first item of an answer went to, where the answer names it; its first bytes are enough. */
+export function firstIndex(body: Buffer): string | undefined {
+  return /"_index":"([^"\\]+)"/.exec(body.toString('utf8', 0, TEXT_CHARS_MAX))?.[1];
+}
+
+/** By position: the index that an item was created in now; undefined where it was not, or the answer does not name it. */
+export function createdIn(body: Buffer): readonly (string | undefined)[] {
+  return (itemsOf(parse(body)) ?? []).map((item) => {
+    const { status } = itemResult(item);
+    const index = member(member(item, 'create'), '_index');
+    return status >= 200 && status < 300 && typeof index === 'string' ? index : undefined;
+  });
 }
 
 /** The outcome of one answer. */
@@ -78,8 +100,14 @@ function classifyWhole(answer: BulkAnswer): Delivery {
     case 401:
       return retryable('credentials', 'check elasticsearch-api-key, or -username and -password, in the sink Secret');
     case 403:
+      // The whole cluster is read-only: before Elasticsearch 8 a 403.
+      if (error.type === 'cluster_block_exception') return retryable('throttled');
       return retryable('credentials', 'the user needs the privileges create_doc and auto_configure on the index');
     case 404:
+      if (error.type === 'index_not_found_exception') return retryable('not_found', 'correct data-stream or the index');
+      return retryable('not_found', 'the URL does not lead to Elasticsearch or OpenSearch');
+    case 407:
+      return retryable('credentials', 'the proxy of HTTP_PROXY or HTTPS_PROXY asks for a user');
     case 405:
     case 406:
     case 415:
@@ -121,28 +149,33 @@ function classifyItems(answer: BulkAnswer, sent: SentRecords): Delivery {
   const conflicts: number[] = [];
   let duplicates = 0;
   let retryReason: RetryReason = 'throttled';
+  let retryText: string | undefined;
   items.forEach((item, position) => {
     const { status, error } = itemResult(item);
     if (status >= 200 && status < 300) return;
     const index = sent.indexAt(position);
-    const reason = itemRetryReason(status, serverError({ error }).type);
+    const { type, text } = serverError({ error });
+    const reason = itemRetryReason(status, type);
     if (status === 409) {
       if (sent.sentBefore(index)) duplicates += 1;
       else conflicts.push(index);
     } else if (reason !== undefined) {
       retry.push(index);
       retryReason = reason;
+      retryText ??= shortened(`${status} ${text}`.trimEnd());
     } else {
-      rejected.push({ index, reason: 'rejected_by_sink', text: shortened(`${status} ${serverError({ error }).text}`) });
+      rejected.push({ index, reason: 'rejected_by_sink', text: shortened(`${status} ${text}`) });
     }
   });
   if (retry.length === 0 && rejected.length === 0 && conflicts.length === 0) return { status: 'delivered', duplicates };
-  return { status: 'partial', duplicates, retry, retryReason, rejected, conflicts };
+  const said = retryText === undefined ? {} : { retryText };
+  return { status: 'partial', duplicates, retry, retryReason, ...said, rejected, conflicts };
 }
 
 /** Why an item is sent again; undefined when that cannot help. */
 function itemRetryReason(status: number, type: string): RetryReason | undefined {
   if (status === 429) return 'throttled';
+  if (PIPELINE_ERRORS.has(type)) return undefined;
   if (status >= 500 || status < 200) return 'server_error';
   if (status === 401) return 'credentials';
   // A read-only block (disk full) is a 403 before Elasticsearch 8 and a 429 since.
@@ -180,7 +213,8 @@ function itemResult(item: unknown): { status: number; error: unknown } {
 /** Type and words of an error body: `{"error":{"type","reason","caused_by"}}`, or a text. */
 function serverError(body: unknown): { type: string; text: string } {
   if (typeof body === 'string') return { type: '', text: shortened(body) };
-  const error = member(body, 'error');
+  // Amazon OpenSearch Service says what is wrong with a signature as `message` or `Message`.
+  const error = member(body, 'error') ?? member(body, 'message') ?? member(body, 'Message');
   if (typeof error === 'string') return { type: '', text: shortened(error) };
   const type = member(error, 'type');
   const words = [type, member(error, 'reason'), member(member(error, 'caused_by'), 'reason')];

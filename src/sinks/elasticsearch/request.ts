@@ -1,11 +1,12 @@
 /**
- * What a `_bulk` request looks like, and where it goes: pure.
+ * What a `_bulk` request looks like, where it goes and as whom: pure.
  *
- * Sources: Elasticsearch and OpenSearch reference, Bulk API; "Common options", response filtering (`filter_path`).
- * May import: core, config.
+ * Sources: Elasticsearch and OpenSearch reference, Bulk API; "Common options", response filtering (`filter_path`); Elasticsearch
+ * reference, "Realms" and "Token-based authentication services" (basic, API key, bearer, PKI). May import: core, config.
  */
+import { createHash } from 'node:crypto';
 import type { ForwarderConfig } from '../../config/forwarder-config.ts';
-import { HTTP_URL } from '../../config/forwarder-config.ts';
+import { HTTP_URLS, splitUrls } from '../../config/forwarder-config.ts';
 import type { SecretValues } from '../secret-files.ts';
 
 /** The files of the sink Secret that this sink reads. */
@@ -14,22 +15,28 @@ export const ELASTICSEARCH_SECRET_KEYS = [
   'elasticsearch-username',
   'elasticsearch-password',
   'elasticsearch-api-key',
+  'elasticsearch-bearer-token',
+  'elasticsearch-client.crt',
+  'elasticsearch-client.key',
   'elasticsearch-ca.crt',
 ] as const;
 
 /** Only what decides: without it the answer costs more than the request. `status` keeps the items in step with the records. */
 const ANSWER_FILTER = 'filter_path=errors,items.*.status,items.*.error';
+const ANSWER_FILTER_WITH_INDEX = 'filter_path=errors,items.*._index,items.*.status,items.*.error';
 
 export interface Endpoint {
-  readonly url: URL;
-  /** Value of the Authorization header. */
-  readonly authorization: string | undefined;
+  /** The nodes of one cluster, at least one. */
+  readonly urls: readonly URL[];
+  /** Value of the Authorization header for a node. */
+  readonly authorization: (url: URL) => string | undefined;
   readonly ca: string | undefined;
+  readonly client: { readonly cert: string; readonly key: string } | undefined;
 }
 
 /**
- * Where to send and as whom. The URL of the Secret wins over the env's; an API key wins over a user name, that over a user name
- * in the URL.
+ * Where to send and as whom. The URLs of the Secret win over the env's; an API key wins over a bearer token, that over a user name, that
+ * over a user name in the URL.
  *
  * @returns a text for people when there is no usable URL
  */
@@ -38,33 +45,66 @@ export function endpointOf(config: ForwarderConfig, secret: SecretValues): Endpo
   if (text === undefined) {
     return { problem: 'no URL: set ELASTICSEARCH_URL, or the key elasticsearch-url of the sink Secret' };
   }
-  if (!HTTP_URL.test(text)) {
+  if (!HTTP_URLS.test(text)) {
     // The text itself may hold a password.
-    return { problem: `the key elasticsearch-url of the sink Secret: expected ${HTTP_URL.expected}` };
+    return { problem: `the key elasticsearch-url of the sink Secret: expected ${HTTP_URLS.expected}` };
   }
-  const url = new URL(text);
-  return { url, authorization: authorizationOf(url, secret), ca: secret.value('elasticsearch-ca.crt') };
+  const cert = secret.value('elasticsearch-client.crt');
+  const key = secret.value('elasticsearch-client.key');
+  if ((cert === undefined) !== (key === undefined)) {
+    const [found, missing] = cert === undefined ? ['key', 'crt'] : ['crt', 'key'];
+    return { problem: `the sink Secret has elasticsearch-client.${found} but no elasticsearch-client.${missing}` };
+  }
+  return {
+    urls: splitUrls(text).map((url) => new URL(url)),
+    authorization: (url) => authorizationOf(url, secret),
+    ca: secret.value('elasticsearch-ca.crt'),
+    client: cert === undefined || key === undefined ? undefined : { cert, key },
+  };
 }
 
 function authorizationOf(url: URL, secret: SecretValues): string | undefined {
   const apiKey = secret.value('elasticsearch-api-key');
   if (apiKey !== undefined) return `ApiKey ${apiKey}`;
+  const token = secret.value('elasticsearch-bearer-token');
+  if (token !== undefined) return `Bearer ${token}`;
   const user = secret.value('elasticsearch-username') ?? decodeURIComponent(url.username);
   if (user === '') return undefined;
   const password = secret.value('elasticsearch-password') ?? decodeURIComponent(url.password);
   return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
 }
 
-/** Path and query of a bulk request into one index or data stream; a path in the URL (a proxy's) is kept before it. */
-export function bulkPath(url: URL, index: string): string {
-  return `${url.pathname.replace(/\/+$/, '')}/${encodeURIComponent(index)}/_bulk?${ANSWER_FILTER}`;
+/** The node that a pod begins with: each pod another one, the same pod the same. */
+export function firstNode(podUid: string, count: number): number {
+  return createHash('sha256').update(podUid).digest().readUInt32BE(0) % count;
+}
+
+/** Endpoints of OpenSearch Service: `NAME.REGION.es.amazonaws.com`, dual stack `NAME.aos.REGION.on.aws`. */
+const AWS_DOMAIN = /\.([a-z0-9-]+)\.es\.amazonaws\.com(?:\.cn)?$|\.aos\.([a-z0-9-]+)\.on\.aws$/;
+
+/** The AWS region of a domain: as configured, else from its name. */
+export function signingRegion(config: ForwarderConfig, url: URL): string | undefined {
+  const named = AWS_DOMAIN.exec(url.hostname);
+  return config.awsRegion ?? named?.[1] ?? named?.[2];
+}
+
+/** A path of the cluster's API, behind the path of the URL (a proxy's). */
+export function apiPath(url: URL, path: string): string {
+  return `${url.pathname.replace(/\/+$/, '')}${path}`;
+}
+
+/** Path and query of a bulk request into one index or data stream. @param namesIndex the answer names the index of each item */
+export function bulkPath(url: URL, index: string, namesIndex = false): string {
+  const filter = namesIndex ? ANSWER_FILTER_WITH_INDEX : ANSWER_FILTER;
+  return apiPath(url, `/${encodeURIComponent(index)}/_bulk?${filter}`);
 }
 
 /** Headers of a bulk request, but for its length. */
-export function bulkHeaders(authorization: string | undefined): Readonly<Record<string, string>> {
+export function bulkHeaders(authorization: string | undefined, isGzip = false): Readonly<Record<string, string>> {
   return {
     'content-type': 'application/x-ndjson',
     accept: 'application/json',
+    ...(isGzip ? { 'content-encoding': 'gzip' } : {}),
     ...(authorization === undefined ? {} : { authorization }),
   };
 }

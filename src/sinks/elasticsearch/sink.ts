@@ -1,25 +1,24 @@
 /**
- * Elasticsearch and OpenSearch through the raw `_bulk` API over node:http(s).
+ * Elasticsearch and OpenSearch through the raw `_bulk` API over node:http(s). No official client: it costs 30 MiB and refuses
+ * OpenSearch.
  *
- * Credentials and URL are looked at before each request and the connection is built anew when they changed. No official client:
- * it costs 30 MiB and refuses OpenSearch. May import: core, config, kernel, parse.
+ * May import: core, config, kernel, parse.
  */
+import type { LookupFunction } from 'node:net';
 import type { ForwarderConfig } from '../../config/forwarder-config.ts';
+import { isDated } from '../../config/template.ts';
 import type { Clock } from '../../core/clock.ts';
-import { errorText } from '../../core/errors.ts';
 import { MiB, REQUEST_TIMEOUT_MS } from '../../core/limits.ts';
 import type { Counter, Metrics } from '../../core/metrics.ts';
 import type { Batch } from '../../core/record.ts';
-import { openConnection } from '../http-exchange.ts';
-import type { Exchange, HttpConnection } from '../http-exchange.ts';
-import { createSecretFiles } from '../secret-files.ts';
-import type { SecretFiles } from '../secret-files.ts';
+import type { Exchange } from '../http-exchange.ts';
 import { selectedCount, selectedIndex, selectedSlices } from '../selection.ts';
 import type { Delivery, DeliverOptions, Encoder, Sink } from '../sink.ts';
-import { classifyBulk, saysNoErrors } from './classify.ts';
+import { classifyBulk, createdIn, firstIndex, saysNoErrors } from './classify.ts';
+import { ClusterConnection } from './connection.ts';
 import { createBulkEncoder } from './encode.ts';
-import { bulkHeaders, bulkPath, ELASTICSEARCH_SECRET_KEYS, endpointOf } from './request.ts';
-import type { Endpoint } from './request.ts';
+import { bulkHeaders, bulkPath } from './request.ts';
+import { WriteIndexes } from './write-index.ts';
 
 /** 8,000 items with an error of 1 KiB each; a longer answer makes the request smaller. */
 const ANSWER_BYTES_MAX = 8 * MiB;
@@ -27,31 +26,37 @@ const ANSWER_BYTES_MAX = 8 * MiB;
 /** Until somebody corrects a configuration: the Secret is looked at as often. */
 const CONFIGURATION_RETRY_MS = 10_000;
 
-interface Connected {
-  readonly version: number;
-  readonly endpoint: Endpoint;
-  readonly connection: HttpConnection;
+export interface ElasticsearchSinkOptions {
+  readonly config: ForwarderConfig;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  /** How a host name becomes an address; the system's way unless given. */
+  readonly lookup?: LookupFunction;
 }
 
 export class ElasticsearchSink implements Sink {
   readonly name = 'elasticsearch';
   readonly #config: ForwarderConfig;
   readonly #clock: Clock;
-  readonly #secret: SecretFiles;
+  readonly #cluster: ClusterConnection;
+  readonly #writeIndexes = new WriteIndexes();
+  /** A dated name is its own rollover: it stands for one index. */
+  readonly #canRollOver: boolean;
   readonly #replaced: Counter;
-  #connected: Connected | undefined;
+  readonly #possibleDuplicates: Counter;
 
-  constructor(options: { config: ForwarderConfig; clock: Clock; metrics: Metrics }) {
+  constructor(options: ElasticsearchSinkOptions) {
     this.#config = options.config;
     this.#clock = options.clock;
-    this.#secret = createSecretFiles({
-      dir: options.config.sinkSecretDir,
-      keys: ELASTICSEARCH_SECRET_KEYS,
-      clock: options.clock,
-    });
+    this.#canRollOver = !isDated(options.config.dataStream);
+    this.#cluster = new ClusterConnection(options);
     this.#replaced = options.metrics.counter(
       'logtender_utf8_replacements_total',
       'Ill-formed UTF-8 sequences that were replaced by U+FFFD.',
+    );
+    this.#possibleDuplicates = options.metrics.counter(
+      'logtender_possible_duplicates_total',
+      'Records that may be stored twice: sent again with the first outcome unknown, and nothing could tell. An upper bound.',
     );
   }
 
@@ -60,32 +65,33 @@ export class ElasticsearchSink implements Sink {
   }
 
   async deliver(batch: Batch, options: DeliverOptions): Promise<Delivery> {
-    const connected = await this.#connect();
-    if ('problem' in connected) {
-      return {
-        status: 'retryable',
-        reason: 'not_found',
-        retryAfterMs: CONFIGURATION_RETRY_MS,
-        text: connected.problem,
-      };
-    }
-    const { endpoint, connection } = connected;
-    const exchange = await connection.exchange({
+    const count = selectedCount(batch, options.selection);
+    const isResend = hasResent(count, options);
+    const mustNameIndex =
+      this.#canRollOver && this.#writeIndexes.mustAsk(batch.destination, isResend, this.#clock.monotonic());
+    const outcome = await this.#cluster.exchange((url, authorization) => ({
       method: 'POST',
-      path: bulkPath(endpoint.url, batch.destination),
-      headers: bulkHeaders(endpoint.authorization),
+      path: bulkPath(url, batch.destination, mustNameIndex),
+      headers: bulkHeaders(authorization, this.#config.elasticsearchGzip),
       body: selectedSlices(batch, options.selection),
       timeoutMs: REQUEST_TIMEOUT_MS,
       answerBytesMax: ANSWER_BYTES_MAX,
-      isEnough: saysNoErrors,
+      // What was sent before is looked at item by item.
+      ...(isResend ? {} : { isEnough: saysNoErrors }),
       signal: options.signal,
-    });
-    if (exchange.kind === 'failed') return failed(exchange, endpoint);
+    }));
+    if ('problem' in outcome) {
+      const { problem: text } = outcome;
+      return { status: 'retryable', reason: 'not_found', retryAfterMs: CONFIGURATION_RETRY_MS, text };
+    }
+    const { exchange, host } = outcome;
+    if (exchange.kind === 'failed') return failed(exchange, host);
     const { status, headers, body } = exchange;
+    if (mustNameIndex && status < 300) this.#noticeIndexes(batch, options, isResend, body);
     return classifyBulk(
       { status, body, retryAfter: headers['retry-after'], location: headers.location },
       {
-        count: selectedCount(batch, options.selection),
+        count,
         indexAt: (position) => selectedIndex(options.selection, position),
         sentBefore: options.sentBefore,
       },
@@ -93,34 +99,38 @@ export class ElasticsearchSink implements Sink {
   }
 
   async close(): Promise<void> {
-    this.#connected?.connection.close();
-    this.#connected = undefined;
+    this.#cluster.close();
   }
 
-  /** The connection for the credentials as they are now. */
-  async #connect(): Promise<Connected | { readonly problem: string }> {
-    const secret = await this.#secret.read();
-    if (this.#connected?.version === secret.version) return this.#connected;
-    this.#connected?.connection.close();
-    this.#connected = undefined;
-    try {
-      const endpoint = endpointOf(this.#config, secret);
-      if ('problem' in endpoint) return endpoint;
-      const connection = await openConnection({ url: endpoint.url, ca: endpoint.ca, clock: this.#clock });
-      this.#connected = { version: secret.version, endpoint, connection };
-      return this.#connected;
-    } catch (error) {
-      // What a Secret holds can be anything: a broken escape in the URL, a CA that is no PEM.
-      return { problem: `open connection: ${errorText(error)}; check the sink Secret` };
+  #noticeIndexes(batch: Batch, options: DeliverOptions, isResend: boolean, body: Buffer): void {
+    const { destination } = batch;
+    if (!isResend) {
+      const index = firstIndex(body);
+      if (index !== undefined) this.#writeIndexes.learn(destination, index, this.#clock.monotonic());
+      return;
     }
+    let possible = 0;
+    createdIn(body).forEach((index, position) => {
+      const record = selectedIndex(options.selection, position);
+      if (index !== undefined && options.sentBefore(record) && this.#writeIndexes.mayBeTwice(destination, index))
+        possible += 1;
+    });
+    if (possible > 0) this.#possibleDuplicates.add(possible, { sink: this.name });
   }
 }
 
-function failed(exchange: Extract<Exchange, { kind: 'failed' }>, endpoint: Endpoint): Delivery {
+function hasResent(count: number, { selection, sentBefore }: DeliverOptions): boolean {
+  for (let position = 0; position < count; position += 1) {
+    if (sentBefore(selectedIndex(selection, position))) return true;
+  }
+  return false;
+}
+
+function failed(exchange: Extract<Exchange, { kind: 'failed' }>, host: string): Delivery {
   if (exchange.reason === 'answer_too_large') return { status: 'too_large', text: exchange.text };
   const reason = exchange.reason === 'timeout' ? 'timeout' : 'unreachable';
   // Host and port, never the whole URL: it may hold a password.
   const isTrust = /certificate|self.signed/i.test(exchange.text);
   const hint = isTrust ? '; put the CA of the server into the key elasticsearch-ca.crt of the sink Secret' : '';
-  return { status: 'retryable', reason, retryAfterMs: 0, text: `${endpoint.url.host}: ${exchange.text}${hint}` };
+  return { status: 'retryable', reason, retryAfterMs: 0, text: `${host}: ${exchange.text}${hint}` };
 }

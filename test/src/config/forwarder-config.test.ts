@@ -49,7 +49,7 @@ describe('parseForwarderEnv', () => {
       'LOG_FILES[0].path: expected an absolute path, got "relative/*.log"',
       'SINKS: expected sinks among elasticsearch, cloudwatch, s3, file, console, got "elasticserch"',
       'RETENTION_DAYS: expected one of 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653, got "31"',
-      'ELASTICSEARCH_URL: expected a URL that begins with http:// or https://, got "es:9200"',
+      'ELASTICSEARCH_URL: expected a URL that begins with http:// or https://, or at most 16 with commas between, got "es:9200"',
       'FLUSH_INTERVAL: expected a duration from 50ms to 1m with a unit (ms, s, m, h, d), got "5"; write 5s or 5ms',
     ]);
   });

@@ -2,7 +2,7 @@
  * Every answer of `_bulk` and what it means. Bodies as Elasticsearch 8, 9 and OpenSearch 2 send them.
  */
 import assert from 'node:assert/strict';
-import { classifyBulk, saysNoErrors } from '../../../../src/sinks/elasticsearch/classify.ts';
+import { classifyBulk, createdIn, firstIndex, saysNoErrors } from '../../../../src/sinks/elasticsearch/classify.ts';
 import type { Delivery } from '../../../../src/sinks/sink.ts';
 
 const selection = [2, 5, 9];
@@ -71,6 +71,17 @@ const ITEMS: ReadonlyArray<readonly [name: string, body: unknown, want: Delivery
     { status: 'partial', ...nothing, retry: [2] },
   ],
   [
+    'an ingest pipeline that fails for one document',
+    items([500, 'fail_processor_exception'], [201], [500, 'some_exception']),
+    {
+      status: 'partial',
+      ...nothing,
+      retry: [9],
+      retryReason: 'server_error',
+      rejected: [{ index: 2, reason: 'rejected_by_sink', text: '500 fail_processor_exception: because: of it' }],
+    },
+  ],
+  [
     'a missing privilege',
     items([403, 'security_exception'], [201], [201]),
     { status: 'partial', ...nothing, retry: [2], retryReason: 'credentials' },
@@ -134,6 +145,21 @@ const WHOLE: ReadonlyArray<
     ['retryable', 'credentials'],
     /create_doc/,
   ],
+  [
+    403,
+    { message: 'The security token included in the request is expired' },
+    ['retryable', 'credentials'],
+    /security token included in the request is expired/,
+  ],
+  [403, { Message: 'User: anonymous is not authorized' }, ['retryable', 'credentials'], /anonymous is not authorized/],
+  [403, { error: { type: 'cluster_block_exception', reason: 'read-only' } }, ['retryable', 'throttled']],
+  [
+    404,
+    { error: { type: 'index_not_found_exception', reason: 'no such index' } },
+    ['retryable', 'not_found'],
+    /the index$/,
+  ],
+  [407, '', ['retryable', 'credentials'], /proxy/],
   [404, 'nginx', ['retryable', 'not_found'], /nginx.*does not lead to Elasticsearch/],
   [405, '', ['retryable', 'not_found']],
   [406, '', ['retryable', 'not_found']],
@@ -154,7 +180,31 @@ const WHOLE: ReadonlyArray<
 ];
 
 describe('classifyBulk', () => {
-  for (const [name, body, want] of ITEMS) it(name, () => assert.deepEqual(classify(200, body), want));
+  for (const [name, body, want] of ITEMS) {
+    it(name, () => {
+      const { retryText, ...delivery } = { retryText: undefined, ...classify(200, body) };
+      assert.deepEqual(delivery, want);
+      // What is sent again says why, in the server's words.
+      const retries = want.status === 'partial' && want.retry.length > 0;
+      assert.equal(retryText !== undefined, retries);
+    });
+  }
+
+  it('tells what the server said of a record that is sent again', () => {
+    const delivery = classify(200, items([403, 'security_exception'], [201], [201]));
+    assert(delivery.status === 'partial');
+    assert.equal(delivery.retryText, '403 security_exception: because: of it');
+  });
+
+  it('names the index of what was created, and of nothing else', () => {
+    const answer = Buffer.from(
+      '{"errors":true,"items":[{"create":{"_index":".ds-a-000002","status":201}},{"create":{"_index":".ds-a-000002","status":409}},{"create":{"status":201}}]}',
+    );
+    assert.deepEqual(createdIn(answer), ['.ds-a-000002', undefined, undefined]);
+    assert.equal(firstIndex(answer.subarray(0, 80)), '.ds-a-000002');
+    assert.equal(firstIndex(Buffer.from('{"errors":false,"items":[{"create":{"status":201}}]}')), undefined);
+    assert.deepEqual(createdIn(Buffer.from('<html>')), []);
+  });
 
   for (const [status, body, [want, reason], words] of WHOLE) {
     it(`${status} ${JSON.stringify(body)} is ${want} ${reason ?? ''}`, () => {

@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { indexName } from '../../../../src/sinks/elasticsearch/encode.ts';
-import { bulkPath, endpointOf } from '../../../../src/sinks/elasticsearch/request.ts';
+import { bulkPath, endpointOf, firstNode, signingRegion } from '../../../../src/sinks/elasticsearch/request.ts';
 import type { SecretValues } from '../../../../src/sinks/secret-files.ts';
 import { forwarderConfig, sourceInfo } from '../../../fakes/forwarder-config.ts';
 
@@ -44,24 +44,55 @@ describe('Elasticsearch requests', () => {
     ['nothing', {}, undefined],
     ['user and password', { 'elasticsearch-username': 'u', 'elasticsearch-password': 'p:ö' }, basic('u:p:ö')],
     ['an API key wins', { 'elasticsearch-username': 'u', 'elasticsearch-api-key': 'aWQ6a2V5' }, 'ApiKey aWQ6a2V5'],
+    ['a bearer token', { 'elasticsearch-username': 'u', 'elasticsearch-bearer-token': 'ey.J' }, 'Bearer ey.J'],
     ['from the URL', { 'elasticsearch-url': 'http://u%40x:p%2Fq@es' }, basic('u@x:p/q')],
   ];
   for (const [name, values, want] of AUTH) {
     it(`authorization: ${name}`, () => {
       const endpoint = endpointOf(forwarderConfig({ ELASTICSEARCH_URL: 'http://es' }), secret(values));
-      assert('url' in endpoint);
-      assert.equal(endpoint.authorization, want);
+      assert('urls' in endpoint && endpoint.urls[0] !== undefined);
+      assert.equal(endpoint.authorization(endpoint.urls[0]), want);
     });
   }
+
+  it('spreads pods over the nodes, and begins with the same one for the same pod', () => {
+    const firsts = Array.from({ length: 300 }, (_, i) => firstNode(`uid-${i}`, 3));
+    assert.deepEqual(
+      firsts,
+      Array.from({ length: 300 }, (_, i) => firstNode(`uid-${i}`, 3)),
+    );
+    for (const node of [0, 1, 2]) assert(firsts.filter((first) => first === node).length > 60);
+  });
+
+  it('knows the region of an AWS domain by its name', () => {
+    const region = (host: string, env = {}): string | undefined =>
+      signingRegion(forwarderConfig(env), new URL(`https://${host}`));
+    assert.equal(region('search-logs-abc123.eu-west-1.es.amazonaws.com'), 'eu-west-1');
+    assert.equal(region('search-logs-abc.cn-north-1.es.amazonaws.com.cn'), 'cn-north-1');
+    assert.equal(region('search-logs-abc.aos.eu-west-1.on.aws'), 'eu-west-1');
+    assert.equal(region('logs.example.com'), undefined);
+    assert.equal(region('logs.example.com', { AWS_REGION: 'eu-north-1' }), 'eu-north-1');
+  });
 
   it('takes the URL of the Secret before the one of the env, and explains a missing or broken one', () => {
     const both = endpointOf(
       forwarderConfig({ ELASTICSEARCH_URL: 'http://env' }),
       secret({ 'elasticsearch-url': 'https://secret' }),
     );
-    assert('url' in both && both.url.host === 'secret');
+    assert('urls' in both && both.urls[0]?.host === 'secret');
     const none = endpointOf(forwarderConfig(), secret({}));
     assert('problem' in none && none.problem.includes('ELASTICSEARCH_URL'));
+    const half = endpointOf(
+      forwarderConfig(),
+      secret({ 'elasticsearch-url': 'https://a', 'elasticsearch-client.crt': 'x' }),
+    );
+    assert('problem' in half && half.problem.includes('elasticsearch-client.key'));
+    const nodes = endpointOf(forwarderConfig(), secret({ 'elasticsearch-url': 'https://a:9200, https://b/p,' }));
+    assert('urls' in nodes);
+    assert.deepEqual(
+      nodes.urls.map(({ href }) => href),
+      ['https://a:9200/', 'https://b/p'],
+    );
     const broken = endpointOf(forwarderConfig(), secret({ 'elasticsearch-url': 'es:9200 password' }));
     assert('problem' in broken && broken.problem.includes('elasticsearch-url') && !broken.problem.includes('password'));
   });

@@ -1,0 +1,51 @@
+/**
+ * The commands that talk to a destination, and their help.
+ *
+ * Each loads its own file when it runs. May import: everything but test.
+ */
+import type { CommandIo } from './command-io.ts';
+import type { OfflineCommand } from './offline-commands.ts';
+
+/** A command that also reads the environment: in a sidecar that is the sidecar's own. */
+export interface SinkCommand extends Omit<OfflineCommand, 'run'> {
+  readonly run: (
+    args: readonly string[],
+    io: CommandIo,
+    env: Readonly<Record<string, string | undefined>>,
+  ) => Promise<number>;
+}
+
+const WHERE = `  --url URL            in place of ELASTICSEARCH_URL
+  --secret-dir FOLDER  in place of SINK_SECRET_DIR: one file per key of the sink Secret
+Everything else comes from the environment, as the sidecar reads it: kubectl exec POD -c logtender -- has it all.
+`;
+
+export const SINK_COMMANDS: Readonly<Record<string, SinkCommand>> = {
+  check: {
+    usage:
+      'check sink [--sink NAME] [--write] [--url URL] [--secret-dir FOLDER] [-o text|json]   what stands between us and a sink',
+    details: `
+Name, connection, certificate, clock, credentials, privilege and template, each with what to do. Nothing is written without --write, which
+sends one record.
+
+  --sink NAME          one of the sinks that SINKS names, or another
+${WHERE}Exit 0, 1 when a step has failed.
+`,
+    run: async (args, io, env) => (await import('./check.ts')).runCheck(args, io, env),
+  },
+  templates: {
+    usage:
+      'templates print|apply [--flavour elasticsearch|opensearch] [--pattern PATTERN] [--retention-days N] [--url URL] [--secret-dir FOLDER]   index template, lifecycle and role',
+    details: `
+print: index template, lifecycle policy (ILM or ISM) and the role of a forwarder, as one JSON object with the path of each. apply: puts
+template and policy into the cluster; the role stays yours to give. Without policies in the cluster (or the right to them) the template
+goes without, and that is said. Run it as a user that may manage templates; a forwarder needs only the role.
+
+  --flavour NAME        print: elasticsearch unless given; apply: found out, where the cluster says it
+  --pattern PATTERN     names of data streams (logs-logtender-*)
+  --retention-days N    how long records are kept (30)
+${WHERE}Exit 0, 1 when the cluster refuses.
+`,
+    run: async (args, io, env) => (await import('./templates.ts')).runTemplates(args, io, env),
+  },
+};

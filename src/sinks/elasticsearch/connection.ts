@@ -1,0 +1,153 @@
+/**
+ * The nodes of one cluster as one connection: whom to ask, as whom, compressed and signed as configured.
+ *
+ * Credentials, URLs and certificates are looked at before each request; when they changed, everything is built anew. Compression and
+ * signing are loaded only where they are configured. May import: core, config.
+ */
+import { createHash } from 'node:crypto';
+import { promisify } from 'node:util';
+import type { LookupFunction } from 'node:net';
+import type { ForwarderConfig } from '../../config/forwarder-config.ts';
+import type { Clock } from '../../core/clock.ts';
+import { errorText } from '../../core/errors.ts';
+import type { Signer } from '../aws/signature.ts';
+import { AWS_SECRET_KEYS } from '../aws/static-credentials.ts';
+import { openConnection } from '../http-exchange.ts';
+import type { Exchange, ExchangeRequest, HttpConnection } from '../http-exchange.ts';
+import { NodeHealth } from '../node-health.ts';
+import { createSecretFiles } from '../secret-files.ts';
+import type { SecretFiles, SecretValues } from '../secret-files.ts';
+import { ELASTICSEARCH_SECRET_KEYS, endpointOf, firstNode, signingRegion } from './request.ts';
+import type { Endpoint } from './request.ts';
+
+/** Answers by which a node, or what stands before it, says that it cannot serve: another one may. */
+const UNABLE: ReadonlySet<number> = new Set([502, 503, 504]);
+
+/** The lowest level: bodies shrink to about an eighth already, the others cost twice the CPU for a tenth of the bytes. */
+const GZIP_LEVEL = 1;
+
+/** What the caller makes of the node that was chosen. */
+export type NodeRequest = (url: URL, authorization: string | undefined) => ExchangeRequest;
+
+export type ClusterExchange =
+  | { readonly exchange: Exchange; readonly host: string }
+  /** Nothing was sent: what the configuration or the Secret lacks, for people. */
+  | { readonly problem: string };
+
+interface Connected {
+  readonly version: number;
+  readonly endpoint: Endpoint;
+  readonly health: NodeHealth;
+  readonly connections: Map<number, HttpConnection>;
+  readonly sign: Signer | undefined;
+}
+
+export interface ClusterOptions {
+  readonly config: ForwarderConfig;
+  readonly clock: Clock;
+  readonly lookup?: LookupFunction | undefined;
+}
+
+export class ClusterConnection {
+  readonly #config: ForwarderConfig;
+  readonly #clock: Clock;
+  readonly #lookup: LookupFunction | undefined;
+  readonly #secret: SecretFiles;
+  #connected: Connected | undefined;
+
+  constructor({ config, clock, lookup }: ClusterOptions) {
+    this.#config = config;
+    this.#clock = clock;
+    this.#lookup = lookup;
+    const keys = config.elasticsearchSigning === 'aws' ? AWS_SECRET_KEYS : [];
+    this.#secret = createSecretFiles({
+      dir: config.sinkSecretDir,
+      keys: [...ELASTICSEARCH_SECRET_KEYS, ...keys],
+      clock,
+    });
+  }
+
+  /** One request to the node that is well. Never rejects. */
+  async exchange(request: NodeRequest): Promise<ClusterExchange> {
+    try {
+      const connected = await this.#connect();
+      if ('problem' in connected) return connected;
+      return await this.#ask(connected, request);
+    } catch (error) {
+      // What a Secret holds can be anything: a broken escape in the URL, a CA that is no PEM; and AWS credentials can be missing.
+      return { problem: `open connection: ${errorText(error)}; check the sink Secret` };
+    }
+  }
+
+  close(): void {
+    for (const connection of this.#connected?.connections.values() ?? []) connection.close();
+    this.#connected = undefined;
+  }
+
+  async #ask(connected: Connected, request: NodeRequest): Promise<ClusterExchange> {
+    const { endpoint, health, sign } = connected;
+    const index = health.choose(this.#clock.monotonic());
+    const url = endpoint.urls[index];
+    if (url === undefined) throw new RangeError(`node ${index} of ${endpoint.urls.length}`);
+    const connection = connected.connections.get(index) ?? (await this.#open(url, endpoint));
+    connected.connections.set(index, connection);
+    let parts = request(url, sign === undefined ? endpoint.authorization(url) : undefined);
+    if (parts.headers['content-encoding'] === 'gzip') parts = { ...parts, body: [await compressed(parts.body)] };
+    if (sign !== undefined) parts = { ...parts, headers: await signed(sign, url, parts, this.#clock.now()) };
+    const exchange = await connection.exchange(parts);
+    const isUnable = exchange.kind === 'answer' ? UNABLE.has(exchange.status) : exchange.reason !== 'aborted';
+    if (isUnable) health.failed(index, this.#clock.monotonic());
+    else health.succeeded(index);
+    return { exchange, host: url.host };
+  }
+
+  #open(url: URL, { ca, client }: Endpoint): Promise<HttpConnection> {
+    const { proxy } = this.#config;
+    return openConnection({ url, ca, client, proxy, lookup: this.#lookup, clock: this.#clock });
+  }
+
+  /** The nodes for the credentials as they are now. */
+  async #connect(): Promise<Connected | { readonly problem: string }> {
+    const secret = await this.#secret.read();
+    if (this.#connected?.version === secret.version) return this.#connected;
+    this.close();
+    const endpoint = endpointOf(this.#config, secret);
+    if ('problem' in endpoint) return endpoint;
+    const sign = this.#config.elasticsearchSigning === 'aws' ? await this.#signer(endpoint, secret) : undefined;
+    if (sign !== undefined && 'problem' in sign) return sign;
+    const count = endpoint.urls.length;
+    this.#connected = {
+      version: secret.version,
+      endpoint,
+      health: new NodeHealth(count, firstNode(this.#config.pod.uid, count)),
+      connections: new Map(),
+      sign,
+    };
+    return this.#connected;
+  }
+
+  async #signer({ urls }: Endpoint, secret: SecretValues): Promise<Signer | { readonly problem: string }> {
+    const region = urls[0] === undefined ? undefined : signingRegion(this.#config, urls[0]);
+    if (region === undefined) return { problem: 'no region to sign for: set AWS_REGION' };
+    const { createSigner } = await import('../aws/signature.ts');
+    const { credentialProvider } = await import('../aws/credentials.ts');
+    const credentials = credentialProvider(secret);
+    return createSigner({ region, service: 'es', credentials, isPathLiteral: false, hasBodyHash: true });
+  }
+}
+
+/** The headers of a request with those that sign it: the body by its hash, path and query as they are sent. */
+function signed(sign: Signer, url: URL, request: ExchangeRequest, now: number): ReturnType<Signer> {
+  const hash = createHash('sha256');
+  for (const slice of request.body) hash.update(slice);
+  const { pathname: path, searchParams } = new URL(request.path, url);
+  const headers = { ...request.headers, 'x-amz-content-sha256': hash.digest('hex') };
+  const { method } = request;
+  return sign({ method, host: url.host, path, query: Object.fromEntries(searchParams), headers }, now);
+}
+
+async function compressed(body: readonly Buffer[]): Promise<Buffer> {
+  const { gzip } = await import('node:zlib');
+  const gzipped = promisify<Buffer, { level: number }, Buffer>(gzip);
+  return gzipped(body.length === 1 && body[0] !== undefined ? body[0] : Buffer.concat(body), { level: GZIP_LEVEL });
+}
