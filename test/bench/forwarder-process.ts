@@ -28,20 +28,28 @@ export interface ForwarderRun {
   readonly node?: string;
   /** The file that takes the process into its control group. */
   readonly procsPath?: string;
+  /** Further flags for Node. */
+  readonly flags?: readonly string[];
+  /** Further variables, which win over the usual ones. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface ForwarderUnderTest {
   readonly pid: number;
   /** Rejects when it ends before `stop`. */
   readonly endedEarly: Promise<never>;
+  /** Resolves when it is gone, for whatever reason: its exit code, or undefined when a signal ended it. */
+  readonly ended: Promise<number | undefined>;
+  /** SIGKILL; resolves when it is gone. */
+  kill(): Promise<void>;
   /** SIGTERM, and SIGKILL for one that does not end. */
   stop(): Promise<void>;
 }
 
 export function startForwarder(run: ForwarderRun): ForwarderUnderTest {
   const node = run.node ?? process.execPath;
-  const args = [...FORWARDER_NODE_FLAGS, run.entry];
-  const options: SpawnOptions = { env: environment(run), stdio: ['ignore', 'ignore', 'inherit'] };
+  const args = [...FORWARDER_NODE_FLAGS, ...(run.flags ?? []), run.entry];
+  const options: SpawnOptions = { env: { ...environment(run), ...run.env }, stdio: ['ignore', 'ignore', 'inherit'] };
   const child =
     run.procsPath === undefined
       ? spawn(node, args, options)
@@ -56,6 +64,12 @@ export function startForwarder(run: ForwarderRun): ForwarderUnderTest {
   return {
     pid: child.pid ?? 0,
     endedEarly,
+    ended: ended.then(([code]) => (typeof code === 'number' ? code : undefined)),
+    kill: async () => {
+      child.kill('SIGKILL');
+      await ended;
+      process.off('exit', kill);
+    },
     stop: async () => {
       await end(child, ended);
       process.off('exit', kill);

@@ -15,7 +15,7 @@ const PLAIN_BYTES = 120;
 const LINES_PER_WRITE = 10_000;
 
 /** Line `number` of a workload, with its newline. */
-function line(workload: Workload, number: number): string {
+export function line(workload: Workload, number: number): string {
   const seq = `${MARKER}${String(number).padStart(NUMBER_DIGITS, '0')}`;
   if (workload === 'json') {
     return `{"time":"2026-01-31T12:00:00.000Z","level":"info","logger":"http","msg":"GET /api/v1/items/${number % 1000} ${seq}","status":200,"bytes":5120,"duration_ms":12.5,"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736"}\n`;
