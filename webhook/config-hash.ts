@@ -27,6 +27,7 @@ const CONTRIBUTES: Readonly<Record<keyof WebhookConfig, boolean>> = {
   elasticsearchGzip: true,
   elasticsearchSigning: true,
   cloudwatchEndpoint: true,
+  cloudwatch: true,
   s3: true,
   awsRegion: true,
   httpProxy: true,

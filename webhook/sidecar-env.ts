@@ -6,6 +6,7 @@
  */
 import assert from 'node:assert/strict';
 
+import { cloudWatchEnv } from '../src/config/cloudwatch-config.ts';
 import { DEFAULTS, ENV, parseForwarderEnv, problemsText } from '../src/config/forwarder-config.ts';
 import {
   legalBucket,
@@ -155,6 +156,7 @@ function makeEnv(of: Ingredients, settings: Settings, config: WebhookConfig): Si
     [ENV.elasticsearchGzip]: config.elasticsearchGzip ? 'true' : undefined,
     [ENV.elasticsearchSigning]: config.elasticsearchSigning === 'none' ? undefined : config.elasticsearchSigning,
     [ENV.cloudwatchEndpoint]: config.cloudwatchEndpoint,
+    ...(settings.sinks.includes('cloudwatch') ? cloudWatchEnv(config.cloudwatch) : {}),
     ...s3Env(settings, destinations, config),
     [ENV.awsRegion]: config.awsRegion,
     [ENV.httpProxy]: config.httpProxy,

@@ -37,6 +37,18 @@ export const WEBHOOK_KEYS: Readonly<Record<string, KeyAbout>> = {
   elasticsearchGzip: live('true compresses the requests to Elasticsearch or OpenSearch'),
   elasticsearchSigning: live('aws signs the requests (Signature Version 4), for domains of Amazon OpenSearch Service'),
   cloudwatchEndpoint: live('another endpoint of CloudWatch Logs, for VPC endpoints and tests'),
+  cloudwatch: live('how CloudWatch Logs is used (docs/cloudwatch.md)'),
+  'cloudwatch.logGroupClass': live(
+    'class of log groups that sidecars create, which cannot be changed later; without it standard',
+  ),
+  'cloudwatch.kmsKey': live('symmetric KMS key of log groups that sidecars create'),
+  'cloudwatch.tags': live('tags of log groups that sidecars create'),
+  'cloudwatch.rejected': live(
+    'what becomes of events that are too old, too new or expired for the service: the dead letter, or once more with the time of now',
+  ),
+  'cloudwatch.requestsPerSecond': live('most PutLogEvents of one sidecar in a second; 0 sets no bound'),
+  'cloudwatch.confirm': live('true reads back what may have been stored before it is sent again'),
+  'cloudwatch.fips': live('true uses the FIPS 140 endpoints of AWS'),
   s3: live('how objects are written to S3; bucket and prefix are annotations, and keys of defaults (docs/s3.md)'),
   's3.endpoint': live('another server than AWS, for compatible stores and VPC endpoints'),
   's3.addressing': live(

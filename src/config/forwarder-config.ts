@@ -4,6 +4,8 @@
  * Env carries names, places and limits; credentials come only from files (`SINK_SECRET_DIR`) or the AWS credential chain.
  * May import: core, config.
  */
+import { CLOUDWATCH_ENV, readCloudWatchConfig } from './cloudwatch-config.ts';
+import type { CloudWatchConfig } from './cloudwatch-config.ts';
 import { durationMs, problemText, Reader, shown } from './fields.ts';
 import type { Parsed, Problem } from './fields.ts';
 import { FILE_SINK_BYTES } from './file-sink-config.ts';
@@ -64,6 +66,7 @@ export interface ForwarderConfig {
   readonly elasticsearchSigning: 'none' | 'aws';
   readonly proxy: ProxySettings;
   readonly cloudwatchEndpoint: string | undefined;
+  readonly cloudwatch: CloudWatchConfig;
   readonly s3: S3Config;
   readonly fileSink: FileSinkConfig;
   /** Dead records go to S3 as well, under `dead-letter/` of the prefix. */
@@ -114,6 +117,13 @@ export const ENV = {
   elasticsearchGzip: 'ELASTICSEARCH_GZIP',
   elasticsearchSigning: 'ELASTICSEARCH_SIGNING',
   cloudwatchEndpoint: 'CLOUDWATCH_ENDPOINT',
+  cloudwatchClass: CLOUDWATCH_ENV.logGroupClass,
+  cloudwatchKmsKey: CLOUDWATCH_ENV.kmsKey,
+  cloudwatchTags: CLOUDWATCH_ENV.tags,
+  cloudwatchRejected: CLOUDWATCH_ENV.rejected,
+  cloudwatchRequests: CLOUDWATCH_ENV.requestsPerSecond,
+  cloudwatchConfirm: CLOUDWATCH_ENV.confirm,
+  awsFips: CLOUDWATCH_ENV.fips,
   s3Bucket: 'S3_BUCKET',
   s3Prefix: 'S3_PREFIX',
   s3Endpoint: 'S3_ENDPOINT',
@@ -212,6 +222,7 @@ export function parseForwarderEnv(env: Readonly<Record<string, string | undefine
   if (retention !== 0 && !RETENTION_DAYS.includes(retention)) {
     reader.report(ENV.retentionDays, `one of ${RETENTION_DAYS.join(', ')}`);
   }
+  const cloudwatchEndpoint = reader.text(ENV.cloudwatchEndpoint, undefined, HTTP_URL);
   const value: ForwarderConfig = {
     pod: {
       cluster: reader.text(ENV.cluster, 'default'),
@@ -232,7 +243,8 @@ export function parseForwarderEnv(env: Readonly<Record<string, string | undefine
     elasticsearchGzip: reader.flag(ENV.elasticsearchGzip, false),
     elasticsearchSigning: reader.oneOf(ENV.elasticsearchSigning, ['none', 'aws'], 'none'),
     proxy: readProxy(reader),
-    cloudwatchEndpoint: reader.text(ENV.cloudwatchEndpoint, undefined, HTTP_URL),
+    cloudwatchEndpoint,
+    cloudwatch: readCloudWatchConfig(reader, CLOUDWATCH_ENV, cloudwatchEndpoint),
     s3: {
       bucket: reader.text(ENV.s3Bucket, undefined),
       prefix: reader.text(ENV.s3Prefix, DEFAULTS.prefix),

@@ -9,6 +9,8 @@
 import { MiB, REVIEW_BYTES_MAX } from '../core/limits.ts';
 import { CERTIFICATE_MODES } from './certs-config.ts';
 import type { CertificateMode } from './certs-config.ts';
+import { CLOUDWATCH_SECTION, readCloudWatchConfig } from './cloudwatch-config.ts';
+import type { CloudWatchConfig } from './cloudwatch-config.ts';
 import { Reader, shown } from './fields.ts';
 import type { FieldShape, Parsed, Problem, TextForm } from './fields.ts';
 import { HTTP_URL } from './forwarder-config.ts';
@@ -75,6 +77,7 @@ export interface WebhookConfig {
   readonly elasticsearchGzip: boolean;
   readonly elasticsearchSigning: 'none' | 'aws';
   readonly cloudwatchEndpoint: string | undefined;
+  readonly cloudwatch: CloudWatchConfig;
   /** How objects are written; bucket and prefix are keys of `defaults`. */
   readonly s3: S3Options & { /** Dead records go to the bucket as well. */ readonly isDeadLetter: boolean };
   readonly awsRegion: string | undefined;
@@ -136,6 +139,7 @@ export function parseWebhookConfig(text: string, options: WebhookConfigOptions):
 export function readWebhookConfig(raw: unknown, options: WebhookConfigOptions): Parsed<WebhookConfig> {
   const reader = new Reader(raw ?? {}, '', [], options.record === undefined ? {} : { record: options.record });
   const namespace = reader.text('namespace', 'logtender', LABEL);
+  const cloudwatchEndpoint = reader.text('cloudwatchEndpoint', undefined, PLAIN_URL);
   const value: WebhookConfig = {
     cluster: reader.text('cluster', 'default', NOT_EMPTY),
     namespace: options.namespace ?? namespace,
@@ -154,7 +158,8 @@ export function readWebhookConfig(raw: unknown, options: WebhookConfigOptions): 
     elasticsearchUrl: reader.text('elasticsearchUrl', undefined, PLAIN_URL),
     elasticsearchGzip: reader.flag('elasticsearchGzip', false),
     elasticsearchSigning: reader.oneOf('elasticsearchSigning', ['none', 'aws'], 'none'),
-    cloudwatchEndpoint: reader.text('cloudwatchEndpoint', undefined, PLAIN_URL),
+    cloudwatchEndpoint,
+    cloudwatch: readCloudWatch(reader.section('cloudwatch'), cloudwatchEndpoint),
     s3: readS3(reader.section('s3')),
     awsRegion: reader.text('awsRegion', undefined, NOT_EMPTY),
     httpProxy: reader.text('httpProxy', undefined, PLAIN_URL),
@@ -189,6 +194,12 @@ function readS3(reader: Reader): WebhookConfig['s3'] {
   };
   reader.rejectUnknown();
   return s3;
+}
+
+function readCloudWatch(reader: Reader, endpoint: string | undefined): CloudWatchConfig {
+  const config = readCloudWatchConfig(reader, CLOUDWATCH_SECTION, endpoint);
+  reader.rejectUnknown();
+  return config;
 }
 
 function readTls(reader: Reader, fromEnv: string | undefined): TlsSource {

@@ -199,6 +199,7 @@ function isGone(fields: Fields): fields is Fields & GoneEntry {
 
 function isAccount(value: unknown): value is AccountState {
   if (!isFields(value) || !areCounts(value, ['duplicates']) || !isCount(value['delivered'])) return false;
+  if (value['duplicatesMax'] !== undefined && !areCounts(value, ['duplicatesMax'])) return false;
   const dropped = value['dropped'];
   return isFields(dropped) && Object.entries(dropped).every(([reason, count]) => isReason(reason) && isCount(count));
 }

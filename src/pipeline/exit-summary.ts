@@ -17,7 +17,7 @@ export interface SinkSummary {
   readonly trouble: string | undefined;
 }
 
-/** One line for each sink, numbers in lines: `elasticsearch: read=9 delivered=7 dropped=1 (too_large=1) pending=1 duplicates=0 unread_bytes=0`. */
+/** One line for each sink, numbers in lines: `elasticsearch: read=9 delivered=7 dropped=1 (too_large=1) pending=1 duplicates=0 unread_bytes=0`; `duplicates_max` where it is not 0. */
 export function exitSummary(sinks: readonly SinkSummary[], words: readonly string[] = []): string {
   const lines = sinks.map(({ sink, account, unreadBytes, trouble }) => {
     const reasons = [...account.dropped]
@@ -25,7 +25,8 @@ export function exitSummary(sinks: readonly SinkSummary[], words: readonly strin
       .join(' ');
     const why = reasons === '' ? '' : ` (${reasons})`;
     const counts = `read=${account.read.lines} delivered=${account.delivered.lines} dropped=${account.droppedTotal.lines}${why}`;
-    const rest = `pending=${account.pending.lines} duplicates=${account.duplicates} unread_bytes=${unreadBytes}`;
+    const most = account.duplicatesMax === 0 ? '' : ` duplicates_max=${account.duplicatesMax}`;
+    const rest = `pending=${account.pending.lines} duplicates=${account.duplicates}${most} unread_bytes=${unreadBytes}`;
     return `${sink}: ${counts} ${rest}${trouble === undefined ? '' : ` trouble=${trouble}`}`;
   });
   return cutBytes([...words, ...lines].join('\n'), TERMINATION_MESSAGE_BYTES_MAX);

@@ -233,6 +233,14 @@ export class Forwarder {
         account.duplicates,
         labels,
       );
+      raise(
+        metrics.counter(
+          'logtender_possible_duplicate_lines_total',
+          'Lines sent again that may be stored already, to a sink that cannot tell: an upper bound of what it holds twice.',
+        ),
+        account.duplicatesMax,
+        labels,
+      );
       for (const [reason, { lines, bytes }] of account.dropped) {
         raise(metrics.counter('logtender_dropped_lines_total', 'Lines that will never arrive.'), lines, {
           ...labels,

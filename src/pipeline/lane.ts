@@ -403,6 +403,7 @@ export class Lane {
         ? () => false
         : (index) => (batch.offsets[index] ?? 0) < (spanAt(spans, index)?.cursor.sentBefore ?? 0),
       ...(only === undefined ? {} : { promise: (request: PromisedRequest) => this.#promise(only, request) }),
+      onResend: (records) => this.#bookResend(spans, records),
       signal: this.#abort.signal,
     });
     await this.#buryRejected(batch, spans, settlement.rejected);
@@ -443,6 +444,15 @@ export class Lane {
     this.#put(cursor);
     await this.#options.checkpointer.persist();
     return { key, isResend: false };
+  }
+
+  /** What may be stored twice from now on is on the disk before it is sent. */
+  async #bookResend(spans: readonly Span[], records: number): Promise<void> {
+    const [span] = spans;
+    if (span === undefined) return;
+    span.cursor.account.duplicatesMax += records;
+    this.#put(span.cursor);
+    await this.#options.checkpointer.persist();
   }
 
   #settle(batch: Batch, spans: readonly Span[], settlement: Settlement): void {

@@ -32,6 +32,8 @@ export interface AccountState {
   readonly dropped: Readonly<Partial<Record<DropReason, Readonly<Count>>>>;
   /** Delivered lines that the destination already had. */
   readonly duplicates: number;
+  /** Absent means none: see Account. */
+  readonly duplicatesMax?: number;
 }
 
 export const EMPTY_ACCOUNT: AccountState = { delivered: { lines: 0, bytes: 0 }, dropped: {}, duplicates: 0 };
@@ -42,6 +44,11 @@ export class Account {
   readonly pending: Count = { lines: 0, bytes: 0 };
   readonly dropped = new Map<DropReason, Count>();
   duplicates = 0;
+  /**
+   * Lines that went out again to a destination which cannot tell, after a request that may have been stored: it holds at most so many lines
+   * more than it should. Counted, and on the disk, before they go out.
+   */
+  duplicatesMax = 0;
 
   constructor(saved: AccountState = EMPTY_ACCOUNT) {
     this.absorb(saved);
@@ -58,6 +65,7 @@ export class Account {
       add(this.read, count);
     }
     this.duplicates += saved.duplicates;
+    this.duplicatesMax += saved.duplicatesMax ?? 0;
   }
 
   /** Lines were read and wait for their delivery. */
@@ -110,6 +118,7 @@ export class Account {
       delivered: { ...this.delivered },
       dropped: Object.fromEntries([...this.dropped].map(([reason, count]) => [reason, { ...count }])),
       duplicates: this.duplicates,
+      ...(this.duplicatesMax === 0 ? {} : { duplicatesMax: this.duplicatesMax }),
     };
   }
 

@@ -32,6 +32,8 @@ export interface DeliverOnceOptions {
   readonly sentBefore: (index: number) => boolean;
   /** Makes range and name of a request durable before it is sent (see DeliverOptions). */
   readonly promise?: NonNullable<DeliverOptions['promise']>;
+  /** Counts records that go out although they may be stored (see DeliverOptions). */
+  readonly onResend?: NonNullable<DeliverOptions['onResend']>;
   readonly signal: AbortSignal;
 }
 
@@ -74,6 +76,7 @@ export class RetryingSink {
         selection: work.selection,
         sentBefore: (index) => work.wasSent(index) || options.sentBefore(index),
         ...(options.promise === undefined ? {} : { promise: options.promise }),
+        ...(options.onResend === undefined ? {} : { onResend: options.onResend }),
         signal: options.signal,
       });
       const retry = work.apply(delivery);

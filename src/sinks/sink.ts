@@ -69,6 +69,11 @@ export interface DeliverOptions {
    * first, under that very name. Absent where nothing outlives the process.
    */
   readonly promise?: (request: PromisedRequest) => Promise<Promised>;
+  /**
+   * For destinations that cannot tell a resend: said, and waited for, before records go out that may be stored already. The number is added
+   * to the upper bound of duplicates, on the disk. Absent where nobody keeps books.
+   */
+  readonly onResend?: (records: number) => Promise<void>;
   /** Aborted when the process must end: the request is dropped at once. */
   readonly signal: AbortSignal;
 }

@@ -6,15 +6,23 @@
  */
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { checkCall } from '../servers/cloudwatch/rules.ts';
+import { checkCall, FUTURE_MS_MAX, PAST_MS_MAX } from '../servers/cloudwatch/rules.ts';
 import type { LogEvent } from '../servers/cloudwatch/rules.ts';
 import { ScriptedServer } from './scripted-server.ts';
 import type { Answer } from './scripted-server.ts';
 
+/** A log group as it was made. */
+export interface FakeLogGroup {
+  retentionInDays?: number;
+  readonly logGroupClass?: unknown;
+  readonly kmsKeyId?: unknown;
+  readonly tags?: unknown;
+}
+
 export class FakeCloudWatchLogs {
   /** Events by `group:stream`. */
   readonly streams = new Map<string, LogEvent[]>();
-  readonly groups = new Map<string, { retentionInDays?: number }>();
+  readonly groups = new Map<string, FakeLogGroup>();
   readonly calls: string[] = [];
   /** Part of the answer of the next put. */
   rejectedLogEventsInfo: Readonly<Record<string, number>> | undefined;
@@ -22,6 +30,16 @@ export class FakeCloudWatchLogs {
   accessKeyId: string | undefined;
   /** Calls that are refused with AccessDeniedException. */
   readonly denied = new Set<string>();
+  /** Members of CreateLogGroup that are refused with InvalidParameterException, as a KMS key that is disabled is. */
+  readonly refusedSettings = new Set<string>();
+  /** Errors of the next calls of an action, by name, first come first served. */
+  readonly errors = new Map<string, string[]>();
+  /** GetLogEvents shows what was stored only after so many looks (API reference: it is eventually consistent). */
+  hiddenLooks = 0;
+  /** Told of every put that is done. */
+  onPut: () => void = () => {};
+  /** Old and new events are refused by the clock, as the service does. */
+  nowMs: (() => number) | undefined;
   readonly server = new ScriptedServer(
     (request, body) => this.#handle(request, body),
     (request) => actionOf(request) === 'PutLogEvents',
@@ -44,6 +62,8 @@ export class FakeCloudWatchLogs {
     if (this.accessKeyId !== undefined && !authorization.includes(`Credential=${this.accessKeyId}/`)) {
       return failure('UnrecognizedClientException', 'The security token included in the request is invalid.');
     }
+    const error = this.errors.get(action)?.shift();
+    if (error !== undefined) return failure(error);
     if (this.denied.has(action)) return failure('AccessDeniedException', `not authorized to perform: logs:${action}`);
     const input = JSON.parse(body.toString('utf8')) as Readonly<Record<string, unknown>>;
     const refusal = checkCall(action, input, Date.now());
@@ -57,8 +77,7 @@ export class FakeCloudWatchLogs {
     const known = this.groups.get(group);
     if (action === 'CreateLogGroup') {
       if (known !== undefined) return failure('ResourceAlreadyExistsException');
-      this.groups.set(group, {});
-      return done();
+      return this.#makeGroup(group, input);
     }
     if (known === undefined) return failure('ResourceNotFoundException', 'The specified log group does not exist.');
     if (action === 'PutRetentionPolicy') {
@@ -72,11 +91,54 @@ export class FakeCloudWatchLogs {
       return done();
     }
     if (stream === undefined) return failure('ResourceNotFoundException', 'The specified log stream does not exist.');
+    if (action === 'GetLogEvents') return this.#get(stream, input);
     return this.#put(stream, input['logEvents'] as readonly LogEvent[]);
   }
 
+  #makeGroup(group: string, input: Readonly<Record<string, unknown>>): Answer {
+    const { logGroupName: _, ...settings } = input;
+    const refused = Object.keys(settings).find((key) => this.refusedSettings.has(key));
+    if (refused !== undefined) return failure('InvalidParameterException', `${refused} is no good`);
+    // Tags at creation need a right of their own (API reference, CreateLogGroup, tags).
+    if (settings['tags'] !== undefined && this.denied.has('TagResource'))
+      return failure('AccessDeniedException', 'not authorized to perform: logs:TagResource');
+    this.groups.set(group, settings);
+    return done();
+  }
+
+  /** One event a page, so that paging is always needed. */
+  #get(stream: readonly LogEvent[], input: Readonly<Record<string, unknown>>): Answer {
+    const { startTime, endTime, nextToken } = input;
+    const at = nextToken === undefined ? 0 : Number(nextToken);
+    if (nextToken === undefined && this.hiddenLooks > 0) {
+      this.hiddenLooks -= 1;
+      return done({ events: [], nextForwardToken: 'hidden' });
+    }
+    if (nextToken === 'hidden') return done({ events: [], nextForwardToken: 'hidden' });
+    const events = stream.filter(({ timestamp }) => timestamp >= Number(startTime) && timestamp < Number(endTime));
+    const size = Math.max(1, Math.ceil(events.length / 3));
+    return done({
+      events: events.slice(at, at + size),
+      nextForwardToken: String(Math.min(at + size, events.length)),
+    });
+  }
+
+  /** API reference, PutLogEvents: up to 14 days back and 2 hours ahead. */
+  #ageInfo(events: readonly LogEvent[]): Readonly<Record<string, number>> | undefined {
+    const now = this.nowMs?.();
+    if (now === undefined) return undefined;
+    const old = events.filter(({ timestamp }) => timestamp < now - PAST_MS_MAX).length;
+    const fresh = events.filter(({ timestamp }) => timestamp <= now + FUTURE_MS_MAX).length;
+    if (old === 0 && fresh === events.length) return undefined;
+    return {
+      ...(old > 0 ? { tooOldLogEventEndIndex: old } : {}),
+      ...(fresh < events.length ? { tooNewLogEventStartIndex: fresh } : {}),
+    };
+  }
+
   #put(stream: LogEvent[], events: readonly LogEvent[]): Answer {
-    const info = this.rejectedLogEventsInfo;
+    this.onPut();
+    const info = this.rejectedLogEventsInfo ?? this.#ageInfo(events);
     this.rejectedLogEventsInfo = undefined;
     if (info === undefined) {
       stream.push(...events);

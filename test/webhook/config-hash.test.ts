@@ -33,6 +33,7 @@ describe('configHash', () => {
     { httpProxy: 'http://proxy.example:3128' },
     { httpsProxy: 'http://proxy.example:3128' },
     { noProxy: '.svc' },
+    { cloudwatch: { confirm: true } },
     { meshBypass: true },
     { defaults: { sink: 'console' } },
   ];

@@ -1,13 +1,18 @@
 /**
- * What became of a call to CloudWatch Logs: pure. Decisions go by the error's name and the HTTP status, never by its text.
+ * What became of a call to CloudWatch Logs: pure. Decisions go by the error's name, the code of Node.js and the HTTP status; by the text only to
+ * tell a wrong name of a group from a wrong record. The names stand in errors.ts.
  *
- * Sources: CloudWatch Logs API reference, PutLogEvents (Errors, RejectedLogEventsInfo) and Common Errors. May import: core.
+ * Source: CloudWatch Logs API reference, PutLogEvents (RejectedLogEventsInfo). May import: core.
  */
 import type { RejectedLogEventsInfo } from '@aws-sdk/client-cloudwatch-logs';
 import { errorText } from '../../core/errors.ts';
 import type { Delivery, Rejection, RetryReason } from '../sink.ts';
+import { DENIED_ADVICE, RULE_OF } from './errors.ts';
+import type { ErrorRule } from './errors.ts';
 
 const TEXT_CHARS_MAX = 1024;
+
+export type FailedDelivery = Extract<Delivery, { status: 'retryable' | 'too_large' | 'refused' }>;
 
 export type CallFailure =
   /** Group or stream do not exist. */
@@ -18,58 +23,50 @@ export type CallFailure =
   | { readonly kind: 'stored' }
   | {
       readonly kind: 'failed';
-      readonly delivery: Extract<Delivery, { status: 'retryable' | 'too_large' | 'refused' }>;
+      readonly delivery: FailedDelivery;
+      /** The service may have done what was asked all the same. */
+      readonly mayBeDone?: true;
+      /** The identity itself is no good: other credentials may be there by now. A missing permission is not meant. */
+      readonly isIdentity?: true;
     };
 
-const HINT_NONE =
-  'name a service account with a role (logging.io/service-account, logging.io/role-arn), or put aws-access-key-id and ' +
-  'aws-secret-access-key into the sink Secret';
-const HINT_UNKNOWN =
-  'the access key is not known here or the secret does not match it: check the keys, the region and the clock of the node';
-const HINT_EXPIRED = 'the credentials have expired: whoever issues them (role, token file, Secret) must renew them';
-const HINT_DENIED =
-  'the identity needs logs:PutLogEvents, logs:CreateLogStream and logs:CreateLogGroup on this log group';
-
-/** Errors that say nothing against the records, by reason and hint. */
-const RETRYABLE_NAMES: ReadonlyArray<readonly [reason: RetryReason, hint: string, names: readonly string[]]> = [
-  ['throttled', '', ['ThrottlingException', 'Throttling', 'TooManyRequestsException', 'RequestLimitExceeded']],
-  ['throttled', '', ['LimitExceededException', 'ServiceQuotaExceededException', 'OperationAbortedException']],
-  ['credentials', HINT_NONE, ['CredentialsProviderError', 'TokenProviderError']],
-  ['credentials', HINT_UNKNOWN, ['UnrecognizedClientException', 'InvalidClientTokenId', 'InvalidSignatureException']],
-  ['credentials', HINT_UNKNOWN, ['SignatureDoesNotMatch', 'IncompleteSignature', 'RequestTimeTooSkewed']],
-  ['credentials', HINT_UNKNOWN, ['MissingAuthenticationToken', 'MissingAuthenticationTokenException']],
-  ['credentials', HINT_EXPIRED, ['ExpiredTokenException', 'ExpiredToken', 'RequestExpired', 'InvalidIdentityToken']],
-  ['credentials', HINT_DENIED, ['AccessDeniedException', 'AccessDenied', 'NotAuthorized', 'OptInRequired']],
-  ['timeout', '', ['TimeoutError']],
-];
-
-const RETRYABLE: ReadonlyMap<string, { readonly reason: RetryReason; readonly hint: string }> = new Map(
-  RETRYABLE_NAMES.flatMap(([reason, hint, names]) => names.map((name) => [name, { reason, hint }] as const)),
-);
-
-/** The request itself is wrong: the guilty record is looked for by halves. */
-const REFUSED: ReadonlySet<string> = new Set([
-  'InvalidParameterException',
-  'ValidationException',
-  'SerializationException',
-]);
+/** Which call it was, for the words: the IAM action, what it acts on, and where. */
+export interface CallContext {
+  /** `logs:PutLogEvents`. */
+  readonly action: string;
+  /** ARN, with `*` for the account, which nobody tells us. */
+  readonly resource: string;
+  readonly region: string;
+}
 
 /** What a thrown error of the SDK means. */
-export function classifyError(error: unknown): CallFailure {
-  const { name, status, text } = partsOf(error);
-  if (name === 'ResourceNotFoundException') return { kind: 'missing', text };
-  if (name === 'ResourceAlreadyExistsException') return { kind: 'exists' };
-  if (name === 'DataAlreadyAcceptedException') return { kind: 'stored' };
+export function classifyError(error: unknown, context: CallContext): CallFailure {
+  const parts = partsOf(error);
+  const { name, status, text } = parts;
+  const rule = RULE_OF.get(parts.code) ?? RULE_OF.get(name);
+  if (rule?.meaning === 'missing') return { kind: 'missing', text };
+  if (rule?.meaning === 'exists' || rule?.meaning === 'stored') return { kind: rule.meaning };
   // About the name of the group or the stream: every record would be refused, and none is to blame.
-  if (REFUSED.has(name) && /'?log(?:Group|Stream)Name'?/.test(text)) {
+  if (rule?.meaning === 'refused' && /'?log(?:Group|Stream)Name'?/.test(text))
     return { kind: 'failed', delivery: retryable('not_found', `${text}; correct log-group or log-stream`) };
-  }
-  if (REFUSED.has(name)) return { kind: 'failed', delivery: { status: 'refused', reason: 'rejected_by_sink', text } };
-  if (status === 413) return { kind: 'failed', delivery: { status: 'too_large', text } };
-  const known = RETRYABLE.get(name);
-  const reason = known?.reason ?? reasonOfStatus(status);
-  const hint = known?.hint ?? (reason === 'credentials' ? HINT_DENIED : '');
-  return { kind: 'failed', delivery: retryable(reason, hint === '' ? text : `${text}; ${hint}`) };
+  if (rule?.meaning === 'refused')
+    return { kind: 'failed', delivery: { status: 'refused', reason: 'rejected_by_sink', text } };
+  if (rule?.meaning === 'too_large' || status === 413)
+    return { kind: 'failed', delivery: { status: 'too_large', text } };
+  return failedWith(rule, parts, context);
+}
+
+function failedWith(rule: ErrorRule | undefined, parts: ErrorParts, context: CallContext): CallFailure {
+  const reason = retryReasonOf(rule) ?? reasonOfStatus(parts);
+  const advice = rule?.advice ?? (reason === 'credentials' ? DENIED_ADVICE : '');
+  const words = advice === '' ? parts.text : `${parts.text}; ${adviceText(advice, context)}`;
+  const isIdentity = reason === 'credentials' && advice !== DENIED_ADVICE;
+  return {
+    kind: 'failed',
+    delivery: retryable(reason, words),
+    ...(mayBeDone(rule, parts) ? { mayBeDone: true } : {}),
+    ...(isIdentity ? { isIdentity } : {}),
+  };
 }
 
 /** A whole request that is sent again. */
@@ -81,23 +78,57 @@ export function retryable(
   return { status: 'retryable', reason, retryAfterMs, text };
 }
 
-function reasonOfStatus(status: number | undefined): RetryReason {
-  if (status === undefined) return 'unreachable';
+function retryReasonOf(rule: ErrorRule | undefined): RetryReason | undefined {
+  const meaning = rule?.meaning;
+  if (meaning === undefined) return undefined;
+  const isOther =
+    meaning === 'missing' ||
+    meaning === 'exists' ||
+    meaning === 'stored' ||
+    meaning === 'refused' ||
+    meaning === 'too_large';
+  return isOther ? undefined : meaning;
+}
+
+function reasonOfStatus({ name, status }: ErrorParts): RetryReason {
+  if (status === undefined) return name === 'TimeoutError' ? 'timeout' : 'unreachable';
   if (status === 401 || status === 403) return 'credentials';
   return status === 429 ? 'throttled' : 'server_error';
 }
 
-function partsOf(error: unknown): { name: string; status: number | undefined; text: string } {
-  if (!(error instanceof Error)) return { name: '', status: undefined, text: errorText(error) };
+/** Whether the service may have done it although the call failed: yes, unless something says no. */
+function mayBeDone(rule: ErrorRule | undefined, { name, code, status }: ErrorParts): boolean {
+  if (rule !== undefined) return !rule.isUndone;
+  // 2xx whose body did not arrive whole; 5xx.
+  if (status !== undefined) return status < 300 || status >= 500;
+  // The SDK gives no code where the connection was not even made in time (client.ts switches off its other time-outs).
+  return !(name === 'TimeoutError' && code === '');
+}
+
+function adviceText(advice: string, { action, resource, region }: CallContext): string {
+  return advice.replace('{action}', action).replace('{resource}', resource).replace('{region}', region);
+}
+
+interface ErrorParts {
+  readonly name: string;
+  /** Code of Node.js, empty where there is none. */
+  readonly code: string;
+  readonly status: number | undefined;
+  readonly text: string;
+}
+
+function partsOf(error: unknown): ErrorParts {
+  if (!(error instanceof Error)) return { name: '', code: '', status: undefined, text: errorText(error) };
   const metadata: unknown = '$metadata' in error ? error.$metadata : undefined;
   const status =
     typeof metadata === 'object' && metadata !== null && 'httpStatusCode' in metadata
       ? metadata.httpStatusCode
       : undefined;
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   const words =
     error.name === 'Error' || error.name === 'AggregateError' ? errorText(error) : `${error.name}: ${errorText(error)}`;
   const text = words.length <= TEXT_CHARS_MAX ? words : `${words.slice(0, TEXT_CHARS_MAX - 3)}...`;
-  return { name: error.name, status: typeof status === 'number' ? status : undefined, text };
+  return { name: error.name, code, status: typeof status === 'number' ? status : undefined, text };
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * The AWS SDK behind a narrow port: the four calls that this sink needs. The only file that loads it (10 MiB,
+ * The AWS SDK behind a narrow port: the calls that this sink needs. The only file that loads it (10 MiB,
  * 100 ms), by named imports: of a CommonJS package in a bundle a dynamic import would give the default alone. The registry loads this
  * room lazily.
  *
@@ -11,10 +11,11 @@ import {
   CloudWatchLogsClient,
   CreateLogGroupCommand,
   CreateLogStreamCommand,
+  GetLogEventsCommand,
   PutLogEventsCommand,
   PutRetentionPolicyCommand,
 } from '@aws-sdk/client-cloudwatch-logs';
-import type { PutLogEventsCommandOutput } from '@aws-sdk/client-cloudwatch-logs';
+import type { LogGroupClass, PutLogEventsCommandOutput } from '@aws-sdk/client-cloudwatch-logs';
 import type { Log } from '../../core/log.ts';
 import type { LogDestination } from './request.ts';
 
@@ -23,21 +24,44 @@ const CONNECTION_TIMEOUT_MS = 10_000;
 
 export interface LogsClientOptions {
   readonly endpoint: string | undefined;
-  /** Undefined: env, profile and instance metadata are asked, in the SDK's order. */
+  /** Undefined: env and profile are asked, in the SDK's order. */
   readonly region: string | undefined;
+  readonly fips: boolean;
   /** Undefined: the SDK's default chain (env, web identity, container, profile, instance role). */
   readonly credentials: { accessKeyId: string; secretAccessKey: string; sessionToken?: string } | undefined;
   readonly log: Log;
+}
+
+/** What a new log group has beside its name. */
+export interface LogGroupSettings {
+  readonly logGroupClass?: LogGroupClass;
+  readonly kmsKeyId?: string;
+  readonly tags?: Readonly<Record<string, string>>;
+}
+
+/** Which events of a log stream are read: those of [startTime, endTime), oldest first. */
+export interface EventWindow {
+  readonly startTime: number;
+  readonly endTime: number;
+  readonly nextToken: string | undefined;
+}
+
+export interface EventPage {
+  readonly events: ReadonlyArray<{ readonly timestamp?: number | undefined; readonly message?: string | undefined }>;
+  readonly nextToken: string | undefined;
 }
 
 /** Every call throws what the SDK throws; `classifyError` reads it. */
 export interface LogsClient {
   /** Throws when there is no region. */
   region(): Promise<string>;
+  /** What the service's clock is ahead of ours, in milliseconds, by the Date of its answers: to within a second or two. */
+  clockOffsetMs(): number;
   putLogEvents(destination: LogDestination, body: Buffer, signal: AbortSignal): Promise<PutLogEventsCommandOutput>;
-  createLogGroup(group: string, signal: AbortSignal): Promise<void>;
+  createLogGroup(group: string, settings: LogGroupSettings, signal: AbortSignal): Promise<void>;
   createLogStream(destination: LogDestination, signal: AbortSignal): Promise<void>;
   putRetentionPolicy(group: string, days: number, signal: AbortSignal): Promise<void>;
+  getLogEvents(destination: LogDestination, window: EventWindow, signal: AbortSignal): Promise<EventPage>;
   close(): void;
 }
 
@@ -48,7 +72,9 @@ export function createLogsClient(options: LogsClientOptions): LogsClient {
     ...(options.region === undefined ? {} : { region: options.region }),
     ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint }),
     ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
-    requestHandler: { connectionTimeout: CONNECTION_TIMEOUT_MS },
+    ...(options.fips ? { useFipsEndpoint: true } : {}),
+    // No time-out of idle sockets: the caller has the only clock, and a time-out without a code is that of the connection.
+    requestHandler: { connectionTimeout: CONNECTION_TIMEOUT_MS, socketTimeout: 0 },
     logger: sdkLogger(options.log),
   });
   /** Body for an input object; the input itself names group and stream and has no events. */
@@ -69,13 +95,15 @@ export function createLogsClient(options: LogsClientOptions): LogsClient {
   );
   return {
     region: () => client.config.region(),
+    clockOffsetMs: () => client.config.systemClockOffset,
     putLogEvents: async ({ group, stream }, body, abortSignal) => {
       const input = { logGroupName: group, logStreamName: stream, logEvents: [] };
       bodies.set(input, body);
       return client.send(new PutLogEventsCommand(input), { abortSignal });
     },
-    createLogGroup: async (logGroupName, abortSignal) => {
-      await client.send(new CreateLogGroupCommand({ logGroupName }), { abortSignal });
+    createLogGroup: async (logGroupName, { logGroupClass, kmsKeyId, tags }, abortSignal) => {
+      const input = { logGroupName, logGroupClass, kmsKeyId, tags: tags === undefined ? undefined : { ...tags } };
+      await client.send(new CreateLogGroupCommand(input), { abortSignal });
     },
     createLogStream: async ({ group, stream }, abortSignal) => {
       await client.send(new CreateLogStreamCommand({ logGroupName: group, logStreamName: stream }), {
@@ -84,6 +112,12 @@ export function createLogsClient(options: LogsClientOptions): LogsClient {
     },
     putRetentionPolicy: async (logGroupName, retentionInDays, abortSignal) => {
       await client.send(new PutRetentionPolicyCommand({ logGroupName, retentionInDays }), { abortSignal });
+    },
+    getLogEvents: async ({ group, stream }, { startTime, endTime, nextToken }, abortSignal) => {
+      const range = { startTime, endTime, nextToken, startFromHead: true };
+      const command = new GetLogEventsCommand({ logGroupName: group, logStreamName: stream, ...range });
+      const { events = [], nextForwardToken } = await client.send(command, { abortSignal });
+      return { events, nextToken: nextForwardToken };
     },
     close: () => client.destroy(),
   };

@@ -41,18 +41,28 @@ const EMPTY = Buffer.alloc(0);
 /** The last event time of each log stream, shared by the encoders of a sink. */
 export class StreamTimes {
   readonly #last = new Map<string, number>();
+  /** Where the clock was set back: up to this time the stream may hold earlier events. */
+  readonly #used = new Map<string, number>();
 
   /** The last time that was given to an event of this stream. */
   last(destination: string): number | undefined {
     return this.#last.get(destination);
   }
 
+  /** May an event of this time have been given to an earlier batch? Only after a clock was set back. */
+  wasUsed(destination: string, timeMs: number): boolean {
+    return timeMs <= (this.#used.get(destination) ?? Number.NEGATIVE_INFINITY);
+  }
+
   set(destination: string, timeMs: number): void {
+    const before = this.#last.get(destination) ?? timeMs;
+    if (before > timeMs) this.#used.set(destination, Math.max(before, this.#used.get(destination) ?? before));
     this.#last.delete(destination);
     this.#last.set(destination, timeMs);
     if (this.#last.size <= STREAMS_MAX) return;
     for (const oldest of this.#last.keys()) {
       this.#last.delete(oldest);
+      this.#used.delete(oldest);
       break;
     }
   }
@@ -62,6 +72,8 @@ export interface LogEventsEncoderOptions {
   /** Log group and log stream of a source, as one text. */
   readonly destinationOf: (source: SourceInfo) => string;
   readonly times: StreamTimes;
+  /** No two batches of a stream share a time, so that what is read back can be told apart; costs up to a millisecond a batch. */
+  readonly separateBatches?: boolean;
   readonly onReplaced: (count: number) => void;
 }
 
@@ -167,7 +179,9 @@ export class LogEventsEncoder implements Encoder {
 
   /** The time of the next events; undefined when they need a batch of their own. */
   #eventTime(destination: string, timeMs: number): number | undefined {
-    const last = this.#options.times.last(destination) ?? timeMs;
+    const given = this.#options.times.last(destination);
+    const isApart = this.#options.separateBatches === true && this.records === 0 && given !== undefined;
+    const last = (given ?? timeMs) + (isApart ? 1 : 0);
     const isStep = last - timeMs > CLOCK_STEP_MS_MAX;
     const eventTimeMs = isStep ? timeMs : Math.max(timeMs, last);
     if (this.records === 0) return eventTimeMs;

@@ -2,7 +2,11 @@
  * Errors of CloudWatch Logs by name, and the events that an accepted request left out; names of groups and streams.
  */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { callContext } from '../../../../src/sinks/cloudwatch-logs/arns.ts';
 import { classifyError, rejectedEvents } from '../../../../src/sinks/cloudwatch-logs/classify.ts';
+import { ERROR_RULES, RULE_OF } from '../../../../src/sinks/cloudwatch-logs/errors.ts';
 import { destinationText, logDestination, parseDestination } from '../../../../src/sinks/cloudwatch-logs/request.ts';
 import { forwarderConfig, sourceInfo } from '../../../fakes/forwarder-config.ts';
 
@@ -11,6 +15,9 @@ function sdkError(name: string, status: number | undefined, extra: object = {}):
   error.name = name;
   return Object.assign(error, { $metadata: status === undefined ? {} : { httpStatusCode: status } }, extra);
 }
+
+const CONTEXT = callContext('PutLogEvents', { group: '/k8s/g', stream: 'p/c' }, 'eu-central-1');
+const STREAM_ARN = /arn:aws:logs:eu-central-1:\*:log-group:\/k8s\/g:log-stream:p\/c/;
 
 const ERRORS: ReadonlyArray<readonly [error: Error, want: string, words?: RegExp]> = [
   [sdkError('ResourceNotFoundException', 400), 'missing'],
@@ -35,7 +42,7 @@ const ERRORS: ReadonlyArray<readonly [error: Error, want: string, words?: RegExp
   [sdkError('Unheard', 413), 'too_large'],
   [sdkError('UnrecognizedClientException', 400), 'retryable credentials', /the access key is not known here/],
   [sdkError('ExpiredTokenException', 400), 'retryable credentials', /have expired/],
-  [sdkError('AccessDeniedException', 400), 'retryable credentials', /logs:CreateLogGroup/],
+  [sdkError('AccessDeniedException', 400), 'retryable credentials', STREAM_ARN],
   [sdkError('Unheard', 403), 'retryable credentials', /logs:PutLogEvents/],
   [sdkError('CredentialsProviderError', undefined), 'retryable credentials', /logging\.io\/service-account/],
   [sdkError('TimeoutError', undefined), 'retryable timeout'],
@@ -45,7 +52,7 @@ const ERRORS: ReadonlyArray<readonly [error: Error, want: string, words?: RegExp
 describe('CloudWatch Logs errors', () => {
   for (const [error, want, words] of ERRORS) {
     it(`${error.name} is ${want}`, () => {
-      const failure = classifyError(error);
+      const failure = classifyError(error, CONTEXT);
       const { kind } = failure;
       if (kind !== 'failed') {
         assert.equal(kind, want);
@@ -58,8 +65,90 @@ describe('CloudWatch Logs errors', () => {
   }
 
   it('reads anything that is thrown', () => {
-    assert.equal(classifyError('text').kind, 'failed');
-    assert.equal(classifyError(undefined).kind, 'failed');
+    assert.equal(classifyError('text', CONTEXT).kind, 'failed');
+    assert.equal(classifyError(undefined, CONTEXT).kind, 'failed');
+  });
+});
+
+describe('CloudWatch Logs errors: is it done?', () => {
+  /** Errors after which the events may be stored, and errors after which they are not. */
+  const DONE: ReadonlyArray<readonly [error: Error, mayBeDone: boolean]> = [
+    [sdkError('ThrottlingException', 400), false],
+    [sdkError('AccessDeniedException', 400), false],
+    [sdkError('Unheard', 400), false],
+    [sdkError('ServiceUnavailableException', 500), true],
+    [sdkError('InternalFailure', 500), true],
+    [sdkError('RequestAbortedException', 400), true],
+    [sdkError('Unheard', 502), true],
+    [sdkError('SyntaxError', 200), true],
+    [sdkError('CredentialsProviderError', undefined), false],
+    [sdkError('TimeoutError', undefined), false],
+    [sdkError('TimeoutError', undefined, { code: 'ECONNRESET' }), true],
+    [sdkError('TimeoutError', undefined, { code: 'ETIMEDOUT' }), true],
+    [sdkError('Error', undefined, { code: 'ECONNREFUSED' }), false],
+    [sdkError('Error', undefined, { code: 'ENOTFOUND' }), false],
+    [sdkError('Error', undefined, { code: 'CERT_HAS_EXPIRED' }), false],
+    [sdkError('Error', undefined, { code: 'EUNHEARD' }), true],
+    [sdkError('Error', undefined), true],
+  ];
+  for (const [error, mayBeDone] of DONE) {
+    it(`${error.name} ${JSON.stringify(error)}: ${mayBeDone ? 'perhaps' : 'no'}`, () => {
+      const failure = classifyError(error, CONTEXT);
+      assert.equal(failure.kind === 'failed' && failure.mayBeDone === true, mayBeDone);
+    });
+  }
+});
+
+describe('CloudWatch Logs errors: all of them', () => {
+  const CALLS = ['PutLogEvents', 'CreateLogGroup', 'CreateLogStream', 'PutRetentionPolicy', 'GetLogEvents'];
+  const TYPES = join(
+    import.meta.dirname,
+    '../../../../node_modules/@aws-sdk/client-cloudwatch-logs/dist-types/commands',
+  );
+
+  for (const call of CALLS) {
+    it(`every error that the SDK documents for ${call} has a rule`, () => {
+      const text = readFileSync(join(TYPES, `${call}Command.d.ts`), 'utf8');
+      const names = [...text.matchAll(/@throws \{@link (\w+)\}/g)].map((match) => match[1] ?? '');
+      assert(names.length >= 4, text);
+      // The base class of all of them, not one that the service sends.
+      const unknown = names.filter((name) => name !== 'CloudWatchLogsServiceException' && !RULE_OF.has(name));
+      assert.deepEqual(unknown, []);
+    });
+  }
+
+  /** API reference, "Common Errors"; STS API reference, AssumeRoleWithWebIdentity, "Errors". */
+  const OTHERS = [
+    ...['AccessDeniedException', 'ExpiredTokenException', 'IncompleteSignature', 'InternalFailure', 'NotAuthorized'],
+    ...['MalformedHttpRequestException', 'OptInRequired', 'RequestAbortedException', 'RequestEntityTooLargeException'],
+    ...['RequestExpired', 'RequestTimeoutException', 'ServiceUnavailable', 'ThrottlingException', 'ValidationError'],
+    ...['UnknownOperationException', 'UnrecognizedClientException', 'IDPCommunicationError', 'IDPRejectedClaim'],
+    ...['InvalidIdentityToken', 'MalformedPolicyDocumentException', 'PackedPolicyTooLargeException'],
+    ...['RegionDisabledException'],
+  ];
+  it('so has every common error, and every one of STS', () => {
+    assert.deepEqual(
+      OTHERS.filter((name) => !RULE_OF.has(name)),
+      [],
+    );
+  });
+
+  it('no name has two rules, and no advice keeps a placeholder', () => {
+    const names = ERROR_RULES.flatMap((rule) => rule.names);
+    assert.equal(new Set(names).size, names.length);
+    for (const name of names) {
+      const failure = classifyError(sdkError(name, undefined), CONTEXT);
+      if (failure.kind === 'failed') assert.doesNotMatch(failure.delivery.text, /[{}]/);
+    }
+  });
+
+  it('ARNs are those of the partition and of what the action is about', () => {
+    const destination = { group: 'g', stream: 's' };
+    const arn = (action: Parameters<typeof callContext>[0], region: string): string =>
+      callContext(action, destination, region).resource;
+    assert.equal(arn('CreateLogGroup', 'us-east-1'), 'arn:aws:logs:us-east-1:*:log-group:g');
+    assert.equal(arn('CreateLogStream', 'cn-north-1'), 'arn:aws-cn:logs:cn-north-1:*:log-group:g');
+    assert.equal(arn('GetLogEvents', 'us-gov-west-1'), 'arn:aws-us-gov:logs:us-gov-west-1:*:log-group:g:log-stream:s');
   });
 });
 
