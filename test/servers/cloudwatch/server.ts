@@ -26,6 +26,8 @@ const READY_MS_MAX = 120_000;
 const PYTHON_MIN = { major: 3, minor: 10 } as const;
 export interface CloudWatchServer extends HaltableServer {
   readonly region: string;
+  /** moto itself, for the other services that it has. */
+  readonly motoUrl: string;
   /** Any values do: signatures must be there, moto does not verify them. */
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
   /** Counts, refusals and faults. */
@@ -121,6 +123,7 @@ export async function startCloudWatch(preparation: Preparation = defaultPreparat
   return {
     url: proxy.url,
     region: REGION,
+    motoUrl,
     credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
     proxy,
     folder: work,
