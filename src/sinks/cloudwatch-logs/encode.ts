@@ -4,9 +4,11 @@
  * Invariants, by the API reference of PutLogEvents: at most 1,048,576 bytes counted as UTF-8 of the messages before any escaping
  * plus 26 per event; at most 10,000 events; at most 24 hours from first to last; timestamps never fall. The time of an event is the
  * time of its reading and never falls within a log stream, but for a clock that was set back by more than CLOCK_STEP_MS_MAX.
- * A message has at least one byte, so an empty line is shipped as one space. May import: core, config, kernel, parse.
+ * A message has at least one byte, so an empty line is shipped as one space. A line of more than LINE_BYTES_MAX is several events, all
+ * but the last of which say so at their end. May import: core, config, kernel, parse.
  */
 import {
+  LINE_BYTES_MAX,
   PUT_LOG_EVENTS_BYTES_MAX,
   PUT_LOG_EVENTS_COUNT_MAX,
   PUT_LOG_EVENTS_EVENT_OVERHEAD_BYTES,
@@ -36,7 +38,13 @@ const OPEN = Buffer.from('{"timestamp":');
 const OPEN_MESSAGE = Buffer.from(',"message":"');
 const CLOSE = Buffer.from('"},');
 const SPACE = 0x20;
+const NEWLINE = 0x0a;
+/** Longest character (RFC 3629). */
+const UTF8_BYTES_MAX = 4;
 const EMPTY = Buffer.alloc(0);
+
+/** Ends an event that holds a part of a line whose rest is in the next one. It needs no escaping. */
+const CONTINUED = Buffer.from(' [continued in the next event]');
 
 /** The last event time of each log stream, shared by the encoders of a sink. */
 export class StreamTimes {
@@ -153,9 +161,11 @@ export class LogEventsEncoder implements Encoder {
         at = usualEnd;
         continue;
       }
-      const end = this.#event(at, to);
-      const counted =
-        this.#countedBytes + Math.max(1, this.#escaper.messageBytes) + PUT_LOG_EVENTS_EVENT_OVERHEAD_BYTES;
+      const written = this.#event(at, to);
+      const markBytes = isPart(input, at, this.#escaper.next) ? CONTINUED.length : 0;
+      const end = markBytes > 0 ? this.#mark(written) : written;
+      const messageBytes = Math.max(1, this.#escaper.messageBytes) + markBytes;
+      const counted = this.#countedBytes + messageBytes + PUT_LOG_EVENTS_EVENT_OVERHEAD_BYTES;
       if (counted > PUT_LOG_EVENTS_BYTES_MAX || end > LOG_EVENTS_ENCODED_BYTES_MAX) break;
       this.#ranges.add(end, offset + at - from);
       this.#bytes = end;
@@ -211,6 +221,14 @@ export class LogEventsEncoder implements Encoder {
     return end;
   }
 
+  /** Puts the mark behind the message of the event that ends at `end`; returns where it ends now. */
+  #mark(end: number): number {
+    const at = end - CLOSE.length;
+    this.#out.set(CONTINUED, at);
+    this.#out.set(CLOSE, at + CONTINUED.length);
+    return end + CONTINUED.length;
+  }
+
   /** Writes one event behind the last one; returns where it ends. */
   #event(at: number, to: number): number {
     const out = this.#out;
@@ -226,4 +244,9 @@ export class LogEventsEncoder implements Encoder {
     out[o + 2] = CLOSE[2] ?? 0;
     return o + 3;
   }
+}
+
+/** Is `input[from, to)` a part of a line that was cut for its length? It is at most a character shorter than the longest. */
+function isPart(input: Uint8Array, from: number, to: number): boolean {
+  return input[to - 1] !== NEWLINE && to - from > LINE_BYTES_MAX - UTF8_BYTES_MAX;
 }

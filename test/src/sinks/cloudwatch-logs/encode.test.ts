@@ -79,6 +79,37 @@ describe('LogEventsEncoder', () => {
     assert.equal(encoder.countedBytes, 5 + 1 + 1 + 3 * 26);
   });
 
+  const LONG: ReadonlyArray<readonly [name: string, line: string, parts: number]> = [
+    ['the longest', 'x'.repeat(LINE_BYTES_MAX), 1],
+    ['a byte more', 'x'.repeat(LINE_BYTES_MAX + 1), 2],
+    ['a megabyte of two-byte characters', 'é'.repeat(500_000), 8],
+    ['a character across the cut', `x${'😀'.repeat(LINE_BYTES_MAX / 4)}`, 2],
+  ];
+  for (const [name, line, parts] of LONG) {
+    it(`a line that is ${name}: ${parts} events, marked, together the line`, () => {
+      const mark = ' [continued in the next event]';
+      const messages = encodeAll(createEncoder(), Buffer.from(`${line}\nnext\n`)).flatMap((events) => {
+        assertLegal(events);
+        return events.map(({ message }) => message);
+      });
+      assert.equal(messages.pop(), 'next');
+      assert.equal(messages.length, parts);
+      assert(messages.slice(0, -1).every((message) => message.endsWith(mark)));
+      assert.equal(
+        messages.map((message, i) => (i < parts - 1 ? message.slice(0, -mark.length) : message)).join(''),
+        line,
+      );
+    });
+  }
+
+  it('a last line without newline is whole, not a part', () => {
+    const events = encodeAll(createEncoder(), Buffer.from('a\nb')).flat();
+    assert.deepEqual(
+      events.map(({ message }) => message),
+      ['a', 'b'],
+    );
+  });
+
   it('sends a selection without encoding again', () => {
     const encoder = createEncoder();
     encoder.append(SOURCE, Buffer.from('0\n1\n2\n3\n4\n'), 0, 10, 0, NOW);
