@@ -166,6 +166,7 @@ async function openForwarder(
     uid: config.pod.uid,
     epoch: randomHex(16),
     flushIntervalMs: config.flushIntervalMs,
+    rules: config,
     stateFiles: nodeStateFiles(config.stateDir),
     clock: systemClock,
     random: systemRandom,

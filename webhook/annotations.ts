@@ -5,8 +5,9 @@
  * for its pods) and `defaults` of the operator's config. Most specific wins: pod, namespace, config, built-in. May import: core, config.
  */
 import { DEFAULTS } from '../src/config/forwarder-config.ts';
+import { DETECTIONS, LEVELS, MULTILINE_PRESETS, PARSERS } from '../src/config/record-rules.ts';
 import { bucketTemplate, prefixTemplate } from './annotation-bucket.ts';
-import { MULTILINE_PRESETS, multiline, patternList, sampleList } from './annotation-patterns.ts';
+import { detections, multiline, patternList, sampleList } from './annotation-patterns.ts';
 import {
   containerList,
   CPU_LIMIT_LEAST,
@@ -54,7 +55,7 @@ export const PARSE = {
   template,
   datedTemplate,
   naming: oneOf(['path', 'flat']),
-  parser: oneOf(['auto', 'none'], ['json', 'logfmt', 'cri']),
+  parser: oneOf(PARSERS),
   metadata: oneOf(['full', 'none']),
   retentionDays,
   flushInterval,
@@ -71,6 +72,7 @@ export const PARSE = {
   multiline,
   patterns: patternList,
   sample: sampleList,
+  detect: detections,
 } as const;
 
 function key(
@@ -164,26 +166,42 @@ export const KEYS = {
     PARSE.naming,
   ),
   parser: key(
-    'how a line becomes a record; json, logfmt and cri are not available in this version',
-    'auto or none',
+    'how a line becomes a record: auto takes whole JSON objects apart, json the same and counts what is none, logfmt reads key=value, cri the lines of container runtimes, none leaves every line as it is',
+    PARSERS.join(', '),
     'auto',
     PARSE.parser,
   ),
   metadata: key('kubernetes.* fields on every record, or the line alone', 'full or none', 'full', PARSE.metadata),
-  multiline: later(
+  multiline: key(
     'joins lines to one record: stack traces of the named languages, or every line up to the next that matches a start pattern',
     `comma list of ${MULTILINE_PRESETS.join(', ')}, or start:PATTERN`,
     'none',
     PARSE.multiline,
   ),
-  redact: later('patterns whose matches are made unreadable', PATTERN_LIST, 'none', PARSE.patterns),
-  include: later('ships only lines that match one of the patterns', PATTERN_LIST, 'none', PARSE.patterns),
-  exclude: later('drops lines that match one of the patterns', PATTERN_LIST, 'none', PARSE.patterns),
-  sample: later(
-    'ships a share of the lines; the first entry whose pattern matches decides, one without pattern matches all',
-    'SHARE% [PATTERN] a line, or a JSON list of them: 10% DEBUG',
+  redact: key(
+    'patterns whose matches become ***, before anything leaves the process',
+    PATTERN_LIST,
+    'none',
+    PARSE.patterns,
+  ),
+  include: key(
+    'ships only records that match one of the patterns; the others are counted',
+    PATTERN_LIST,
+    'none',
+    PARSE.patterns,
+  ),
+  exclude: key('drops records that match one of the patterns, and counts them', PATTERN_LIST, 'none', PARSE.patterns),
+  sample: key(
+    `ships a share of the records, or so many a second; the first entry that fits decides, one without level or pattern fits all. Errors are always shipped. Levels are ${LEVELS.join(', ')}`,
+    'SHARE% or RATE/s, then level:NAMES or PATTERN, a line, or a JSON list of them: 10% DEBUG',
     'none',
     PARSE.sample,
+  ),
+  detect: key(
+    'looks in lines that are no JSON for the time and the level that they say; the level becomes log.level',
+    `comma list of ${DETECTIONS.join(', ')}, or none`,
+    'none',
+    PARSE.detect,
   ),
   'retention-days': key(
     'retention of the CloudWatch log groups that we create',

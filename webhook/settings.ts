@@ -8,6 +8,7 @@ import { nearest, shown } from '../src/config/fields.ts';
 import type { Problem } from '../src/config/fields.ts';
 import { DEFAULTS } from '../src/config/forwarder-config.ts';
 import type { SinkName } from '../src/config/forwarder-config.ts';
+import type { RecordRules } from '../src/config/record-rules.ts';
 import { isImageAllowed } from '../src/config/image-reference.ts';
 import { quantityNumber } from '../src/config/quantity.ts';
 import type { WebhookConfig } from '../src/config/webhook-config.ts';
@@ -18,7 +19,7 @@ import type { Finding, Level } from './finding.ts';
 import { PREFIX } from './names.ts';
 import { Recent } from './recent.ts';
 
-export interface Settings {
+export interface Settings extends RecordRules {
   readonly files: readonly FileEntry[];
   readonly stdout: 'auto' | 'off';
   readonly sinks: readonly SinkName[];
@@ -32,7 +33,6 @@ export interface Settings {
   readonly prefix: string;
   readonly retentionDays: number | undefined;
   readonly flushInterval: string;
-  readonly parser: 'auto' | 'none';
   readonly metadata: 'full' | 'none';
   readonly serviceAccount: string | undefined;
   readonly resources: {
@@ -100,7 +100,7 @@ export function resolveSettings(levels: Levels, config: WebhookConfig): Resolved
     ...objectNames(resolver, sinks ?? []),
     retentionDays: resolver.value('retention-days', PARSE.retentionDays),
     flushInterval: resolver.value('flush-interval', PARSE.flushInterval) ?? BUILT_IN.flushInterval,
-    parser: resolver.value('parser', PARSE.parser) ?? 'auto',
+    ...recordRules(resolver),
     metadata: resolver.value('metadata', PARSE.metadata) ?? 'full',
     serviceAccount: resolver.value('service-account', PARSE.serviceAccount),
     resources: {
@@ -123,6 +123,19 @@ function objectNames(resolver: Resolver, sinks: readonly SinkName[]): Pick<Setti
   const bucket = resolver.value('bucket', PARSE.bucket);
   if (sinks.includes('s3') && bucket === undefined) resolver.findings.push({ code: 'bucket_missing', key: 'bucket' });
   return { bucket, prefix: resolver.value('prefix', PARSE.prefix) ?? DEFAULTS.prefix };
+}
+
+/** How lines become records. */
+function recordRules(resolver: Resolver): RecordRules {
+  return {
+    parser: resolver.value('parser', PARSE.parser) ?? 'auto',
+    multiline: resolver.value('multiline', PARSE.multiline),
+    include: resolver.value('include', PARSE.patterns) ?? [],
+    exclude: resolver.value('exclude', PARSE.patterns) ?? [],
+    redact: resolver.value('redact', PARSE.patterns) ?? [],
+    sample: resolver.value('sample', PARSE.sample) ?? [],
+    detect: resolver.value('detect', PARSE.detect) ?? [],
+  };
 }
 
 /** The annotations of ours in a map of all, without their prefix. */

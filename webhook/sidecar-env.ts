@@ -17,6 +17,7 @@ import {
   legalLogStream,
 } from '../src/config/legal-names.ts';
 import { durationText } from '../src/config/fields.ts';
+import { multilineText, sampleText } from '../src/config/record-rules.ts';
 import { fillTemplate, isDatePattern } from '../src/config/template.ts';
 import type { WebhookConfig } from '../src/config/webhook-config.ts';
 import { escapeForKubelet } from './env-expansion.ts';
@@ -169,6 +170,12 @@ function makeEnv(of: Ingredients, settings: Settings, config: WebhookConfig): Si
     [ENV.flushInterval]: settings.flushInterval,
     [ENV.metadata]: settings.metadata,
     [ENV.parser]: settings.parser,
+    [ENV.multiline]: settings.multiline === undefined ? undefined : multilineText(settings.multiline),
+    [ENV.include]: listText(settings.include),
+    [ENV.exclude]: listText(settings.exclude),
+    [ENV.redact]: listText(settings.redact),
+    [ENV.sample]: listText(settings.sample.map(sampleText)),
+    [ENV.detect]: settings.detect.length === 0 ? undefined : settings.detect.join(','),
   };
   checkAsForwarder(literals);
   const env: JsonObject[] = [];
@@ -205,6 +212,11 @@ function s3Env(
     [ENV.s3Tags]: s3.tags.length === 0 ? undefined : s3.tags.join(','),
     [ENV.deadLetterS3]: s3.isDeadLetter ? 'true' : undefined,
   };
+}
+
+/** A list of patterns as env has it: JSON, because a pattern may hold anything. */
+function listText(list: readonly string[]): string | undefined {
+  return list.length === 0 ? undefined : JSON.stringify(list);
 }
 
 /** The pair assertion: one schema on both sides of the pod. */

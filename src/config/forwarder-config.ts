@@ -6,12 +6,14 @@
  */
 import { CLOUDWATCH_ENV, readCloudWatchConfig } from './cloudwatch-config.ts';
 import type { CloudWatchConfig } from './cloudwatch-config.ts';
-import { durationMs, problemText, Reader, shown } from './fields.ts';
+import { durationMs, nearest, problemText, Reader, shown } from './fields.ts';
 import type { Parsed, Problem } from './fields.ts';
 import { FILE_SINK_BYTES } from './file-sink-config.ts';
 import type { FileSinkConfig } from './file-sink-config.ts';
 import { readS3Options, S3_PREFIX_DEFAULT } from './s3-config.ts';
 import type { S3Config } from './s3-config.ts';
+import { PARSERS, readDetections, readMultiline, readPatterns, readSamples } from './record-rules.ts';
+import type { Read, RecordRules } from './record-rules.ts';
 
 /** Every sink that can be configured, in the order of the documentation. */
 export const SINK_NAMES = ['elasticsearch', 'cloudwatch', 's3', 'file', 'console'] as const;
@@ -46,7 +48,7 @@ export interface ProxySettings {
   readonly NO_PROXY?: string;
 }
 
-export interface ForwarderConfig {
+export interface ForwarderConfig extends RecordRules {
   readonly pod: PodIdentity;
   readonly files: readonly FileGlob[];
   readonly sinks: readonly SinkName[];
@@ -84,7 +86,6 @@ export interface ForwarderConfig {
   readonly flushIntervalMs: number;
   /** `kubernetes.*`, `orchestrator.*` and `log.*` on every record, or the line alone. */
   readonly metadata: 'full' | 'none';
-  readonly parser: 'auto' | 'none';
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   /** Ship what is there and end. */
   readonly once: boolean;
@@ -149,6 +150,12 @@ export const ENV = {
   flushInterval: 'FLUSH_INTERVAL',
   metadata: 'METADATA',
   parser: 'PARSER',
+  multiline: 'MULTILINE',
+  include: 'INCLUDE',
+  exclude: 'EXCLUDE',
+  redact: 'REDACT',
+  sample: 'SAMPLE',
+  detect: 'DETECT',
   logLevel: 'LOG_LEVEL',
   once: 'ONCE',
 } as const satisfies Readonly<Record<string, string>>;
@@ -275,7 +282,13 @@ export function parseForwarderEnv(env: Readonly<Record<string, string | undefine
       FLUSH_INTERVAL_MS.default,
     ),
     metadata: reader.oneOf(ENV.metadata, ['full', 'none'], 'full'),
-    parser: reader.oneOf(ENV.parser, ['auto', 'none'], 'auto'),
+    parser: reader.oneOf(ENV.parser, PARSERS, 'auto'),
+    multiline: readRule(reader, ENV.multiline, readMultiline, undefined),
+    include: readRule(reader, ENV.include, readPatterns, []),
+    exclude: readRule(reader, ENV.exclude, readPatterns, []),
+    redact: readRule(reader, ENV.redact, readPatterns, []),
+    sample: readRule(reader, ENV.sample, readSamples, []),
+    detect: readRule(reader, ENV.detect, readDetections, []),
     logLevel: reader.oneOf(ENV.logLevel, ['debug', 'info', 'warn', 'error'], 'info'),
     once: reader.flag(ENV.once, false),
   };
@@ -320,6 +333,22 @@ function readProxy(reader: Reader): ProxySettings {
     ...(https === undefined ? {} : { HTTPS_PROXY: https }),
     ...(none === undefined ? {} : { NO_PROXY: none }),
   };
+}
+
+function readRule<T>(reader: Reader, name: string, read: (text: string) => Read<T>, fallback: T): T {
+  const text = reader.text(name, '');
+  if (text === '') return fallback;
+  const result = read(text);
+  if (result.ok) return result.value;
+  const near = result.near === undefined ? undefined : nearest(...result.near);
+  reader.problems.push({
+    path: name,
+    expected: result.expected,
+    found: shown(text),
+    ...(near === undefined ? {} : { near }),
+    ...(result.hint === undefined ? {} : { hint: result.hint }),
+  });
+  return fallback;
 }
 
 function parseSinks(names: readonly string[], problems: Problem[]): readonly SinkName[] {

@@ -21,10 +21,33 @@ export interface SourceInfo {
   readonly file: string;
 }
 
+/**
+ * A record that is more, or less, than its line: joined, redacted, parsed. One object of this shape for each lane, filled anew for each
+ * record; what it refers to is valid until the next one.
+ */
+export interface ShapedRecord {
+  /** `text[from, to)` is the record's text, well-formed UTF-8, line ends inside included. */
+  text: Buffer;
+  from: number;
+  to: number;
+  /** The same as a JSON object in the first `jsonBytes` bytes, where the parser could read it. */
+  json: Buffer | undefined;
+  jsonBytes: number;
+  /** Where its first byte stands in the source, and how many bytes of the source it is. */
+  offset: number;
+  bytes: number;
+  /** The time that the record says, milliseconds since the epoch; NaN when it says none. */
+  timeMs: number;
+  /** Place in LEVELS of the level that it says, -1 for none; and whether it is to be shown as `log.level`. */
+  level: number;
+  showsLevel: boolean;
+  stdio: '' | 'stdout' | 'stderr';
+}
+
 /** A run of whole records of one source inside a batch. */
 export interface BatchRange {
   readonly source: SourceInfo;
-  /** Source bytes [from, to) are covered by this run, newlines included. */
+  /** Source bytes [from, to) are covered by this run: newlines and what was filtered out between its records included. */
   readonly from: number;
   readonly to: number;
   /** Records in this run; they stand one after another in the batch. */

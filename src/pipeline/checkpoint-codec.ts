@@ -80,6 +80,8 @@ export interface HeaderEntry {
   readonly seq: number;
   /** Which boot of the machine wrote the snapshot; absent where that cannot be had. */
   readonly boot?: string;
+  /** The rule by which lines become records; absent where each line is one. */
+  readonly grouping?: string;
 }
 
 /** Last line of a snapshot: how many entries there are. */
@@ -153,7 +155,8 @@ function isHeader(fields: Fields): fields is Fields & HeaderEntry {
   return (
     (fields['t'] === 'logtender-checkpoint' || fields['t'] === 'logtender-checkpoint-log') &&
     areCounts(fields, ['version', 'seq']) &&
-    (fields['boot'] === undefined || typeof fields['boot'] === 'string')
+    (fields['boot'] === undefined || typeof fields['boot'] === 'string') &&
+    (fields['grouping'] === undefined || typeof fields['grouping'] === 'string')
   );
 }
 

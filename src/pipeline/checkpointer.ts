@@ -44,6 +44,7 @@ export class Checkpointer {
   readonly #log: Log;
   readonly #metrics: Metrics;
   #boot: string | undefined;
+  readonly #grouping: string | undefined;
   #dirty = new Map<string, Entry>();
   #seq = 0;
   #logBytes = 0;
@@ -55,9 +56,20 @@ export class Checkpointer {
   #writing: Promise<unknown> = Promise.resolve();
   #busy = 0;
 
-  /** `bootId` names this boot of the machine; without it every start counts as one in the same boot. */
-  constructor(options: { files: StateFiles; clock: Clock; log: Log; metrics: Metrics; bootId?: string | undefined }) {
+  /**
+   * @param options.bootId names this boot of the machine; without it every start counts as one in the same boot
+   * @param options.grouping names the rule by which lines become records; undefined: each line is one
+   */
+  constructor(options: {
+    files: StateFiles;
+    clock: Clock;
+    log: Log;
+    metrics: Metrics;
+    bootId?: string | undefined;
+    grouping?: string | undefined;
+  }) {
     this.#files = options.files;
+    this.#grouping = options.grouping;
     this.#boot = options.bootId;
     this.#clock = options.clock;
     this.#log = options.log;
@@ -188,8 +200,9 @@ export class Checkpointer {
     this.#needsSnapshot = true;
     this.#seq = seq;
     const boot = this.#boot === undefined ? {} : { boot: this.#boot };
+    const grouping = this.#grouping === undefined ? {} : { grouping: this.#grouping };
     const lines = [
-      encodeLine({ t: 'logtender-checkpoint', version: CHECKPOINT_VERSION, seq, ...boot }),
+      encodeLine({ t: 'logtender-checkpoint', version: CHECKPOINT_VERSION, seq, ...boot, ...grouping }),
       ...entries.map(encodeLine),
       encodeLine({ t: 'end', entries: entries.length }),
     ];
@@ -221,7 +234,15 @@ export class Checkpointer {
     if (isOurs) for (const entry of log.entries) apply(this.state, entry);
     const isDamaged = this.#report(snapshot, log, isOurs);
     const isSameBoot = this.#isSameBoot(snapshot.header.boot);
-    if (isDamaged || !isSameBoot) this.#doubtAll();
+    const isSameGrouping = this.#isSameGrouping(snapshot.header.grouping);
+    if (isDamaged || !isSameBoot || !isSameGrouping) this.#doubtAll();
+  }
+
+  /** Under another rule other lines would stand together under the ids that were sent. */
+  #isSameGrouping(before: string | undefined): boolean {
+    const isSame = before === this.#grouping;
+    if (!isSame) this.#log.info('lines become records by another rule than before, known files go on under new ids');
+    return isSame;
   }
 
   #isSameBoot(before: string | undefined): boolean {

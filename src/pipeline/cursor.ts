@@ -38,6 +38,8 @@ export class Cursor {
   noticedAt: number | undefined;
   /** Up to here there is no whole line beyond `read`. */
   scannedTo = 0;
+  /** Whole lines beyond `read` wait for what may still belong to their record. */
+  isHolding = false;
   /** After a failure to read: not again before this time, on the monotonic clock. */
   pausedUntil = 0;
   /** Number of the batch that did not take this source's next record. */
@@ -117,6 +119,7 @@ export class Cursor {
   rewind(): void {
     this.read = this.acked;
     this.scannedTo = 0;
+    this.isHolding = false;
     this.refusedBy = 0;
     this.#reloadTail();
   }

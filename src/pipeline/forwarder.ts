@@ -7,9 +7,11 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import type { FileGlob, SinkName } from '../config/forwarder-config.ts';
+import type { RecordRules } from '../config/record-rules.ts';
 import type { Clock, Random } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { Counter, Labels, Metrics } from '../core/metrics.ts';
+import { groupingName } from '../parse/record-shaper.ts';
 import type { Sink } from '../sinks/sink.ts';
 import { FileSet } from '../source/file-set.ts';
 import type { KnownSource, SourceFile } from '../source/source-file.ts';
@@ -45,6 +47,7 @@ export interface ForwarderOptions {
   /** Random for each start. */
   readonly epoch: string;
   readonly flushIntervalMs: number;
+  readonly rules: RecordRules;
   readonly stateFiles: StateFiles;
   readonly clock: Clock;
   readonly random: Random;
@@ -75,7 +78,8 @@ export class Forwarder {
   /** Reads the checkpoint and makes ready; nothing is sent before the first turn. */
   static async open(options: ForwarderOptions): Promise<Forwarder> {
     const { stateFiles: files, clock, log, metrics, bootId } = options;
-    const checkpointer = new Checkpointer({ files, clock, log, metrics, bootId });
+    const grouping = groupingName(options.rules);
+    const checkpointer = new Checkpointer({ files, clock, log, metrics, bootId, grouping });
     await checkpointer.open();
     return new Forwarder(options, checkpointer);
   }

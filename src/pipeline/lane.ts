@@ -9,12 +9,15 @@
 import assert from 'node:assert/strict';
 
 import type { SinkName } from '../config/forwarder-config.ts';
+import type { RecordRules } from '../config/record-rules.ts';
 import type { Clock, Random } from '../core/clock.ts';
 import { KiB, MiB } from '../core/limits.ts';
 import type { Log } from '../core/log.ts';
 import type { Metrics } from '../core/metrics.ts';
 import type { Batch } from '../core/record.ts';
 import { recordBytes } from '../core/record.ts';
+import { LAST, MORE_MAY_COME, OVERDUE, RECORD_WAIT_MS } from '../parse/record-cutter.ts';
+import { needsShaping } from '../parse/record-shaper.ts';
 import type { Encoder, Pace, Promised, PromisedRequest, Rejection, Sink } from '../sinks/sink.ts';
 import { digest, HEAD_BYTES_MAX, readAnchor } from '../source/identity.ts';
 import type { FileSet } from '../source/file-set.ts';
@@ -25,10 +28,11 @@ import type { DeadLetter, DeadRecord } from './dead-letter.ts';
 import { Account } from './ledger.ts';
 import type { AccountState, DropReason } from './ledger.ts';
 import { lineCut } from './line-cut.ts';
+import { RecordStage } from './record-stage.ts';
 import { RetryingSink } from './retrying-sink.ts';
 import type { Settlement, Trouble } from './retrying-sink.ts';
 import { SourceReader } from './source-reader.ts';
-import { offsetOf, settleSpan, spanAt } from './span.ts';
+import { offsetOf, settledTo, settleSpan, spanAt } from './span.ts';
 import type { Span } from './span.ts';
 
 const NEWLINE = 0x0a;
@@ -52,6 +56,8 @@ export interface LaneOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly flushIntervalMs: number;
+  /** How lines become records. */
+  readonly rules: RecordRules;
   readonly wake: () => void;
   /** The destination holds other bytes under the ids of this source: it goes on under a new one, in every lane. */
   readonly regenerate: (source: SourceFile) => void;
@@ -83,6 +89,8 @@ export class Lane {
   #pace: Pace;
   #filling: Encoder | undefined;
   #spare: Encoder | undefined;
+  /** Undefined where every line is a record as it is: then nothing stands between reader and encoder. */
+  readonly #stage: RecordStage | undefined;
   #spans: Span[] = [];
   /** Number of the batch that is filling. */
   #serial = 1;
@@ -98,6 +106,8 @@ export class Lane {
     this.#reader = new SourceReader(options);
     this.#options = options;
     this.#pace = { ageMs: options.flushIntervalMs, worthBytes: WORTH_SENDING_BYTES };
+    const { metrics, rules } = options;
+    this.#stage = needsShaping(rules) ? new RecordStage(rules, { metrics, sink: options.name }) : undefined;
     this.#retired = new Account(options.checkpointer.state.retired[options.name]);
     for (const lane of options.checkpointer.state.lanes.values()) {
       if (lane.sink === this.name) this.#unclaimed.set(lane.id, lane.account);
@@ -266,7 +276,7 @@ export class Lane {
   #readable(chain: readonly SourceFile[], now: number): Cursor | undefined {
     for (const source of chain) {
       const cursor = this.cursorOf(source);
-      if (this.#hasMore(cursor)) {
+      if (this.#hasMore(cursor, now)) {
         cursor.noticedAt ??= now;
         return cursor.refusedBy === this.#serial || now < cursor.pausedUntil ? undefined : cursor;
       }
@@ -275,10 +285,11 @@ export class Lane {
     return undefined;
   }
 
-  #hasMore(cursor: Cursor): boolean {
+  #hasMore(cursor: Cursor, now: number): boolean {
     const { source } = cursor;
     if (source.fd === undefined || source.size <= cursor.read) return false;
-    return source.size > cursor.scannedTo || this.#isLastLineComplete(source);
+    if (source.size > cursor.scannedTo || this.#isLastLineComplete(source)) return true;
+    return cursor.isHolding && now - source.grewAt >= RECORD_WAIT_MS;
   }
 
   #isLastLineComplete(source: SourceFile): boolean {
@@ -287,6 +298,7 @@ export class Lane {
 
   /** Reads once from a source and encodes whole lines. True when the encoder took something or the source changed under us. */
   #take(encoder: Encoder, cursor: Cursor, now: number): boolean {
+    if (this.#stage !== undefined) return this.#takeRecords(this.#stage, encoder, cursor, now);
     const { source } = cursor;
     const available = this.#reader.read(cursor, now);
     if (available === undefined || source.fd === undefined) return true;
@@ -316,6 +328,78 @@ export class Lane {
     return at > lead;
   }
 
+  /** The same where records are more than lines. */
+  #takeRecords(stage: RecordStage, encoder: Encoder, cursor: Cursor, now: number): boolean {
+    const { source } = cursor;
+    const available = this.#reader.read(cursor, now);
+    if (available === undefined || source.fd === undefined) return true;
+    const { buffer } = this.#reader;
+    const lead = cursor.tail.length;
+    const end = lead + available;
+    const isWhole = cursor.read + available >= source.size;
+    const isLast = isWhole && this.#isLastLineComplete(source);
+    const isOverdue = isWhole && now - source.grewAt >= RECORD_WAIT_MS;
+    const atEnd = isLast ? LAST : isOverdue ? OVERDUE : MORE_MAY_COME;
+    const wallMs = this.#options.clock.now();
+    cursor.isHolding = false;
+    let at = lead;
+    let refused = false;
+    while (at < end) {
+      const known = at + (cursor.border - cursor.read);
+      const to = stage.cut(buffer, at, Math.min(end, known), known <= end ? LAST : atEnd);
+      cursor.isHolding = to === at && stage.isHolding;
+      if (to === at) break;
+      stage.begin(source.info, cursor.readMs(wallMs), now, cursor.sentBefore);
+      refused = !this.#appendCluster(stage, encoder, cursor, at, to);
+      if (refused) break;
+      at = to;
+      // Where a record ended only because nothing more had come is told to the checkpoint before it is sent.
+      if (stage.wasForced || (isLast && at === end && buffer[end - 1] !== NEWLINE)) this.#rememberCut(cursor);
+      // What was promised to the destination as one request is filled into one, and nothing else with it.
+      refused = cursor.isAtObjectEdge;
+      if (refused) break;
+    }
+    if (at > lead) {
+      cursor.advance(cursor.read, buffer, at);
+      this.#finishTake(cursor);
+    }
+    if (refused) this.#refuse(encoder, cursor, at > lead, now);
+    else if (isWhole) {
+      cursor.scannedTo = source.size;
+      cursor.noticedAt = undefined;
+    }
+    return at > lead;
+  }
+
+  /** Encodes the cluster `buffer[from, to)` and books it; the cursor's tail is left to the caller. False when the batch has no room. */
+  #appendCluster(stage: RecordStage, encoder: Encoder, cursor: Cursor, from: number, to: number): boolean {
+    const { log } = stage;
+    const first = encoder.records;
+    const entry = log.length;
+    if (cursor.object !== undefined && first === 0) encoder.pin?.();
+    if (!stage.append(encoder, cursor.source.info, this.#reader.buffer, cursor.read)) {
+      assert(this.#spans.length > 0, 'an empty batch takes any cluster');
+      return false;
+    }
+    const bytes = to - from;
+    const until = cursor.read + bytes;
+    cursor.account.take({ lines: stage.lines, bytes });
+    const records = encoder.records - first;
+    const last = this.#spans.at(-1);
+    if (last?.cursor === cursor && last.entries !== undefined) {
+      last.records += records;
+      last.to = until;
+      log.merge(last.entries.from);
+      last.entries.to = log.length;
+    } else {
+      const entries = { log, from: entry, to: log.length };
+      const run = { first, records, from: cursor.read, to: until, readMs: stage.timeMs };
+      this.#spans.push({ cursor, ...run, tail: '', isCut: false, entries });
+    }
+    cursor.read = until;
+    return true;
+  }
+
   /** Encodes `buffer[from, to)` and books it. Gives the position up to which the encoder took it. */
   #append(encoder: Encoder, cursor: Cursor, from: number, to: number): number {
     const first = encoder.records;
@@ -333,7 +417,7 @@ export class Lane {
       last.to = until;
     } else {
       const run = { first, records: lines, from: cursor.read, to: until };
-      this.#spans.push({ cursor, ...run, readMs, tail: '', isCut: false });
+      this.#spans.push({ cursor, ...run, readMs, tail: '', isCut: false, entries: undefined });
     }
     cursor.advance(until, this.#reader.buffer, used);
     return used;
@@ -373,6 +457,7 @@ export class Lane {
     this.#filling = this.#spare;
     this.#spare = encoder;
     this.#filling?.reset();
+    this.#stage?.swap();
     this.#spans = [];
     this.#serial += 1;
     this.#since = undefined;
@@ -395,6 +480,10 @@ export class Lane {
 
   async #deliver(batch: Batch, spans: readonly Span[]): Promise<void> {
     assert(this.#retrying !== undefined, 'a lane without a sink has nothing to send');
+    if (batch.records === 0) {
+      this.#settle(batch, spans, NOTHING_SENT);
+      return;
+    }
     await this.#reserve(spans);
     const only = spans.length === 1 ? spans[0] : undefined;
     const wasNever = spans.every((span) => span.cursor.sentBefore <= span.from);
@@ -466,9 +555,10 @@ export class Lane {
       const end = Math.min(first + records, settlement.settled, canReadAgain ? conflictAt : Number.POSITIVE_INFINITY);
       if (canReadAgain) conflict = cursor;
       // What stands before it is not settled (an abort, a conflict): neither is this.
-      if (end <= first || cursor.acked !== span.from) continue;
-      const acked = offsetOf(batch, span, end);
-      const tail = end === first + records ? span.tail : this.#tailAt(cursor, acked);
+      if (end < first || (end === first && records > 0) || cursor.acked !== span.from) continue;
+      const acked = settledTo(batch, span, end);
+      if (acked === span.from) continue;
+      const tail = acked === span.to ? span.tail : this.#tailAt(cursor, acked);
       // An aborted rest whose hash cannot be had any more stays unacknowledged as a whole.
       if (tail === undefined) continue;
       settleSpan(batch, span, end, withConflicts(settlement, canReadAgain));
@@ -493,6 +583,7 @@ export class Lane {
       cursor.rewind();
     }
     this.#filling?.reset();
+    this.#stage?.reset();
     this.#spans = [];
     this.#closed = false;
     this.#since = undefined;
@@ -547,6 +638,9 @@ export class Lane {
     });
   }
 }
+
+/** Everything in the batch was filtered out. */
+const NOTHING_SENT: Settlement = { settled: 0, duplicates: 0, rejected: [], conflicts: [] };
 
 /** A conflict whose source cannot be read again is a loss like a rejection. */
 function withConflicts(

@@ -2,13 +2,14 @@
  * The books: read = delivered + dropped(reason) + pending, in lines and bytes, at any moment. Pure.
  *
  * The four are counted where they happen and never derived from each other, so that a mistake shows instead of balancing itself.
- * May import: core, sinks/sink.ts (types).
+ * May import: core, parse (types), sinks/sink.ts (types).
  */
 import assert from 'node:assert/strict';
 
+import type { FilterReason } from '../parse/record-shaper.ts';
 import type { RejectReason } from '../sinks/sink.ts';
 
-/** Why a line never arrives: the sink's reasons, and ours. */
+/** Why a line never arrives: the sink's reasons, ours, and the filters that the user asked for. */
 export const DROP_REASONS = [
   'rejected_by_sink',
   'too_old',
@@ -18,7 +19,11 @@ export const DROP_REASONS = [
   'hold_limit',
   'id_conflict',
   'truncated',
-] as const satisfies readonly (RejectReason | 'hold_limit' | 'id_conflict' | 'truncated')[];
+  'not_included',
+  'excluded',
+  'sampled',
+  'rate_limited',
+] as const satisfies readonly (RejectReason | 'hold_limit' | 'id_conflict' | 'truncated' | FilterReason)[];
 export type DropReason = (typeof DROP_REASONS)[number];
 
 export interface Count {

@@ -5,6 +5,7 @@
  */
 import type { Batch } from '../core/record.ts';
 import type { Cursor } from './cursor.ts';
+import type { EntryRange, SpanEntries } from './entry-log.ts';
 import type { Count, DropReason } from './ledger.ts';
 
 /** A run of records of one source in a batch. */
@@ -22,6 +23,8 @@ export interface Span {
   tail: string;
   /** A record in it ends without a newline, and the checkpoint must know where. */
   isCut: boolean;
+  /** Where records are more than lines: what became of each. */
+  entries: EntryRange | undefined;
 }
 
 /** Source bytes of record `index`, which lies in `span`: up to where the next record begins. */
@@ -36,6 +39,13 @@ export function offsetOf(batch: Batch, span: Span, index: number): number {
   return index < span.first + span.records ? (batch.offsets[index] ?? span.to) : span.to;
 }
 
+/** Offset up to which the source is settled when the batch's records before `end` are; `span.from` when nothing of the span is. */
+export function settledTo(batch: Batch, span: Span, end: number): number {
+  const { entries } = span;
+  if (entries === undefined) return offsetOf(batch, span, end);
+  return entries.log.settledTo(spanEntries(span, entries), end) ?? span.from;
+}
+
 /** Moves the records [span.first, end) out of pending: the rejected ones to dropped, the others to delivered. */
 export function settleSpan(
   batch: Batch,
@@ -43,8 +53,13 @@ export function settleSpan(
   end: number,
   rejected: readonly { readonly index: number; readonly reason: DropReason }[],
 ): void {
+  const { entries } = span;
   const { account } = span.cursor;
   const here = rejected.filter(({ index }) => index >= span.first && index < end);
+  if (entries !== undefined) {
+    entries.log.settle(account, spanEntries(span, entries), end, here);
+    return;
+  }
   const delivered: Count = { lines: end - span.first - here.length, bytes: offsetOf(batch, span, end) - span.from };
   for (const { index, reason } of here) {
     const bytes = recordSourceBytes(batch, span, index);
@@ -52,6 +67,10 @@ export function settleSpan(
     account.drop(reason, { lines: 1, bytes });
   }
   account.deliver(delivered);
+}
+
+function spanEntries(span: Span, { from, to }: EntryRange): SpanEntries {
+  return { from, to, first: span.first, until: span.to };
 }
 
 /** The span that holds record `index`. */

@@ -10,6 +10,9 @@ export class BatchRanges {
   readonly #ends: Uint32Array;
   readonly #offsets: Float64Array;
   #ranges: BatchRange[] = [];
+  #markedRecords = 0;
+  #markedRanges = 0;
+  #markedLast: BatchRange | undefined;
 
   /**
    * @param places.ends where records end in the body, filled by whoever encodes; as long as a batch may have records
@@ -45,6 +48,25 @@ export class BatchRanges {
     } else {
       this.#ranges.push({ source, from, to, records });
     }
+  }
+
+  /** The last record begins at `offset` of the source; what lies between it and the record before it was filtered out. */
+  coverOne(source: SourceInfo, offset: number, bytes: number): void {
+    const last = this.#ranges.at(-1);
+    const from = last !== undefined && last.source === source && last.to <= offset ? last.to : offset;
+    this.cover(source, from, offset + bytes, 1);
+  }
+
+  mark(): void {
+    this.#markedRecords = this.records;
+    this.#markedRanges = this.#ranges.length;
+    this.#markedLast = this.#ranges.at(-1);
+  }
+
+  rewind(): void {
+    this.records = this.#markedRecords;
+    this.#ranges.length = this.#markedRanges;
+    if (this.#markedLast !== undefined) this.#ranges[this.#markedRanges - 1] = this.#markedLast;
   }
 
   finish(destination: string, body: Buffer): Batch {

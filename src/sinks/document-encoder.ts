@@ -9,13 +9,16 @@ import assert from 'node:assert/strict';
 import { isUtf8 } from 'node:buffer';
 import type { ForwarderConfig } from '../config/forwarder-config.ts';
 import { LINE_BYTES_MAX } from '../core/limits.ts';
-import type { Batch, SourceInfo } from '../core/record.ts';
+import { LEVELS } from '../config/record-rules.ts';
+import type { Labels, Metrics } from '../core/metrics.ts';
+import type { Batch, ShapedRecord, SourceInfo } from '../core/record.ts';
 import { DECIMAL_BYTES_MAX, writeDecimal } from '../kernel/decimal.ts';
 import { createLineKernel } from '../kernel/create-line-kernel.ts';
 import { ESCAPED_LINE_BYTES_MAX, LineEscaper } from '../kernel/line-escaper.ts';
 import type { BatchFill, LineFrame, LineKernel } from '../kernel/line-kernel.ts';
 import { beginsObject } from '../kernel/plain-line-kernel.ts';
 import { RFC3339_BYTES, Rfc3339Writer } from '../kernel/rfc3339.ts';
+import { TextEscaper } from '../kernel/text-escaper.ts';
 import { JsonLineScanner } from '../parse/json-line.ts';
 import { BatchRanges } from './batch-ranges.ts';
 import { FRAME_BYTES_MAX, renderFrame, renderHead } from './document-frame.ts';
@@ -36,6 +39,8 @@ export interface DocumentEncoderOptions extends FrameOptions {
   readonly recordDestinationOf?: (source: SourceInfo, recordMs: number, readMs: number) => string;
   /** Told how many ill-formed UTF-8 runs a batch had, if any. */
   readonly onReplaced: (count: number) => void;
+  /** Told how many lines of a batch were not what the parser reads and went as text, if any. */
+  readonly onUnparsed?: (count: number) => void;
 }
 
 const LF = 10;
@@ -44,6 +49,11 @@ const OPEN_MESSAGE = Buffer.from(',"message":"');
 const CLOSE_PLACES_OPEN_MESSAGE = Buffer.from('},"message":"');
 const CLOSE = Buffer.from('"}\n');
 const EMPTY = Buffer.alloc(0);
+const STREAM = Buffer.from('stream');
+const LOG = Buffer.from('log');
+const LOG_LEVEL = Buffer.from('log.level');
+const STDIO = { stdout: Buffer.from(',"stream":"stdout"'), stderr: Buffer.from(',"stream":"stderr"') };
+const LEVEL_MEMBERS: readonly Buffer[] = LEVELS.map((level) => Buffer.from(`,"log.level":"${level}"`));
 
 export class DocumentEncoder implements Encoder {
   readonly #options: DocumentEncoderOptions;
@@ -64,6 +74,14 @@ export class DocumentEncoder implements Encoder {
   #source: SourceInfo | undefined;
   #readMs = 0;
   #replacedBefore = 0;
+  readonly #text: TextEscaper;
+  /** The record that is being written where it is more than its line. */
+  #shaped: ShapedRecord | undefined;
+  /** Lines of the batch that became text although a parser was asked for. */
+  #unparsed = 0;
+  #markedUnparsed = 0;
+  #markedBytes = 0;
+  #markedDestination = '';
 
   constructor(options: DocumentEncoderOptions) {
     assert(ESCAPED_LINE_BYTES_MAX + FRAME_BYTES_MAX * 2 <= options.bytesMax, 'the largest record fits a batch');
@@ -72,13 +90,14 @@ export class DocumentEncoder implements Encoder {
       bytesMax: options.bytesMax,
       recordsMax: options.recordsMax,
       frameBytesMax: FRAME_BYTES_MAX * 2,
-      stopsAtObjects: options.parser === 'auto',
+      stopsAtObjects: options.parser !== 'none',
       padsEmpty: false,
       overheadBytes: 0,
       countedBytesMax: options.bytesMax,
     });
     this.#out = this.#kernel.out;
     this.#escaper = new LineEscaper(this.#out);
+    this.#text = new TextEscaper(this.#out);
     this.#ranges = new BatchRanges(this.#kernel);
   }
 
@@ -94,23 +113,13 @@ export class DocumentEncoder implements Encoder {
     this.#ranges.reset();
     this.#bytes = 0;
     this.#destination = '';
+    this.#unparsed = 0;
     this.#replacedBefore = this.#escaper.replaced;
   }
 
   append(source: SourceInfo, input: Buffer, from: number, to: number, offset: number, timeMs: number): number {
-    if (this.records === 0) {
-      this.#batchTimeMs = timeMs;
-      this.#destination = this.#options.destinationOf(source, timeMs);
-    } else if (this.#isForAnother(source, timeMs)) {
-      return from;
-    }
-    this.#source = source;
-    this.#readMs = timeMs;
-    const frame = this.#frame(source);
-    if (frame.timeMs !== timeMs) {
-      frame.timeMs = timeMs;
-      this.#clock.write(frame.middle, frame.timeAt, timeMs);
-    }
+    if (!this.#begins(source, timeMs)) return from;
+    const frame = this.#frame(source, timeMs);
     this.#escaper.bind(input, from, to);
     this.#kernel.frame(lineFrame(frame));
     this.#kernel.bind(input, from, to, offset);
@@ -123,8 +132,12 @@ export class DocumentEncoder implements Encoder {
         continue;
       }
       const lineOffset = offset + at - from;
+      const unparsed = this.#unparsed;
       const end = this.#record(frame, input, at, to, lineOffset);
-      if (end > this.#options.bytesMax) break;
+      if (end > this.#options.bytesMax) {
+        this.#unparsed = unparsed;
+        break;
+      }
       this.#ranges.add(end, lineOffset);
       this.#bytes = end;
       at = this.#escaper.next;
@@ -133,11 +146,61 @@ export class DocumentEncoder implements Encoder {
     return at;
   }
 
+  appendRecord(source: SourceInfo, record: ShapedRecord, timeMs: number): boolean {
+    if (this.#ranges.isFull || !this.#begins(source, timeMs)) return false;
+    const frame = this.#frame(source, timeMs);
+    const unparsed = this.#unparsed;
+    this.#shaped = record;
+    const end = this.#ofShaped(frame, record);
+    this.#shaped = undefined;
+    if (end > this.#options.bytesMax) {
+      this.#unparsed = unparsed;
+      return false;
+    }
+    this.#ranges.add(end, record.offset);
+    this.#ranges.coverOne(source, record.offset, record.bytes);
+    this.#bytes = end;
+    return true;
+  }
+
+  mark(): void {
+    this.#ranges.mark();
+    this.#markedBytes = this.#bytes;
+    this.#markedDestination = this.#destination;
+    this.#markedUnparsed = this.#unparsed;
+  }
+
+  rewind(): void {
+    this.#ranges.rewind();
+    this.#bytes = this.#markedBytes;
+    this.#destination = this.#markedDestination;
+    this.#unparsed = this.#markedUnparsed;
+  }
+
   finish(): Batch {
     const replaced = this.#escaper.replaced - this.#replacedBefore;
     if (replaced > 0) this.#options.onReplaced(replaced);
     this.#replacedBefore = this.#escaper.replaced;
+    if (this.#unparsed > 0) this.#options.onUnparsed?.(this.#unparsed);
+    this.#unparsed = 0;
+    return this.peek();
+  }
+
+  /** The batch as it stands, to look at: more may be added. */
+  peek(): Batch {
     return this.#ranges.finish(this.#destination, this.#out.subarray(0, this.#bytes));
+  }
+
+  /** Does the batch, or the one that begins here, go where records of the source go? */
+  #begins(source: SourceInfo, timeMs: number): boolean {
+    if (this.records > 0 && this.#isForAnother(source, timeMs)) return false;
+    if (this.records === 0) {
+      this.#batchTimeMs = timeMs;
+      this.#destination = this.#options.destinationOf(source, timeMs);
+    }
+    this.#source = source;
+    this.#readMs = timeMs;
+    return true;
   }
 
   /** A date in a name is that of the records: none of another day joins a batch. */
@@ -147,17 +210,72 @@ export class DocumentEncoder implements Encoder {
     return this.#options.destinationOf(source, isDated ? timeMs : this.#batchTimeMs) !== this.#destination;
   }
 
-  #frame(source: SourceInfo): DocumentFrame {
-    const known = this.#frames.get(source);
-    if (known !== undefined) return known;
-    const made = renderFrame(source, this.#options);
-    this.#frames.set(source, made);
-    return made;
+  /** The frame of a source, showing the time `timeMs`. */
+  #frame(source: SourceInfo, timeMs: number): DocumentFrame {
+    let frame = this.#frames.get(source);
+    if (frame === undefined) {
+      frame = renderFrame(source, this.#options);
+      this.#frames.set(source, frame);
+    }
+    if (frame.timeMs !== timeMs) {
+      frame.timeMs = timeMs;
+      this.#clock.write(frame.middle, frame.timeAt, timeMs);
+    }
+    return frame;
+  }
+
+  /** Writes a record that is more than its line; returns where it ends. */
+  #ofShaped(frame: DocumentFrame, record: ShapedRecord): number {
+    const { text, from, to, json, offset } = record;
+    if (this.#options.parser !== 'none') {
+      const input = json ?? text;
+      const objectFrom = json === undefined ? from : 0;
+      const objectTo = json === undefined ? to : record.jsonBytes;
+      if (beginsObject(input, objectFrom, objectTo)) {
+        this.#escaper.bind(input, objectFrom, objectTo);
+        if (this.#isSpliceable(frame, input, objectFrom, objectTo)) return this.#spliced(frame, input, offset);
+      }
+    }
+    this.#unparsed += 1;
+    const out = this.#out;
+    let o = this.#open(this.#headAt(frame, record.timeMs), offset);
+    out.set(frame.middle, o);
+    if (!Number.isNaN(record.timeMs)) this.#clock.write(out, o + frame.timeAt, record.timeMs);
+    o += frame.middle.length;
+    if (frame.hasPlaces) o = this.#closePlaces(o, offset, false);
+    o = this.#members(o, undefined);
+    out.set(OPEN_MESSAGE, o);
+    o = this.#text.escape(text, from, to, o + OPEN_MESSAGE.length);
+    out[o] = 0x22;
+    out[o + 1] = 0x7d;
+    out[o + 2] = LF;
+    return o + 3;
+  }
+
+  /** What the record says beside its text. A member of the same name that the line has of its own stands. */
+  #members(at: number, input: Buffer | undefined): number {
+    const record = this.#shaped;
+    if (record === undefined) return at;
+    let o = at;
+    const level = record.showsLevel ? LEVEL_MEMBERS[record.level] : undefined;
+    if (record.stdio !== '' && !this.#has(input, STREAM)) o += STDIO[record.stdio].copy(this.#out, o);
+    if (level !== undefined && !this.#has(input, LOG_LEVEL) && !this.#has(input, LOG)) o += level.copy(this.#out, o);
+    return o;
+  }
+
+  #has(input: Buffer | undefined, name: Buffer): boolean {
+    if (input === undefined) return false;
+    const { members, nameFrom, nameTo } = this.#scanner;
+    for (let i = 0; i < members; i += 1)
+      if (name.length === (nameTo[i] ?? 0) - (nameFrom[i] ?? 0) && name.compare(input, nameFrom[i], nameTo[i]) === 0)
+        return true;
+    return false;
   }
 
   /** Takes the usual text lines from `at` on; gives where the first other line begins. */
   #usual(input: Buffer, at: number, to: number): number {
-    if (!this.#escaper.isValid || (this.#options.parser === 'auto' && beginsObject(input, at, to))) return at;
+    const mayBeObject = this.#options.parser !== 'none' && beginsObject(input, at, to);
+    if (!this.#escaper.isValid || mayBeObject) return at;
     const fill = this.#fill;
     fill.bytes = this.#bytes;
     fill.records = this.#ranges.records;
@@ -165,13 +283,14 @@ export class DocumentEncoder implements Encoder {
     fill.countedBytes = 0;
     const end = this.#kernel.run(at, fill);
     this.#bytes = fill.bytes;
+    this.#unparsed += fill.records - this.#ranges.records;
     this.#ranges.records = fill.records;
     return end;
   }
 
   /** Writes the record of the line at `at`; returns where it ends, and leaves the next line in the escaper. */
   #record(frame: DocumentFrame, input: Buffer, at: number, to: number, offset: number): number {
-    if (this.#options.parser === 'auto' && beginsObject(input, at, to)) {
+    if (this.#options.parser !== 'none' && beginsObject(input, at, to)) {
       const newline = input.indexOf(LF, at);
       const lineEnd = newline < 0 || newline > to ? to : newline;
       if (this.#isSpliceable(frame, input, at, lineEnd)) {
@@ -179,6 +298,7 @@ export class DocumentEncoder implements Encoder {
         return this.#spliced(frame, input, offset);
       }
     }
+    this.#unparsed += 1;
     const out = this.#out;
     let o = this.#open(frame.head, offset);
     out.set(frame.middle, o);
@@ -208,10 +328,17 @@ export class DocumentEncoder implements Encoder {
 
   /** The head of a spliced record: with an index of its own where its time says so. */
   #headOf(frame: DocumentFrame, input: Buffer): Buffer {
+    if (this.#options.recordDestinationOf === undefined) return frame.head;
+    const isRead = this.#splice.time === 'read';
+    return this.#headAt(frame, isRead ? (this.#shaped?.timeMs ?? Number.NaN) : this.#splice.ownTimeMs(input));
+  }
+
+  /** The head of a record with a time of its own; NaN: it has none. */
+  #headAt(frame: DocumentFrame, timeMs: number): Buffer {
     const { recordDestinationOf } = this.#options;
-    if (recordDestinationOf === undefined || this.#splice.time === 'read') return frame.head;
+    if (recordDestinationOf === undefined || Number.isNaN(timeMs)) return frame.head;
     assert(this.#source !== undefined, 'a record has a source');
-    const index = recordDestinationOf(this.#source, this.#splice.ownTimeMs(input), this.#readMs);
+    const index = recordDestinationOf(this.#source, timeMs, this.#readMs);
     if (index === this.#destination) return frame.head;
     if (frame.elsewhere?.index !== index) frame.elsewhere = { index, head: renderHead(this.#source, index) };
     return frame.elsewhere.head;
@@ -235,11 +362,13 @@ export class DocumentEncoder implements Encoder {
       out.set(frame.middle, o);
       if (time === 'text') this.#escaper.copy(this.#splice.timeFrom, this.#splice.timeTo, o + frame.timeAt);
       else if (time === 'number') this.#clock.write(out, o + frame.timeAt, this.#splice.timeMs);
+      else if (this.#shaped !== undefined) this.#clock.write(out, o + frame.timeAt, this.#timeMs(frame));
       o += frame.middle.length;
     } else {
       o = this.#openSpliced(frame, input, o);
     }
     if (frame.hasPlaces) o = this.#closePlaces(o, offset, isDotted);
+    if (this.#shaped !== undefined) o = this.#membersBehind(o, input);
     if (scanner.members > 0) {
       // Whatever we wrote ends a member, unless nothing but the brace stands there.
       if (out[o - 1] !== 0x7b) {
@@ -253,6 +382,20 @@ export class DocumentEncoder implements Encoder {
     return o + 2;
   }
 
+  /** Members begin with a comma, which has no place behind the opening brace. */
+  #membersBehind(at: number, input: Buffer): number {
+    const end = this.#members(at, input);
+    if (this.#out[at - 1] !== 0x7b || end === at) return end;
+    this.#out.copyWithin(at, at + 1, end);
+    return end - 1;
+  }
+
+  /** The time of a line that has none which its encoder reads. */
+  #timeMs(frame: DocumentFrame): number {
+    const timeMs = this.#shaped?.timeMs ?? Number.NaN;
+    return Number.isNaN(timeMs) ? frame.timeMs : timeMs;
+  }
+
   /** The unusual `middle`: another time, no time, or dotted places. */
   #openSpliced(frame: DocumentFrame, input: Buffer, at: number): number {
     const out = this.#out;
@@ -260,7 +403,7 @@ export class DocumentEncoder implements Encoder {
     let o = at + frame.middle.copy(out, at, 0, time === 'own' ? frame.openBytes : frame.timeAt);
     if (time === 'text') o += input.copy(out, o, timeFrom, timeTo);
     else if (time === 'number') o = this.#clock.write(out, o, timeMs);
-    else if (time === 'read') o = this.#clock.write(out, o, frame.timeMs);
+    else if (time === 'read') o = this.#clock.write(out, o, this.#timeMs(frame));
     if (time !== 'own') {
       out[o] = 0x22;
       o += 1;
@@ -269,6 +412,20 @@ export class DocumentEncoder implements Encoder {
     // Without a time before them the places begin without their comma.
     return o + places.copy(out, o, time === 'own' ? Math.min(1, places.length) : 0);
   }
+}
+
+/** Counts what a parser was asked for and could not read; undefined where any text is as good. */
+export function unparsedCounter(
+  { parser }: Pick<ForwarderConfig, 'parser'>,
+  metrics: Metrics,
+  labels: Labels,
+): ((count: number) => void) | undefined {
+  if (parser !== 'json' && parser !== 'logfmt') return undefined;
+  const counter = metrics.counter(
+    'logtender_unparsed_lines_total',
+    'Lines that are not what the parser reads and were shipped as text.',
+  );
+  return (count) => counter.add(count, labels);
 }
 
 /** A frame as the kernel takes it: the constant parts around offset and text. */

@@ -5,7 +5,7 @@
  * May import: core, config.
  */
 import type { SinkName } from '../config/forwarder-config.ts';
-import type { Batch, SourceInfo } from '../core/record.ts';
+import type { Batch, ShapedRecord, SourceInfo } from '../core/record.ts';
 
 export type RetryReason = 'unreachable' | 'timeout' | 'throttled' | 'server_error' | 'credentials' | 'not_found';
 export type RejectReason = 'rejected_by_sink' | 'too_old' | 'too_new' | 'expired' | 'too_large';
@@ -99,6 +99,16 @@ export interface Encoder {
    * Absent where batches end for no other reason.
    */
   pin?(): void;
+  /**
+   * Encodes one record that is more, or less, than its line.
+   *
+   * @param timeMs when it was read, for a record that says no time of its own
+   * @returns false when the batch is full or goes elsewhere: finish it first
+   */
+  appendRecord(source: SourceInfo, record: ShapedRecord, timeMs: number): boolean;
+  /** Remembers how far the batch is; `rewind` forgets what was added since. One mark at a time. */
+  mark(): void;
+  rewind(): void;
   /** The batch as it stands; valid until the next reset. */
   finish(): Batch;
 }

@@ -4,7 +4,7 @@
  * A record is its source bytes as they are, newline included, so that a test can put sources together again.
  */
 import type { SinkName } from '../../src/config/forwarder-config.ts';
-import type { Batch, BatchRange, SourceInfo } from '../../src/core/record.ts';
+import type { Batch, BatchRange, ShapedRecord, SourceInfo } from '../../src/core/record.ts';
 import { recordAt, recordBytes } from '../../src/core/record.ts';
 import type { Delivery, DeliverOptions, Encoder, Rejection, Sink } from '../../src/sinks/sink.ts';
 
@@ -117,6 +117,7 @@ class FakeEncoder implements Encoder {
   #offsets: number[] = [];
   #ranges: BatchRange[] = [];
   #destination: string | undefined;
+  #marked = 0;
   bytes = 0;
 
   constructor(options: FakeSinkOptions) {
@@ -152,6 +153,33 @@ class FakeEncoder implements Encoder {
       at = end;
     }
     return at;
+  }
+
+  /** A shaped record is its text and a newline. */
+  appendRecord(source: SourceInfo, record: ShapedRecord): boolean {
+    const destination = this.#options.destinationOf?.(source) ?? '';
+    if (this.#destination !== undefined && this.#destination !== destination) return false;
+    const { recordsMax = 100, bytesMax = 1024 * 1024 } = this.#options;
+    const bytes = Buffer.concat([record.text.subarray(record.from, record.to), Buffer.from('\n')]);
+    // As in the real ones, the records of one cluster always fit an empty batch.
+    const isFull = this.records >= recordsMax || this.bytes + bytes.length > bytesMax;
+    if (isFull && this.#marked > 0) return false;
+    this.#destination = destination;
+    this.#parts.push(bytes);
+    this.#offsets.push(record.offset);
+    this.bytes += bytes.length;
+    this.#ranges.push({ source, from: record.offset, to: record.offset + record.bytes, records: 1 });
+    return true;
+  }
+
+  mark(): void {
+    this.#marked = this.records;
+  }
+
+  rewind(): void {
+    for (const list of [this.#parts, this.#offsets, this.#ranges]) list.length = this.#marked;
+    this.bytes = this.#parts.reduce((sum, part) => sum + part.length, 0);
+    if (this.#marked === 0) this.#destination = undefined;
   }
 
   finish(): Batch {

@@ -24,6 +24,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { PLAIN_RULES } from '../../src/config/record-rules.ts';
+import type { RecordRules } from '../../src/config/record-rules.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { createMetrics } from '../../src/core/metrics.ts';
 import { Forwarder } from '../../src/pipeline/forwarder.ts';
@@ -40,6 +42,46 @@ const PATHS = ['a.log', 'b.log'];
 const ROTATIONS_MAX = 4;
 const BANNER = `${'='.repeat(1_100)}\n`;
 
+/** How lines become records in a world, and what the app writes so that it matters. */
+interface Shape {
+  readonly name: string;
+  readonly rules: RecordRules;
+  /** What stands before a token. */
+  readonly prefix: (random: SeededRandom) => string;
+}
+
+const CRI_TIME = '2026-11-28T00:00:00.000000000Z';
+/** Tokens with so many filler bytes are excluded. */
+const EXCLUDED = /^<[ab]\d+:x{7}>$/;
+
+const SHAPES: readonly Shape[] = [
+  { name: 'lines', rules: PLAIN_RULES, prefix: () => '' },
+  {
+    name: 'records of several lines',
+    rules: { ...PLAIN_RULES, multiline: { start: '^<' } },
+    prefix: (random) => (random.below(2) === 0 ? '| ' : ''),
+  },
+  {
+    name: 'stack traces',
+    rules: { ...PLAIN_RULES, multiline: { presets: ['java', 'python'] } },
+    prefix: (random) => ['', 'java.lang.Error: ', '\tat ', '  at '][random.below(4)] ?? '',
+  },
+  {
+    name: 'container runtime',
+    rules: { ...PLAIN_RULES, parser: 'cri', multiline: { presets: ['java'] } },
+    prefix: (random) => {
+      const tag = random.below(3) === 0 ? 'P' : 'F';
+      const trace = ['', '', 'java.lang.Error: ', '\tat '][random.below(4)] ?? '';
+      return `${CRI_TIME} ${random.below(2) === 0 ? 'stdout' : 'stderr'} ${tag} ${trace}`;
+    },
+  },
+  {
+    name: 'filters',
+    rules: { ...PLAIN_RULES, exclude: [':x{7}>$'], redact: ['x{3,}'] },
+    prefix: () => '',
+  },
+];
+
 interface Token {
   readonly name: string;
   /** Which file it stands in now. */
@@ -53,6 +95,8 @@ interface Token {
   late: boolean;
   /** A newline follows it. */
   readonly isWhole: boolean;
+  /** Alone on its line, and one that a filter drops. */
+  isExcluded: boolean;
 }
 
 /** One file as the app knows it. */
@@ -69,6 +113,7 @@ class World {
   readonly clock = new VirtualClock();
   readonly disk = new MemoryDisk();
   readonly destinations: FakeDestination[];
+  readonly shape: Shape;
   readonly tokens: Token[] = [];
   readonly log: string[] = [];
   readonly files = new Map<string, AppFile>();
@@ -82,6 +127,8 @@ class World {
 
   constructor(seed: number) {
     this.random = seededRandom(seed);
+    this.shape = SHAPES[this.random.below(SHAPES.length)] ?? { name: 'lines', rules: PLAIN_RULES, prefix: () => '' };
+    this.note(this.shape.name);
     this.destinations =
       this.random.below(4) === 0 ? [new FakeDestination(), new FakeDestination()] : [new FakeDestination()];
   }
@@ -104,6 +151,7 @@ class World {
       uid: 'pod-uid',
       epoch: `epoch-${this.#starts}`,
       flushIntervalMs: 100,
+      rules: this.shape.rules,
       stateFiles: this.disk.mount(isAlive),
       clock: this.clock,
       random: () => this.random.next(),
@@ -246,12 +294,22 @@ class World {
       mayRepeat: false,
       late,
       isWhole,
+      isExcluded: false,
     };
+    const text = `<${token.name}:${filler}>`;
+    const isFilter = this.shape.rules.exclude.length > 0;
+    if (isFilter && EXCLUDED.test(text)) {
+      // What stands before it on its line goes with it, what completes the line later saves it: neither is promised.
+      for (let i = file.tokens.length - 1; i >= 0 && file.tokens[i]?.isWhole === false; i -= 1) excuse(file.tokens[i]);
+      token.excused = true;
+      token.isExcluded = isWhole && !file.isOpenLine;
+    }
     this.tokens.push(token);
     file.tokens.push(token);
     // Many logs begin with the same banner each time: longer than what identifies a head.
     const banner = file.tokens.length === 1 && this.random.below(3) === 0 && !this.isPowerCut ? BANNER : '';
-    appendFileSync(this.at(path), `${banner}<${token.name}:${filler}>${isWhole ? '\n' : ''}`);
+    const prefix = this.shape.prefix(this.random);
+    appendFileSync(this.at(path), `${banner}${prefix}${text}${isWhole ? '\n' : ''}`);
     file.isOpenLine = !isWhole;
   }
 
@@ -278,6 +336,10 @@ class World {
     this.crash(false);
     rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+function excuse(token: Token | undefined): void {
+  if (token !== undefined) token.excused = true;
 }
 
 /** What may happen, with its weight. */
@@ -392,7 +454,7 @@ function judge(world: World): void {
         .filter(({ source }) => source.path === `/log/${path}`)
         .map(({ bytes }) => bytes.toString())
         .join('');
-      const names = [...text.matchAll(/<([ab]\d+):x*>/g)].map((match) => match[1] ?? '');
+      const names = namesIn(text);
       const repeatable = new Set(world.tokens.filter((token) => token.mayRepeat).map(({ name }) => name));
       const repeated = names.filter((name, i) => names.indexOf(name) !== i);
       assert.deepEqual(
@@ -403,8 +465,12 @@ function judge(world: World): void {
       const own = world.tokens.filter(({ name }) => name.startsWith(path.slice(0, 1)));
       const missing = own.filter(({ name, excused }) => !excused && !names.includes(name)).map(({ name }) => name);
       assert.deepEqual(missing, [], 'nothing is lost');
+      const excluded = own.filter(({ name, isExcluded }) => isExcluded && names.includes(name)).map(({ name }) => name);
+      assert.deepEqual(excluded, [], 'nothing arrives that a filter drops');
       const late = new Set(own.filter((token) => token.late).map(({ name }) => name));
-      const inTime = [...new Set(names)].filter((name) => !late.has(name)).map((name) => Number(name.slice(1)));
+      // Records of stdout and stderr interleave: they come in the order of their first lines.
+      const ordered = world.shape.rules.parser === 'cri' ? firstNames(destination, path) : names;
+      const inTime = [...new Set(ordered)].filter((name) => !late.has(name)).map((name) => Number(name.slice(1)));
       assert.deepEqual(
         inTime,
         inTime.toSorted((a, b) => a - b),
@@ -412,6 +478,18 @@ function judge(world: World): void {
       );
     }
   }
+}
+
+/** Tokens in the order in which they stand in a text; fillers may be redacted. */
+function namesIn(text: string): string[] {
+  return [...text.matchAll(/<([ab]\d+):[x*]*>/g)].map((match) => match[1] ?? '');
+}
+
+/** The first token of each record. */
+function firstNames(destination: FakeDestination, path: string): string[] {
+  return [...destination.stored.values()]
+    .filter(({ source }) => source.path === `/log/${path}`)
+    .flatMap(({ bytes }) => namesIn(bytes.toString()).slice(0, 1));
 }
 
 describe('forwarder model', () => {

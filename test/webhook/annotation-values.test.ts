@@ -17,6 +17,19 @@ import {
 import type { Parse } from '../../webhook/annotation-values.ts';
 import { KEY_NAMES, KEYS, PARSE } from '../../webhook/annotations.ts';
 
+/** Nine scripts, one more than a list may name. */
+const SCRIPTS: Readonly<Record<string, string>> = {
+  A: 'Latin',
+  B: 'Greek',
+  C: 'Cyrillic',
+  D: 'Armenian',
+  E: 'Hebrew',
+  F: 'Arabic',
+  G: 'Thaana',
+  H: 'Thai',
+  I: 'Lao',
+};
+
 /** Parser, text, and what comes out: the value, or the code and (where there is one) the hint, or a pattern of both. */
 const TABLE: readonly (readonly [string, Parse<unknown>, string, unknown])[] = [
   ['word', oneOf(['auto', 'off']), 'off', 'off'],
@@ -98,7 +111,7 @@ const TABLE: readonly (readonly [string, Parse<unknown>, string, unknown])[] = [
   ['containers', PARSE.containers, 'app, worker,app', ['app', 'worker']],
   ['containers with a bad name', PARSE.containers, 'app,My_App', 'invalid_value'],
   ['no containers', PARSE.containers, ',', 'invalid_value'],
-  ['parser of a later version', PARSE.parser, 'logfmt', 'value_not_available'],
+  ['parser', PARSE.parser, 'logfmt', 'logfmt'],
   ['parser with a typo', PARSE.parser, 'atuo', 'invalid_value did you mean auto?'],
   ['stdout of a later version', PARSE.stdout, 'node', 'value_not_available'],
   ['bucket', PARSE.bucket, 'logs-{cluster}', 'logs-{cluster}'],
@@ -141,11 +154,28 @@ const TABLE: readonly (readonly [string, Parse<unknown>, string, unknown])[] = [
     PARSE.sample,
     '10% DEBUG\n0.5%\t[a-z] b\n100%',
     [
-      { share: 0.1, pattern: 'DEBUG' },
-      { share: 0.005, pattern: '[a-z] b' },
-      { share: 1, pattern: undefined },
+      { share: 0.1, perSecondMax: undefined, levels: [], pattern: 'DEBUG' },
+      { share: 0.005, perSecondMax: undefined, levels: [], pattern: '[a-z] b' },
+      { share: 1, perSecondMax: undefined, levels: [], pattern: undefined },
     ],
   ],
+  [
+    'a rate for levels',
+    PARSE.sample,
+    '100/s level:debug,trace',
+    [{ share: undefined, perSecondMax: 100, levels: ['debug', 'trace'], pattern: undefined }],
+  ],
+  ['a level with a typo', PARSE.sample, '5% level:debgu', 'invalid_value did you mean debug?'],
+  ['a rate of nothing', PARSE.sample, '0/s', 'invalid_value'],
+  ['what to look for', PARSE.detect, 'level, time', ['level', 'time']],
+  ['nothing to look for', PARSE.detect, 'none', []],
+  [
+    'too many properties',
+    PARSE.patterns,
+    Array.from('ABCDEFGHI', (c) => `\\p{sc=${SCRIPTS[c] ?? ''}}`).join('\n'),
+    'invalid_value',
+  ],
+  ['counts of counts', PARSE.patterns, '(?:a{1000}){1000}', /^invalid_value are there counts of counts/],
   ['a share of nothing', PARSE.sample, '0%', 'invalid_value'],
   ['a share above all', PARSE.sample, '101%', 'invalid_value'],
   ['a share without percent', PARSE.sample, '0.1', 'invalid_value'],

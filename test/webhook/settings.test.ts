@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 
 import { readWebhookConfig } from '../../src/config/webhook-config.ts';
+import { sampleText } from '../../src/config/record-rules.ts';
 import { KEY_NAMES, KEYS } from '../../webhook/annotations.ts';
 import { findingText } from '../../webhook/finding.ts';
 import { checkDefault, ownKeys, resolveSettings } from '../../webhook/settings.ts';
@@ -81,11 +82,42 @@ const TABLE: Readonly<Record<LevelKey, Samples>> = {
   containers: checkedOnly(['p', 'n', 'c'], 'A_b'),
   bucket: by(['ppp', 'nnn', 'ccc'], 'A_b', (s) => s.bucket),
   prefix: by(['p/', 'n/', 'c/'], '/p', (s) => s.prefix),
-  multiline: checkedOnly(['java', 'python', 'go'], 'cobol'),
-  redact: checkedOnly(['p', 'n', 'c'], '('),
-  include: checkedOnly(['p', 'n', 'c'], '(?=a)'),
-  exclude: checkedOnly(['p', 'n', 'c'], '(a)\\1'),
-  sample: checkedOnly(['10%', '20%', '30%'], '10'),
+  multiline: by(
+    ['java', 'python', 'start:go'],
+    'cobol',
+    (s) => s.multiline,
+    (text) => (text.startsWith('start:') ? { start: text.slice(6) } : { presets: [text] }),
+  ),
+  redact: by(
+    ['p', 'n', 'c'],
+    '(',
+    (s) => s.redact,
+    (text) => [text],
+  ),
+  include: by(
+    ['p', 'n', 'c'],
+    '(?=a)',
+    (s) => s.include,
+    (text) => [text],
+  ),
+  exclude: by(
+    ['p', 'n', 'c'],
+    '(a)\\1',
+    (s) => s.exclude,
+    (text) => [text],
+  ),
+  sample: by(
+    ['10%', '20%', '30/s'],
+    '10',
+    (s) => s.sample.map(sampleText),
+    (text) => [text],
+  ),
+  detect: by(
+    ['time', 'level', 'time,level'],
+    'thyme',
+    (s) => s.detect,
+    (text) => text.split(','),
+  ),
 };
 const ROWS = Object.entries(TABLE) as readonly [LevelKey, Samples][];
 const LEVELS = ['pod', 'namespace', 'config'] as const;
@@ -189,13 +221,13 @@ describe('resolveSettings', () => {
 
   it('says what is unknown, not built yet, or in the wrong place', () => {
     const { findings } = resolve(
-      { 'log-grup': 'x', redact: 'x', 'failure-policy': 'fail', constructor: 'x' },
+      { 'log-grup': 'x', containers: 'x', 'failure-policy': 'fail', constructor: 'x' },
       { inject: 'true', files: '/a/b' },
     );
     assert.deepEqual(
       findings.filter((f) => f.code !== 'sink_defaulted').map((f) => [f.code, f.key, f.level]),
       [
-        ['key_not_available', 'redact', 'pod'],
+        ['key_not_available', 'containers', 'pod'],
         ['unknown_key', 'log-grup', 'pod'],
         ['wrong_place', 'failure-policy', 'pod'],
         ['unknown_key', 'constructor', 'pod'],
@@ -228,7 +260,7 @@ describe('defaults of the operator', () => {
     assert.equal(checkDefault('sink', 's4')[0]?.path, 'sink');
     assert.match(checkDefault('flush-intervl', '1s')[0]?.near ?? '', /flush-interval/);
     assert.equal(checkDefault('inject', 'true').length, 1, 'opting in is not for the operator');
-    assert.match(checkDefault('redact', 'x')[0]?.expected ?? '', /available in this version/);
+    assert.match(checkDefault('containers', 'x')[0]?.expected ?? '', /available in this version/);
     assert.match(checkDefault('redact', '(')[0]?.expected ?? '', /regular expressions/);
   });
 

@@ -3,7 +3,8 @@
  *
  * Invariants, by the API reference of PutLogEvents: at most 1,048,576 bytes counted as UTF-8 of the messages before any escaping
  * plus 26 per event; at most 10,000 events; at most 24 hours from first to last; timestamps never fall. The time of an event is the
- * time of its reading and never falls within a log stream, but for a clock that was set back by more than CLOCK_STEP_MS_MAX.
+ * time that its record says, or of its reading, and never falls within a log stream, but for a clock that was set back by more than
+ * CLOCK_STEP_MS_MAX.
  * A message has at least one byte, so an empty line is shipped as one space. A line of more than LINE_BYTES_MAX is several events, all
  * but the last of which say so at their end. May import: core, config, kernel, parse.
  */
@@ -14,11 +15,12 @@ import {
   PUT_LOG_EVENTS_EVENT_OVERHEAD_BYTES,
   PUT_LOG_EVENTS_SPAN_MS_MAX,
 } from '../../core/limits.ts';
-import type { Batch, SourceInfo } from '../../core/record.ts';
+import type { Batch, ShapedRecord, SourceInfo } from '../../core/record.ts';
 import { DECIMAL_BYTES_MAX, writeDecimal } from '../../kernel/decimal.ts';
 import { createLineKernel } from '../../kernel/create-line-kernel.ts';
 import { LineEscaper } from '../../kernel/line-escaper.ts';
 import type { BatchFill } from '../../kernel/line-kernel.ts';
+import { TextEscaper } from '../../kernel/text-escaper.ts';
 import { BatchRanges } from '../batch-ranges.ts';
 import type { Encoder } from '../sink.ts';
 
@@ -30,6 +32,12 @@ export const LOG_EVENTS_ENCODED_BYTES_MAX = 2 * PUT_LOG_EVENTS_BYTES_MAX;
 
 /** A clock that steps back further than this was wrong before: its late times would be "too new" for the service after two hours. */
 const CLOCK_STEP_MS_MAX = 3_600_000;
+
+/**
+ * A record's own time counts when the service will take it: up to 14 days old (API reference, PutLogEvents), less a day for the way; and
+ * not in the future, where it would hold the times of all that follows.
+ */
+const OWN_TIME_AGE_MS_MAX = 13 * 24 * 3_600_000;
 
 /** Log streams whose last time is remembered; the longest untouched is forgotten first. A forgotten one only loses its clamp. */
 const STREAMS_MAX = 10_000;
@@ -110,6 +118,10 @@ export class LogEventsEncoder implements Encoder {
   #firstTimeMs = 0;
   #destination = '';
   #replacedBefore = 0;
+  readonly #text = new TextEscaper(this.#out);
+  #markedBytes = 0;
+  #markedCountedBytes = 0;
+  #markedDestination = '';
 
   constructor(options: LogEventsEncoderOptions) {
     this.#options = options;
@@ -180,6 +192,44 @@ export class LogEventsEncoder implements Encoder {
     return at;
   }
 
+  appendRecord(source: SourceInfo, record: ShapedRecord, timeMs: number): boolean {
+    const destination = this.#options.destinationOf(source);
+    if (this.#ranges.isFull || (this.records > 0 && destination !== this.#destination)) return false;
+    const readMs = Math.max(0, Math.floor(timeMs));
+    const isOwn = record.timeMs <= readMs && readMs - record.timeMs < OWN_TIME_AGE_MS_MAX;
+    const last = this.#options.times.last(destination) ?? 0;
+    // A record that is late in its stream has the time of the one before it, so that times do not fall.
+    const ownMs = Math.max(Math.floor(record.timeMs), Math.min(last, readMs));
+    const eventTimeMs = this.#eventTime(destination, isOwn ? ownMs : readMs);
+    if (eventTimeMs === undefined) return false;
+    this.#renderOpen(eventTimeMs);
+    const end = this.#shapedEvent(record);
+    const counted = this.#countedBytes + Math.max(1, record.to - record.from) + PUT_LOG_EVENTS_EVENT_OVERHEAD_BYTES;
+    if (counted > PUT_LOG_EVENTS_BYTES_MAX || end > LOG_EVENTS_ENCODED_BYTES_MAX) return false;
+    if (this.records === 0) this.#firstTimeMs = eventTimeMs;
+    this.#destination = destination;
+    this.#options.times.set(destination, eventTimeMs);
+    this.#ranges.add(end, record.offset);
+    this.#ranges.coverOne(source, record.offset, record.bytes);
+    this.#bytes = end;
+    this.#countedBytes = counted;
+    return true;
+  }
+
+  mark(): void {
+    this.#ranges.mark();
+    this.#markedBytes = this.#bytes;
+    this.#markedCountedBytes = this.#countedBytes;
+    this.#markedDestination = this.#destination;
+  }
+
+  rewind(): void {
+    this.#ranges.rewind();
+    this.#bytes = this.#markedBytes;
+    this.#countedBytes = this.#markedCountedBytes;
+    this.#destination = this.#markedDestination;
+  }
+
   finish(): Batch {
     const replaced = this.#escaper.replaced - this.#replacedBefore;
     if (replaced > 0) this.#options.onReplaced(replaced);
@@ -234,7 +284,18 @@ export class LogEventsEncoder implements Encoder {
     const out = this.#out;
     out.set(this.#open, this.#bytes);
     const messageAt = this.#bytes + this.#openBytes;
-    let o = this.#escaper.escapeLine(at, to, messageAt);
+    return this.#close(messageAt, this.#escaper.escapeLine(at, to, messageAt));
+  }
+
+  #shapedEvent(record: ShapedRecord): number {
+    this.#out.set(this.#open, this.#bytes);
+    const messageAt = this.#bytes + this.#openBytes;
+    return this.#close(messageAt, this.#text.escape(record.text, record.from, record.to, messageAt));
+  }
+
+  #close(messageAt: number, end: number): number {
+    const out = this.#out;
+    let o = end;
     if (o === messageAt) {
       out[o] = SPACE;
       o += 1;

@@ -8,7 +8,7 @@ import { errorText } from '../../core/errors.ts';
 import { BULK_BYTES_MAX, BULK_RECORDS_MAX } from '../../core/limits.ts';
 import type { Metrics } from '../../core/metrics.ts';
 import type { Batch } from '../../core/record.ts';
-import { DocumentEncoder } from '../document-encoder.ts';
+import { DocumentEncoder, unparsedCounter } from '../document-encoder.ts';
 import { selectedSlices } from '../selection.ts';
 import type { Delivery, DeliverOptions, Encoder, Sink } from '../sink.ts';
 
@@ -32,6 +32,7 @@ export class ConsoleSink implements Sink {
       'logtender_utf8_replacements_total',
       'Ill-formed UTF-8 sequences that were replaced by U+FFFD.',
     );
+    const onUnparsed = unparsedCounter(this.#config, this.#metrics, { sink: this.name });
     return new DocumentEncoder({
       pod: this.#config.pod,
       metadata: this.#config.metadata,
@@ -41,6 +42,7 @@ export class ConsoleSink implements Sink {
       recordsMax: BULK_RECORDS_MAX,
       destinationOf: () => '',
       onReplaced: (count) => replaced.add(count, { sink: this.name }),
+      ...(onUnparsed === undefined ? {} : { onUnparsed }),
     });
   }
 

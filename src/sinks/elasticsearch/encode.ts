@@ -45,7 +45,11 @@ export function indexName(config: ForwarderConfig, source: SourceInfo, timeMs: n
 }
 
 /** An encoder for `_bulk`, with buffers of its own. */
-export function createBulkEncoder(config: ForwarderConfig, onReplaced: (count: number) => void): DocumentEncoder {
+export function createBulkEncoder(
+  config: ForwarderConfig,
+  onReplaced: (count: number) => void,
+  onUnparsed?: (count: number) => void,
+): DocumentEncoder {
   const names = new WeakMap<SourceInfo, { hour: number; name: string }>();
   const nameAt = (source: SourceInfo, timeMs: number): string => {
     const hour = Math.floor(timeMs / HOUR_MS);
@@ -63,6 +67,7 @@ export function createBulkEncoder(config: ForwarderConfig, onReplaced: (count: n
     bytesMax: BULK_BYTES_MAX,
     recordsMax: BULK_RECORDS_MAX,
     onReplaced,
+    ...(onUnparsed === undefined ? {} : { onUnparsed }),
     destinationOf: nameAt,
     ...(isDated(config.dataStream)
       ? { recordDestinationOf: (source, recordMs, readMs) => nameAt(source, namingTime(recordMs, readMs)) }

@@ -11,6 +11,7 @@ import type { Clock } from '../../core/clock.ts';
 import { MiB, REQUEST_TIMEOUT_MS } from '../../core/limits.ts';
 import type { Counter, Metrics } from '../../core/metrics.ts';
 import type { Batch } from '../../core/record.ts';
+import { unparsedCounter } from '../document-encoder.ts';
 import type { Exchange } from '../http-exchange.ts';
 import { selectedCount, selectedIndex, selectedSlices } from '../selection.ts';
 import type { Delivery, DeliverOptions, Encoder, Sink } from '../sink.ts';
@@ -38,6 +39,7 @@ export class ElasticsearchSink implements Sink {
   readonly name = 'elasticsearch';
   readonly #config: ForwarderConfig;
   readonly #clock: Clock;
+  readonly #metrics: Metrics;
   readonly #cluster: ClusterConnection;
   readonly #writeIndexes = new WriteIndexes();
   /** A dated name is its own rollover: it stands for one index. */
@@ -47,6 +49,7 @@ export class ElasticsearchSink implements Sink {
 
   constructor(options: ElasticsearchSinkOptions) {
     this.#config = options.config;
+    this.#metrics = options.metrics;
     this.#clock = options.clock;
     this.#canRollOver = !isDated(options.config.dataStream);
     this.#cluster = new ClusterConnection(options);
@@ -61,7 +64,12 @@ export class ElasticsearchSink implements Sink {
   }
 
   createEncoder(): Encoder {
-    return createBulkEncoder(this.#config, (count) => this.#replaced.add(count, { sink: this.name }));
+    const labels = { sink: this.name };
+    return createBulkEncoder(
+      this.#config,
+      (count) => this.#replaced.add(count, labels),
+      unparsedCounter(this.#config, this.#metrics, labels),
+    );
   }
 
   async deliver(batch: Batch, options: DeliverOptions): Promise<Delivery> {

@@ -9,7 +9,7 @@ import { errorText } from '../../core/errors.ts';
 import { BULK_BYTES_MAX, BULK_RECORDS_MAX } from '../../core/limits.ts';
 import type { Metrics } from '../../core/metrics.ts';
 import type { Batch } from '../../core/record.ts';
-import { DocumentEncoder } from '../document-encoder.ts';
+import { DocumentEncoder, unparsedCounter } from '../document-encoder.ts';
 import { selectedSlices } from '../selection.ts';
 import type { Delivery, DeliverOptions, Encoder, Sink } from '../sink.ts';
 import { RotatingFile } from './rotating-file.ts';
@@ -41,6 +41,7 @@ export class FileSink implements Sink {
       'logtender_utf8_replacements_total',
       'Ill-formed UTF-8 sequences that were replaced by U+FFFD.',
     );
+    const onUnparsed = unparsedCounter(this.#config, this.#metrics, { sink: this.name });
     return new DocumentEncoder({
       pod: this.#config.pod,
       metadata: this.#config.metadata,
@@ -50,6 +51,7 @@ export class FileSink implements Sink {
       recordsMax: BULK_RECORDS_MAX,
       destinationOf: () => '',
       onReplaced: (count) => replaced.add(count, { sink: this.name }),
+      ...(onUnparsed === undefined ? {} : { onUnparsed }),
     });
   }
 

@@ -6,7 +6,7 @@
  * kernel, parse, sinks.
  */
 import type { ForwarderConfig } from '../../config/forwarder-config.ts';
-import type { Batch, SourceInfo } from '../../core/record.ts';
+import type { Batch, ShapedRecord, SourceInfo } from '../../core/record.ts';
 import { DocumentEncoder } from '../document-encoder.ts';
 import type { Encoder } from '../sink.ts';
 import { destinationText, HOUR_MS, objectPlace } from './object-key.ts';
@@ -42,6 +42,7 @@ export interface ObjectEncoderOptions {
   readonly config: ForwarderConfig;
   readonly hours: SourceHours;
   readonly onReplaced: (count: number) => void;
+  readonly onUnparsed?: ((count: number) => void) | undefined;
 }
 
 export class ObjectEncoder implements Encoder {
@@ -56,9 +57,13 @@ export class ObjectEncoder implements Encoder {
   /** Records that stay, when a later one is of another hour. */
   #kept: number | undefined;
   #isPinned = false;
+  /** Records are appended one by one, and this cluster began the batch. */
+  #isFirstCluster = false;
+  #markedNext = 0;
+  #markedSource: SourceInfo | undefined;
 
   constructor(options: ObjectEncoderOptions) {
-    const { config, onReplaced } = options;
+    const { config, onReplaced, onUnparsed } = options;
     this.#options = options;
     this.#inner = new DocumentEncoder({
       pod: config.pod,
@@ -69,6 +74,7 @@ export class ObjectEncoder implements Encoder {
       recordsMax: Math.ceil(config.s3.objectBytes / RECORD_BYTES_LEAST),
       destinationOf: (source) => source.id,
       onReplaced,
+      ...(onUnparsed === undefined ? {} : { onUnparsed }),
     });
   }
 
@@ -103,6 +109,33 @@ export class ObjectEncoder implements Encoder {
     return end;
   }
 
+  appendRecord(source: SourceInfo, record: ShapedRecord, timeMs: number): boolean {
+    // What lies between two records of a run was filtered out; the object's range covers it.
+    const isOther = this.#source !== undefined && (this.#source !== source || record.offset < this.#next);
+    if (this.#kept !== undefined || isOther) return false;
+    const before = this.#inner.records;
+    if (!this.#inner.appendRecord(source, record, timeMs)) return false;
+    this.#source = source;
+    if (this.#cutAtHour(source, before, timeMs) !== undefined) return false;
+    this.#next = record.offset + record.bytes;
+    return true;
+  }
+
+  mark(): void {
+    this.#inner.mark();
+    this.#markedNext = this.#next;
+    this.#markedSource = this.#source;
+    // The records of the first cluster stay together, whatever their hours: an empty batch takes any cluster.
+    this.#isFirstCluster = this.#inner.records === 0;
+  }
+
+  rewind(): void {
+    this.#inner.rewind();
+    this.#next = this.#markedNext;
+    this.#source = this.#markedSource;
+    this.#kept = undefined;
+  }
+
   finish(): Batch {
     const batch = this.#inner.finish();
     const source = this.#source;
@@ -123,10 +156,10 @@ export class ObjectEncoder implements Encoder {
 
   /** Offset of the first record that is of a later hour, which this object does not keep; undefined when all are of one. */
   #cutAtHour(source: SourceInfo, before: number, timeMs: number): number | undefined {
-    const { body, ends, offsets, records } = this.#inner.finish();
+    const { body, ends, offsets, records } = this.#inner.peek();
     const readHourMs = Math.floor(timeMs / HOUR_MS) * HOUR_MS;
     for (let i = before; i < records; i += 1) {
-      if (i > 0 && this.#isPinned) return undefined;
+      if (i > 0 && (this.#isPinned || this.#isFirstCluster)) return undefined;
       const found = this.#recordHours.hourOf(body, i === 0 ? 0 : (ends[i - 1] ?? 0), ends[i] ?? 0) ?? readHourMs;
       const hourMs = Math.min(found, readHourMs);
       if (i === 0) {

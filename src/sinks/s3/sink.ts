@@ -14,6 +14,7 @@ import type { Clock } from '../../core/clock.ts';
 import { MiB, REQUEST_TIMEOUT_MS } from '../../core/limits.ts';
 import type { Counter, Metrics } from '../../core/metrics.ts';
 import type { Batch } from '../../core/record.ts';
+import { unparsedCounter } from '../document-encoder.ts';
 import { selectedCount, selectedIndex, selectedSlices } from '../selection.ts';
 import type { Delivery, DeliverOptions, Encoder, Pace, Sink } from '../sink.ts';
 import { classifyPut } from './classify.ts';
@@ -41,6 +42,7 @@ export class S3Sink implements Sink {
   readonly #config: ForwarderConfig;
   readonly #store: ObjectStore;
   readonly #replaced: Counter;
+  readonly #onUnparsed: ((count: number) => void) | undefined;
   readonly #hours = new SourceHours();
   /** The last body, for a resend of the same. */
   #body: { readonly batch: Batch; readonly key: string; readonly bytes: Buffer } | undefined;
@@ -50,6 +52,7 @@ export class S3Sink implements Sink {
     this.#store = new ObjectStore(options);
     const { objectAgeMs, objectBytes } = options.config.s3;
     this.pace = { ageMs: objectAgeMs, worthBytes: objectBytes };
+    this.#onUnparsed = unparsedCounter(options.config, options.metrics, { sink: this.name });
     this.#replaced = options.metrics.counter(
       'logtender_utf8_replacements_total',
       'Ill-formed UTF-8 sequences that were replaced by U+FFFD.',
@@ -61,6 +64,7 @@ export class S3Sink implements Sink {
       config: this.#config,
       hours: this.#hours,
       onReplaced: (count) => this.#replaced.add(count, { sink: this.name }),
+      onUnparsed: this.#onUnparsed,
     });
   }
 

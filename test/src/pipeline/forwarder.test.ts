@@ -8,6 +8,7 @@ import { join } from 'node:path';
 
 import type { SinkName } from '../../../src/config/forwarder-config.ts';
 import { LINE_BYTES_MAX, READ_BYTES } from '../../../src/core/limits.ts';
+import { PLAIN_RULES } from '../../../src/config/record-rules.ts';
 import { silentLog } from '../../../src/core/log.ts';
 import { createMetrics } from '../../../src/core/metrics.ts';
 import { decodeLines } from '../../../src/pipeline/checkpoint-codec.ts';
@@ -46,6 +47,7 @@ describe('forwarder', () => {
       uid: 'uid',
       epoch: `epoch-${starts}`,
       flushIntervalMs: FLUSH_MS,
+      rules: PLAIN_RULES,
       stateFiles: disk.mount(() => isAlive),
       clock,
       random: () => 0.5,

@@ -1,0 +1,132 @@
+/**
+ * Between a lane's reader and its encoder, where records are more than lines: cuts, shapes, encodes, and notes what became of each.
+ *
+ * Two logs, as a lane has two encoders: one filling, one in flight. A cluster is taken as a whole or not at all.
+ * May import: core, config, parse, sinks/sink.ts, pipeline.
+ */
+import type { RecordRules } from '../config/record-rules.ts';
+import type { Metrics } from '../core/metrics.ts';
+import type { SourceInfo } from '../core/record.ts';
+import type { DataEnd } from '../parse/record-cutter.ts';
+import { RecordShaper } from '../parse/record-shaper.ts';
+import type { ShapeContext } from '../parse/record-shaper.ts';
+import { saltOf } from '../parse/sampler.ts';
+import type { Encoder } from '../sinks/sink.ts';
+import { EntryLog } from './entry-log.ts';
+
+export class RecordStage {
+  /** After `append`: lines of the cluster in its source. */
+  lines = 0;
+  readonly #shaper: RecordShaper;
+  readonly #metrics: Metrics;
+  readonly #sink: string;
+  readonly #context: ShapeContext = { offset: 0, salt: 0, timeMs: 0, nowMs: 0, sentBefore: 0 };
+  #source: SourceInfo | undefined;
+  #log = new EntryLog();
+  #spare = new EntryLog();
+
+  constructor(rules: RecordRules, options: { readonly metrics: Metrics; readonly sink: string }) {
+    this.#shaper = new RecordShaper(rules);
+    this.#metrics = options.metrics;
+    this.#sink = options.sink;
+  }
+
+  /** The log of the batch that is filling. */
+  get log(): EntryLog {
+    return this.#log;
+  }
+
+  /** After a `cut`: the cluster ended only because the data did. */
+  get wasForced(): boolean {
+    return this.#shaper.cutter.wasForced;
+  }
+
+  /** After a `cut` that gave `from`: whole lines wait for what follows them. */
+  get isHolding(): boolean {
+    return this.#shaper.cutter.lines > 0;
+  }
+
+  /** Where the cluster at `from` ends; `from` when that is not known yet. */
+  cut(buffer: Buffer, from: number, to: number, end: DataEnd): number {
+    return this.#shaper.cutter.cut(buffer, from, to, end);
+  }
+
+  /** The time that the records carry which say none of their own. */
+  get timeMs(): number {
+    return this.#context.timeMs;
+  }
+
+  /**
+   * What holds for the clusters that follow.
+   *
+   * @param timeMs when they were read, milliseconds since the epoch
+   * @param nowMs the same on the monotonic clock
+   * @param sentBefore records before this offset may have been sent before
+   */
+  begin(source: SourceInfo, timeMs: number, nowMs: number, sentBefore: number): void {
+    const context = this.#context;
+    context.timeMs = timeMs;
+    context.nowMs = nowMs;
+    context.sentBefore = sentBefore;
+    if (source === this.#source) return;
+    this.#source = source;
+    context.salt = saltOf(source.id);
+  }
+
+  /**
+   * Encodes the cluster that was just cut.
+   *
+   * @param offset where it begins in its source
+   * @returns false when the batch has no room: nothing of it was taken
+   */
+  append(encoder: Encoder, source: SourceInfo, buffer: Buffer, offset: number): boolean {
+    const log = this.#log;
+    if (log.isFull) return false;
+    const shaper = this.#shaper;
+    const { groups, lines } = shaper.cutter;
+    const context = this.#context;
+    context.offset = offset;
+    log.mark();
+    encoder.mark();
+    let reason;
+    for (let group = 0; group < groups; group += 1) {
+      reason = shaper.shape(buffer, group, context);
+      const { record } = shaper;
+      if (reason === undefined && !encoder.appendRecord(source, record, context.timeMs)) {
+        encoder.rewind();
+        log.rewind();
+        return false;
+      }
+      log.add(reason, record.offset, shaper.lines, record.bytes);
+    }
+    this.lines = lines;
+    return true;
+  }
+
+  /** The batch that was filling is sent: its log stays as it is until the next one is. */
+  swap(): void {
+    [this.#log, this.#spare] = [this.#spare, this.#log];
+    this.#log.reset();
+    this.#count(
+      'logtender_utf8_replacements_total',
+      'Ill-formed UTF-8 sequences that were replaced by U+FFFD.',
+      this.#shaper.replaced,
+    );
+    this.#count(
+      'logtender_redacted_records_total',
+      'Records in which something was made unreadable.',
+      this.#shaper.redacted,
+    );
+    this.#shaper.replaced = 0;
+    this.#shaper.redacted = 0;
+  }
+
+  /** Everything that is filling will be read again. */
+  reset(): void {
+    this.#log.reset();
+  }
+
+  #count(name: string, help: string, amount: number): void {
+    if (amount > 0) this.#metrics.counter(name, help).add(amount, { sink: this.#sink });
+  }
+}
