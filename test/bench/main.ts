@@ -1,5 +1,5 @@
 /**
- * `npm run -s bench -- admission|forwarder [--only CASE] [--runs N]`: one JSON line per measurement on stdout, all else on stderr.
+ * `npm run -s bench -- admission|credentials|forwarder [--only CASE] [--runs N]`: one JSON line per measurement on stdout, all else on stderr.
  *
  * CASE is a part of a case's name, which is its words with slashes between them: `plain/elasticsearch/items`, `2x5/tls/32`.
  * For the forwarder also `--entry BUNDLE,BUNDLE`: each case with each of them in turn, for a comparison in one session; and
@@ -9,6 +9,7 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ADMISSION_CASES, runAdmissionCase } from './admission.ts';
 import { runOverload, runRest } from './admission-limits.ts';
+import { PROVIDERS, runCredentialsCase } from './credentials.ts';
 import { durationMs } from '../../src/config/fields.ts';
 import { FORWARDER_CASES, runForwarderCase } from './forwarder.ts';
 import { forwarderEntry } from './forwarder-process.ts';
@@ -36,6 +37,8 @@ type Given = Partial<Record<keyof typeof OPTIONS, string>>;
 
 const BENCHES: Readonly<Record<string, (given: Given) => readonly Measurement[] | string>> = {
   admission: () => ADMISSION,
+  credentials: () =>
+    PROVIDERS.map((provider) => ({ name: provider, run: () => runCredentialsCase(provider, forwarderEntry()) })),
   forwarder: (given) => (given['memory-limit'] === undefined ? forwarderCases(given) : limitedCases(given)),
 };
 

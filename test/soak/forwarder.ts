@@ -44,6 +44,8 @@ export interface ForwarderSoakFigures {
   readonly pending: number;
   readonly lost: number;
   readonly duplicates: number;
+  /** What the ledger says that the destination may hold twice; counted for destinations that cannot tell a resend. */
+  readonly duplicates_max: number;
   /** Peak of the first life and of the last one. */
   readonly rss_mib_first: number;
   readonly rss_mib_last: number;
@@ -242,6 +244,7 @@ class Soak {
       pending: figure('pending'),
       lost,
       duplicates,
+      duplicates_max: Number(/\bduplicates_max=(\d+)/.exec(summary)?.[1] ?? 0),
       rss_mib_first: this.#peaks[0] ?? 0,
       rss_mib_last: this.#peaks.at(-1) ?? 0,
     };
@@ -254,6 +257,9 @@ class Soak {
         ...(delivered + dropped + pending === lines ? [] : [`the ledger is not exact: ${summary.trim()}`]),
         ...(lost === 0 ? [] : [`${lost} lines are lost`]),
         ...(duplicates > 0 && this.#destination.isIdempotent ? [`${duplicates} lines are stored twice`] : []),
+        ...(this.#options.sink === 'cloudwatch' && duplicates > figures.duplicates_max
+          ? [`${duplicates} lines are stored twice, the ledger says at most ${figures.duplicates_max}`]
+          : []),
         ...(outOfOrder === 0 ? [] : [`${outOfOrder} lines came after a later one of their file`]),
         ...(growth <= RSS_GROWTH_MIB_MAX ? [] : [`memory grew by ${growth.toFixed(1)} MiB`]),
       ],

@@ -242,7 +242,7 @@ export class LogEventsEncoder implements Encoder {
     const given = this.#options.times.last(destination);
     const isApart = this.#options.separateBatches === true && this.records === 0 && given !== undefined;
     const last = (given ?? timeMs) + (isApart ? 1 : 0);
-    const isStep = last - timeMs > CLOCK_STEP_MS_MAX;
+    const isStep = (given ?? timeMs) - timeMs > CLOCK_STEP_MS_MAX;
     const eventTimeMs = isStep ? timeMs : Math.max(timeMs, last);
     if (this.records === 0) return eventTimeMs;
     return isStep || eventTimeMs - this.#firstTimeMs > PUT_LOG_EVENTS_SPAN_MS_MAX ? undefined : eventTimeMs;
