@@ -4,14 +4,16 @@
  * The one file that knows all of them. May import: test/servers.
  */
 import { cloudwatch, type CloudWatchServer } from './cloudwatch/server.ts';
+import { securedElasticsearch, type SecuredElasticsearch } from './elasticsearch/secured.ts';
 import { elasticsearch } from './elasticsearch/server.ts';
 import { controlPlane, type ControlPlane } from './kubernetes/control-plane.ts';
 import { opensearch } from './opensearch/server.ts';
 import type { SearchServer } from './search-node.ts';
 import type { ServerKind } from './server-kind.ts';
 
-export type { CloudWatchServer, ControlPlane, SearchServer };
+export type { CloudWatchServer, ControlPlane, SearchServer, SecuredElasticsearch };
 export { startCloudWatch } from './cloudwatch/server.ts';
+export { startSecuredElasticsearch } from './elasticsearch/secured.ts';
 export { startElasticsearch } from './elasticsearch/server.ts';
 export { startControlPlane } from './kubernetes/control-plane.ts';
 export { startOpenSearch } from './opensearch/server.ts';
@@ -19,6 +21,7 @@ export { startOpenSearch } from './opensearch/server.ts';
 export interface Servers {
   readonly 'control-plane': ControlPlane;
   readonly elasticsearch: SearchServer;
+  readonly 'elasticsearch-secured': SecuredElasticsearch;
   readonly opensearch: SearchServer;
   readonly cloudwatch: CloudWatchServer;
 }
@@ -30,7 +33,14 @@ export const SERVERS: { readonly [Name in ServerName]: ServerKind<Servers[Name]>
   cloudwatch,
   opensearch,
   elasticsearch,
+  'elasticsearch-secured': securedElasticsearch,
   'control-plane': controlPlane,
 };
 
-export const SERVER_NAMES: readonly ServerName[] = ['cloudwatch', 'opensearch', 'elasticsearch', 'control-plane'];
+export const SERVER_NAMES: readonly ServerName[] = [
+  'cloudwatch',
+  'opensearch',
+  'elasticsearch',
+  'elasticsearch-secured',
+  'control-plane',
+];
