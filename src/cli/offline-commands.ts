@@ -62,4 +62,15 @@ Exit 0; 1 when there is an error (with --strict: or a warning); 2 when the input
 `,
     run: async (args, io) => (await import('./lint.ts')).runLint(args, io),
   },
+  'athena-ddl': {
+    usage: 'athena-ddl --bucket NAME [--prefix TEXT] [--table NAME]   the Athena table over what the S3 sink writes',
+    details: `
+  --bucket NAME                    the bucket
+  --prefix TEXT                    what stands before year= in the keys, placeholders filled in
+  --table NAME                     name of the table (logs)
+
+Prints CREATE EXTERNAL TABLE with partition projection. Exit 0; 2 when a name cannot be.
+`,
+    run: async (args, io) => (await import('./athena-ddl.ts')).runAthenaDdl(args, io.out),
+  },
 };

@@ -9,7 +9,7 @@ import { systemClock } from '../../src/core/clock.ts';
 import { availableServers, skipText } from './available.ts';
 import { defaultPreparation, type Preparation } from './cache.ts';
 import type { RunningServer } from './server-kind.ts';
-import { SERVERS, SERVER_NAMES, type ControlPlane, type ServerName } from './servers.ts';
+import { SERVERS, SERVER_NAMES, type ControlPlane, type S3Server, type ServerName } from './servers.ts';
 
 const say = (line: string): boolean => process.stderr.write(`${line}\n`);
 
@@ -98,8 +98,15 @@ function addresses(name: ServerName, server: RunningServer): string {
     lines.push(`  export KUBECONFIG=${server.kubeconfig}`, `  ${server.kubectlPath} get namespaces`);
   if (name === 'cloudwatch')
     lines.push('  export AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test');
+  if (isS3(server))
+    lines.push(
+      `  export AWS_REGION=${server.region} AWS_ACCESS_KEY_ID=${server.credentials.accessKeyId} AWS_SECRET_ACCESS_KEY=${server.credentials.secretAccessKey}`,
+      `  a bucket is a folder: mkdir ${server.folder}/data/logs`,
+    );
   return `${lines.join('\n')}\n`;
 }
+
+const isS3 = (server: RunningServer): server is S3Server => 'createBucket' in server;
 
 const isControlPlane = (server: RunningServer): server is ControlPlane => 'kubeconfig' in server;
 

@@ -8,14 +8,16 @@ import { securedElasticsearch, type SecuredElasticsearch } from './elasticsearch
 import { elasticsearch } from './elasticsearch/server.ts';
 import { controlPlane, type ControlPlane } from './kubernetes/control-plane.ts';
 import { opensearch } from './opensearch/server.ts';
+import { s3, type S3Server } from './s3/server.ts';
 import type { SearchServer } from './search-node.ts';
 import type { ServerKind } from './server-kind.ts';
 
-export type { CloudWatchServer, ControlPlane, SearchServer, SecuredElasticsearch };
+export type { CloudWatchServer, ControlPlane, S3Server, SearchServer, SecuredElasticsearch };
 export { startCloudWatch } from './cloudwatch/server.ts';
 export { startSecuredElasticsearch } from './elasticsearch/secured.ts';
 export { startElasticsearch } from './elasticsearch/server.ts';
 export { startControlPlane } from './kubernetes/control-plane.ts';
+export { startS3 } from './s3/server.ts';
 export { startOpenSearch } from './opensearch/server.ts';
 
 export interface Servers {
@@ -24,6 +26,7 @@ export interface Servers {
   readonly 'elasticsearch-secured': SecuredElasticsearch;
   readonly opensearch: SearchServer;
   readonly cloudwatch: CloudWatchServer;
+  readonly s3: S3Server;
 }
 
 export type ServerName = keyof Servers;
@@ -31,6 +34,7 @@ export type ServerName = keyof Servers;
 /** Quick ones first: who watches the preparation sees something happen. */
 export const SERVERS: { readonly [Name in ServerName]: ServerKind<Servers[Name]> } = {
   cloudwatch,
+  s3,
   opensearch,
   elasticsearch,
   'elasticsearch-secured': securedElasticsearch,
@@ -39,6 +43,7 @@ export const SERVERS: { readonly [Name in ServerName]: ServerKind<Servers[Name]>
 
 export const SERVER_NAMES: readonly ServerName[] = [
   'cloudwatch',
+  's3',
   'opensearch',
   'elasticsearch',
   'elasticsearch-secured',

@@ -1,0 +1,157 @@
+/**
+ * S3: versitygw, which keeps objects as files and checks signature, checksums and conditional writes.
+ *
+ * Built once by `go install` of a pinned release. It needs user extended attributes where its data lies; where the file system of the
+ * temporary folder has none, this server cannot be had and says so. May import: node:, src/core, test/servers.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join, relative } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { cached, cacheKey, defaultPreparation, findCached, type Entry, type Preparation } from '../cache.ts';
+import { ask } from '../http-json.ts';
+import { canBuild } from '../kubernetes/build.ts';
+import { freePorts } from '../loopback-ports.ts';
+import { ManagedProcess } from '../managed-process.ts';
+import { findProgram, mustRun, run } from '../programs.ts';
+import type { Availability, HaltableServer, ServerKind } from '../server-kind.ts';
+import { createWorkFolder, discardWorkFolder } from '../work-folder.ts';
+
+const VERSION = 'v1.8.0';
+const PACKAGE = `github.com/versity/versitygw/cmd/versitygw@${VERSION}`;
+const ENTRY: Entry = { name: 'versitygw', key: cacheKey(PACKAGE, process.platform, process.arch) };
+/** Some 120 CPU seconds with an empty build cache. */
+const BUILD_MS_MAX = 30 * 60_000;
+const ASK_MS_MAX = 60_000;
+const READY_MS_MAX = 60_000;
+/** A linker takes memory: more at once would not fit a small machine. */
+const PARALLEL_MAX = 4;
+const REMEDY_GO = 'install Go 1.26 or newer from https://go.dev/dl';
+
+export interface S3Server extends HaltableServer {
+  readonly region: string;
+  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
+  /** A bucket is a folder here: objects are read back from the disk, not through what is tested. */
+  createBucket(name: string): string;
+  /** Keys of a bucket, sorted. */
+  keys(bucket: string): readonly string[];
+}
+
+async function availability(cache: string): Promise<Availability> {
+  if (!hasUserAttributes()) {
+    return {
+      available: false,
+      reason: 'the file system of the temporary folder has no user extended attributes',
+      remedy: 'set TMPDIR to a folder on ext4, xfs, btrfs, or tmpfs of Linux 6.6 and newer',
+    };
+  }
+  if (findCached(cache, ENTRY) !== undefined) return { available: true, prepared: true };
+  const go = findProgram('go');
+  if (go === undefined)
+    return { available: false, reason: 'Go was not found, which builds versitygw', remedy: REMEDY_GO };
+  const { stdout } = await run(go, ['env', 'GOVERSION', 'GOTOOLCHAIN'], { cwd: '/', timeoutMs: ASK_MS_MAX });
+  const [version = '', toolchain = ''] = stdout.split('\n');
+  if (canBuild(version, toolchain)) return { available: true, prepared: false };
+  return { available: false, reason: `Go 1.26 or newer is needed, found ${version}`, remedy: REMEDY_GO };
+}
+
+/** Asked of the folder itself: Python has the system call, Node has not. */
+function hasUserAttributes(): boolean {
+  const python = findProgram('python3');
+  // Without Python the server itself tells at its start.
+  if (python === undefined) return true;
+  const folder = createWorkFolder('xattr');
+  try {
+    writeFileSync(join(folder, 'file'), '');
+    const script = 'import os, sys; os.setxattr(sys.argv[1], "user.logtender", b"1")';
+    return spawnSync(python, ['-c', script, join(folder, 'file')], { timeout: ASK_MS_MAX }).status === 0;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Path of the program. */
+async function prepare({ cache, progress }: Preparation): Promise<string> {
+  const folder = await cached(cache, ENTRY, async (target) => {
+    const go = findProgram('go');
+    if (go === undefined) throw new Error(`build versitygw: expected go on PATH, got none (${REMEDY_GO})`);
+    progress(`versitygw ${VERSION}: downloading about 40 MB of Go modules and compiling, about 2 CPU minutes`);
+    const scratch = join(target, 'scratch');
+    mkdirSync(scratch);
+    const { stdout } = await mustRun(go, ['env', 'GOMODCACHE', 'GOPROXY'], { cwd: scratch, timeoutMs: ASK_MS_MAX });
+    const [modules = '', proxy = ''] = stdout.split('\n');
+    // A module cache is itself a proxy (https://go.dev/ref/mod#goproxy-protocol): what is not in it comes from the user's proxy.
+    const own = pathToFileURL(join(modules, 'cache/download')).href;
+    const parallel = String(Math.min(availableParallelism(), PARALLEL_MAX));
+    await mustRun(go, ['install', '-modcacherw', '-trimpath', '-p', parallel, '-ldflags', '-s -w', PACKAGE], {
+      cwd: scratch,
+      env: {
+        CGO_ENABLED: '0',
+        GOBIN: target,
+        GOPROXY: [own, proxy].filter((part) => part !== '').join(','),
+        GOMODCACHE: join(scratch, 'modules'),
+      },
+      timeoutMs: BUILD_MS_MAX,
+    });
+    rmSync(scratch, { recursive: true });
+  });
+  return join(folder, 'versitygw');
+}
+
+/** Starts a gateway with an empty folder. */
+export async function startS3(preparation: Preparation = defaultPreparation()): Promise<S3Server> {
+  const program = await prepare(preparation);
+  const [port = 0] = await freePorts(1);
+  const work = createWorkFolder('s3');
+  const data = join(work, 'data');
+  mkdirSync(data);
+  const url = `http://127.0.0.1:${port}`;
+  const credentials = { accessKeyId: 'test', secretAccessKey: 'testsecret' };
+  const region = 'eu-central-1';
+  const gateway = new ManagedProcess({
+    name: 'versitygw',
+    program,
+    args: ['--port', `127.0.0.1:${port}`, '--region', region, '--keep-alive', '--quiet', 'posix', data],
+    env: { ROOT_ACCESS_KEY: credentials.accessKeyId, ROOT_SECRET_KEY: credentials.secretAccessKey },
+    cwd: work,
+    logFile: join(work, 'versitygw.log'),
+    // Nobody's request is refused: that is an answer.
+    ready: async () => (await ask(`${url}/`)).status === 403,
+    readyMsMax: READY_MS_MAX,
+  });
+  await gateway.start();
+  return {
+    url,
+    region,
+    credentials,
+    folder: work,
+    logFiles: [join(work, 'versitygw.log')],
+    get pids() {
+      return gateway.pid === undefined ? {} : { versitygw: gateway.pid };
+    },
+    createBucket: (name) => {
+      mkdirSync(join(data, name));
+      return join(data, name);
+    },
+    keys: (bucket) =>
+      readdirSync(join(data, bucket), { withFileTypes: true, recursive: true })
+        .filter((entry) => entry.isFile() && !entry.parentPath.includes('/.sgwtmp'))
+        .map((entry) => relative(join(data, bucket), join(entry.parentPath, entry.name)))
+        .toSorted(),
+    halt: (signal) => gateway.halt(signal),
+    resume: () => gateway.start(),
+    stop: async () => {
+      await gateway.halt('SIGKILL');
+      discardWorkFolder(work);
+    },
+  };
+}
+
+export const s3: ServerKind<S3Server> = {
+  availability,
+  prepare: async (preparation) => {
+    await prepare(preparation);
+  },
+  start: startS3,
+};
