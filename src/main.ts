@@ -22,6 +22,7 @@ import type { Metrics } from './core/metrics.ts';
 import { cutBytes, exitSummary, TERMINATION_MESSAGE_BYTES_MAX } from './pipeline/exit-summary.ts';
 import { Forwarder } from './pipeline/forwarder.ts';
 import { nodeStateFiles } from './pipeline/state-files.ts';
+import type { DeadLetterCopy } from './sinks/s3/dead-letter-copy.ts';
 
 /** Of the pod's grace period this much is left to the kubelet and to the last writes: a tenth, within reason. */
 const GRACE_MARGIN_MS = { min: 250, max: 2_000 };
@@ -107,7 +108,8 @@ async function forward(config: ForwarderConfig, surroundings: Surroundings): Pro
     flush_interval_ms: config.flushIntervalMs,
   });
   const ending = beginEnding(config, surroundings);
-  const forwarder = await openForwarder(config, { ...surroundings, ending });
+  const copy = await openDeadLetterCopy(config, surroundings);
+  const forwarder = await openForwarder(config, { ...surroundings, ending, copy });
   if (forwarder === undefined) return;
   const atWork = new AbortController();
   for (const name of config.sinks) void openSink(name, config, { forwarder, log, metrics, signal: atWork.signal });
@@ -127,8 +129,19 @@ async function forward(config: ForwarderConfig, surroundings: Surroundings): Pro
   });
   if (!config.once) await forwarder.run();
   await end(config, forwarder, { log, ending, said: () => saying });
+  await copy?.end(ending);
   atWork.abort();
   await closeAdmin();
+}
+
+/** Copies of dead records in S3, where the operator asked for them. */
+async function openDeadLetterCopy(
+  config: ForwarderConfig,
+  { log, metrics }: Surroundings,
+): Promise<DeadLetterCopy | undefined> {
+  if (!config.isDeadLetterInS3) return undefined;
+  const { DeadLetterCopy: Copy } = await import('./sinks/s3/dead-letter-copy.ts');
+  return new Copy({ config, log, metrics, clock: systemClock, random: systemRandom });
 }
 
 /** What is kept of the grace period, in milliseconds. */
@@ -158,7 +171,7 @@ function beginEnding(config: ForwarderConfig, { signals, log }: Surroundings): A
 /** Undefined when the end was due before the state folder could be read. */
 async function openForwarder(
   config: ForwarderConfig,
-  { ending, signals, log, metrics }: Surroundings & { ending: AbortSignal },
+  { ending, signals, log, metrics, copy }: Surroundings & { ending: AbortSignal; copy: DeadLetterCopy | undefined },
 ): Promise<Forwarder | undefined> {
   const opening = Forwarder.open({
     files: config.files,
@@ -174,6 +187,7 @@ async function openForwarder(
     metrics,
     watch: true,
     bootId: await readBootId(),
+    copyDead: copy === undefined ? undefined : (first, lines, records) => copy.copy(first, lines, records),
   });
   const givenUp = new Promise<undefined>((resolve) => {
     if (ending.aborted) resolve(undefined);

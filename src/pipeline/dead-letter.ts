@@ -30,23 +30,35 @@ export interface DeadRecord {
   readonly record: string;
 }
 
+/** Told of what was kept: the first record, all of them as NDJSON, and how many there are. Does not wait. */
+export type CopyDead = (first: DeadRecord, lines: Buffer, records: number) => void;
+
 export class DeadLetter {
   readonly #files: StateFiles;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #metrics: Metrics;
   readonly #bytesMax: number;
+  readonly #copy: CopyDead | undefined;
   #bytes: number | undefined;
   #records = 0;
   #olderRecords = 0;
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(options: { files: StateFiles; clock: Clock; log: Log; metrics: Metrics; bytesMax?: number }) {
+  constructor(options: {
+    files: StateFiles;
+    clock: Clock;
+    log: Log;
+    metrics: Metrics;
+    bytesMax?: number;
+    copy?: CopyDead | undefined;
+  }) {
     this.#files = options.files;
     this.#clock = options.clock;
     this.#log = options.log;
     this.#metrics = options.metrics;
     this.#bytesMax = options.bytesMax ?? DEAD_LETTER_BYTES_MAX;
+    this.#copy = options.copy;
   }
 
   /** Keeps the records; when that fails it is said, and the records are still counted as dropped by whoever called. */
@@ -60,6 +72,7 @@ export class DeadLetter {
     const content = Buffer.from(records.map((record) => `${JSON.stringify({ time, ...record })}\n`).join(''));
     const [first] = records;
     if (first === undefined) return;
+    this.#copy?.(first, content, records.length);
     const { sink, reason, text, path, offset } = first;
     this.#log.error('records were rejected for good', {
       sink,

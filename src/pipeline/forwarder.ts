@@ -20,6 +20,7 @@ import type { CheckpointState } from './checkpointer.ts';
 import { Checkpointer } from './checkpointer.ts';
 import type { SourceEntry } from './checkpoint-codec.ts';
 import { DeadLetter } from './dead-letter.ts';
+import type { CopyDead } from './dead-letter.ts';
 import type { SinkSummary } from './exit-summary.ts';
 import { Lane } from './lane.ts';
 import type { LaneMode } from './lane.ts';
@@ -56,6 +57,8 @@ export interface ForwarderOptions {
   /** Without it growth is found by polling alone. */
   readonly watch: boolean;
   readonly holdBytesMax?: number;
+  /** Where dead records go besides the state folder. */
+  readonly copyDead?: CopyDead | undefined;
   /** Names this boot of the machine; undefined where that cannot be had. */
   readonly bootId?: string | undefined;
 }
@@ -100,7 +103,7 @@ export class Forwarder {
       onVanished: (known) => this.#forget(known),
     });
     const { stateFiles: files, clock, log, metrics } = options;
-    const deadLetter = new DeadLetter({ files, clock, log, metrics });
+    const deadLetter = new DeadLetter({ files, clock, log, metrics, copy: options.copyDead });
     const shared = { ...options, files: this.#files, checkpointer, deadLetter, wake };
     const hooks = {
       regenerate: (source: SourceFile) => this.#regenerate(source),

@@ -27,8 +27,8 @@ import { ObjectStore } from './object-store.ts';
 const ANSWER_BYTES_MAX = 1 * MiB;
 
 /**
- * Logs shrink to a tenth at the cheapest level already; the default level takes three times the CPU for a fifth less (measured, see
- * docs/performance.md).
+ * Records shrink to a tenth at the cheapest level already; the default level takes 2.7 times the CPU for an eighth less
+ * (docs/performance.md).
  */
 const GZIP_LEVEL = 1;
 const ZSTD_LEVEL = 1;
