@@ -47,6 +47,14 @@ type Until = Pick<Deadline, 'startedMs' | 'signal'>;
 
 type Decided = { readonly ok: true; readonly outcome: Outcome } | { readonly ok: false; readonly text: string };
 
+/** What is known of a request when its answer is there. */
+interface Answered {
+  readonly body: Buffer;
+  readonly until: Until;
+  readonly request?: AdmissionRequest;
+  readonly outcome?: Outcome;
+}
+
 /** A handler for AdmissionReviews; usable without a server. */
 export function createHandler(options: HandlerOptions): Handler {
   return new ReviewHandler(options);
@@ -60,43 +68,47 @@ class ReviewHandler implements Handler {
   }
 
   async handle(body: Buffer, until: Until): Promise<Answer> {
-    const { clock, record, log } = this.#options;
-    const about = { bytes: body.length };
-    const done = (answer: Answer, more: Partial<RequestRecord> = {}): Answer => {
-      record({
-        ...about,
-        ...more,
-        reason: answer.reason,
-        status: answer.status,
-        durationMs: clock.monotonic() - until.startedMs,
-      });
-      return answer;
-    };
     const decoded = decodeReview(body);
-    if (!decoded.ok) return done(errored(decoded.reason, decoded.text));
+    if (!decoded.ok) return this.#done(errored(decoded.reason, decoded.text), { body, until });
     const { request } = decoded;
-    const who = { uid: request.uid, namespace: request.namespace, dryRun: request.dryRun, pod: nameOf(request.object) };
-    const object = request.object;
-    if (request.kind !== 'Pod' || object === undefined) return done(untouched(request, 'not_a_pod'), who);
-    if (request.operation !== 'CREATE') return done(untouched(request, 'not_a_create'), who);
+    const { object } = request;
+    const about = { body, until, request };
+    if (request.kind !== 'Pod' || object === undefined) return this.#done(untouched(request, 'not_a_pod'), about);
+    if (request.operation !== 'CREATE') return this.#done(untouched(request, 'not_a_create'), about);
     try {
       const decided = await this.#decide(object, request, until);
       if (!decided.ok)
-        return done(errored(until.signal.aborted ? 'deadline_exceeded' : 'facts_unavailable', decided.text), who);
+        return this.#done(
+          errored(until.signal.aborted ? 'deadline_exceeded' : 'facts_unavailable', decided.text),
+          about,
+        );
       const { outcome } = decided;
       const answer = decidedAnswer(request.uid, outcome);
       this.#announce(object, request, outcome);
-      return done(answer, {
-        ...who,
-        operations: outcome.operations.length,
-        patchBytes: answer.patchBytes,
-        findings: outcome.findings,
-      });
+      return this.#done(answer, { ...about, outcome });
     } catch (error) {
       // A bug of ours: failurePolicy decides about the pod, the log about what went wrong.
-      log.error('deciding on a pod failed', { uid: request.uid, ...placeOf(error) });
-      return done(errored('internal_error'), who);
+      this.#options.log.error('deciding on a pod failed', { uid: request.uid, ...placeOf(error) });
+      return this.#done(errored('internal_error'), about);
     }
+  }
+
+  /** Takes note of an answer and hands it on. */
+  #done(answer: Answer, { body, until, request, outcome }: Answered): Answer {
+    this.#options.record({
+      bytes: body.length,
+      uid: request?.uid,
+      namespace: request?.namespace,
+      dryRun: request?.dryRun,
+      pod: request === undefined ? undefined : nameOf(request.object),
+      operations: outcome?.operations.length,
+      patchBytes: outcome === undefined ? undefined : answer.patchBytes,
+      findings: outcome?.findings,
+      reason: answer.reason,
+      status: answer.status,
+      durationMs: this.#options.clock.monotonic() - until.startedMs,
+    });
+    return answer;
   }
 
   async #decide(object: JsonObject, request: AdmissionRequest, until: Until): Promise<Decided> {

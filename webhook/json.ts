@@ -19,7 +19,10 @@ export function isList(value: Json | undefined): value is readonly Json[] {
 
 /** Own member of an object; undefined for anything that has none. */
 export function member(value: Json | undefined, key: string): Json | undefined {
-  return isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
+  if (!isObject(value)) return undefined;
+  const found = value[key];
+  // Most members that are asked for are not there, and nothing from JSON is undefined: only what was found may be inherited.
+  return found !== undefined && Object.hasOwn(value, key) ? found : undefined;
 }
 
 /** Member at a path of keys. */

@@ -16,15 +16,15 @@ export interface RequestRecord {
   readonly status: number;
   readonly durationMs: number;
   readonly bytes: number;
-  readonly uid?: string;
-  readonly namespace?: string;
+  readonly uid?: string | undefined;
+  readonly namespace?: string | undefined;
   /** Name or generateName. */
-  readonly pod?: string;
-  readonly operations?: number;
+  readonly pod?: string | undefined;
+  readonly operations?: number | undefined;
   /** Size of the JSON Patch. */
-  readonly patchBytes?: number;
-  readonly dryRun?: boolean;
-  readonly findings?: readonly Finding[];
+  readonly patchBytes?: number | undefined;
+  readonly dryRun?: boolean | undefined;
+  readonly findings?: readonly Finding[] | undefined;
 }
 
 /** From half a millisecond, where a healthy injection lies, to the time-out. */

@@ -86,13 +86,8 @@ export function errored(reason: ReasonCode, detail?: string): Answer {
 }
 
 function review(uid: string, reason: ReasonCode, verdict: Parameters<typeof encodeReview>[1]): Answer {
-  return {
-    status: 200,
-    contentType: 'application/json',
-    ...encodeReview(uid, verdict),
-    retryAfterSeconds: undefined,
-    reason,
-  };
+  const { body, patchBytes } = encodeReview(uid, verdict);
+  return { status: 200, contentType: 'application/json', body, patchBytes, retryAfterSeconds: undefined, reason };
 }
 
 function audited(outcome: Pick<Outcome, 'decision' | 'reason' | 'findings'>): {

@@ -101,9 +101,10 @@ function invalid(thing: string, expected: string, found: string): Decoded {
 export function encodeReview(uid: string, verdict: Verdict): { readonly body: string; readonly patchBytes: number } {
   const { allowed, operations, warnings, auditAnnotations, message } = verdict;
   const patch = operations.length === 0 ? undefined : Buffer.from(JSON.stringify(operations));
+  // Members that are undefined are left out.
   const rest = JSON.stringify({
-    ...(message === undefined ? {} : { status: { code: 403, reason: 'Forbidden', message } }),
-    ...(warnings.length === 0 ? {} : { warnings: warnings.slice(0, WARNINGS_MAX) }),
+    status: message === undefined ? undefined : { code: 403, reason: 'Forbidden', message },
+    warnings: warnings.length === 0 ? undefined : warnings.slice(0, WARNINGS_MAX),
     auditAnnotations,
   });
   // The patch is most of the answer, and base64 has nothing to escape: it goes in as it is instead of through JSON.stringify.
