@@ -117,7 +117,8 @@ describe('webhook process, its end', function () {
     const { body } = await webhook.admin('/metrics');
     const exposed = [...body.matchAll(/^# TYPE (logtender_\S+)/gm)].map(([, name = '']) => name);
     const page = readFileSync(METRICS_PAGE, 'utf8');
-    const section = page.slice(page.indexOf('\n## Webhook\n'), page.indexOf('\n## Process\n'));
+    const begin = page.indexOf('\n## Webhook\n');
+    const section = page.slice(begin, page.indexOf('\n## ', begin + 1));
     const described = [...section.matchAll(/^\| `(logtender_[a-z_]+)`/gm)].map(([, name = '']) => name);
     assert(exposed.length > 10, body);
     assert.deepEqual(
