@@ -14,6 +14,7 @@ import { durationMs } from '../../src/config/fields.ts';
 import { FORWARDER_CASES, runForwarderCase } from './forwarder.ts';
 import { forwarderEntry } from './forwarder-process.ts';
 import { compareLimit, LIMIT_CASES } from './memory-limit.ts';
+import { runSteady, STEADY_CASES } from './steady.ts';
 
 interface Measurement {
   readonly name: string;
@@ -44,14 +45,16 @@ const BENCHES: Readonly<Record<string, (given: Given) => readonly Measurement[] 
 
 function forwarderCases({ entry }: Given): readonly Measurement[] {
   const entries = entry?.split(',').map((path) => resolve(path)) ?? [forwarderEntry()];
-  return FORWARDER_CASES.flatMap((which) =>
-    entries.map((path) => ({
+  const cases = [
+    ...FORWARDER_CASES.map((which) => ({
       name: [which.workload, which.sink, which.variant].join('/'),
-      run: async () => ({
-        ...(await runForwarderCase(which, path, note)),
-        ...(entries.length > 1 ? { entry: path } : {}),
-      }),
+      run: (path: string) => runForwarderCase(which, path, note),
     })),
+    ...STEADY_CASES.map((which) => ({ name: which.name, run: (path: string) => runSteady(which, path) })),
+  ];
+  const said = (path: string): object => (entries.length > 1 ? { entry: path } : {});
+  return cases.flatMap(({ name, run }) =>
+    entries.map((path) => ({ name, run: async () => ({ ...(await run(path)), ...said(path) }) })),
   );
 }
 
