@@ -14,7 +14,7 @@ import { CORPUS_PREFIX } from './skip.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 /** Folders under test/ that need real servers; everything else is fast. */
-const SERVER_FOLDERS = ['servers', 'cluster'];
+const SERVER_FOLDERS = ['servers', 'cluster', 'cluster-real'];
 /** The whole run must stay inside an hour, downloads and builds before it included. */
 const RUN_MS_MAX = 50 * 60 * 1000;
 /** What a group needs to stop its servers after SIGTERM. */

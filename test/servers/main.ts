@@ -9,7 +9,14 @@ import { systemClock } from '../../src/core/clock.ts';
 import { availableServers, skipText } from './available.ts';
 import { defaultPreparation, type Preparation } from './cache.ts';
 import type { RunningServer } from './server-kind.ts';
-import { SERVERS, SERVER_NAMES, type ControlPlane, type S3Server, type ServerName } from './servers.ts';
+import {
+  SERVERS,
+  SERVER_NAMES,
+  type ControlPlane,
+  type RealCluster,
+  type S3Server,
+  type ServerName,
+} from './servers.ts';
 
 const say = (line: string): boolean => process.stderr.write(`${line}\n`);
 
@@ -94,8 +101,9 @@ async function play(names: readonly ServerName[], preparation: Preparation): Pro
 
 function addresses(name: ServerName, server: RunningServer): string {
   const lines = [`${name}: ${server.url}`];
-  if (isControlPlane(server))
-    lines.push(`  export KUBECONFIG=${server.kubeconfig}`, `  ${server.kubectlPath} get namespaces`);
+  const plane = 'plane' in server ? (server as RealCluster).plane : server;
+  if (isControlPlane(plane))
+    lines.push(`  export KUBECONFIG=${plane.kubeconfig}`, `  ${plane.kubectlPath} get namespaces`);
   if (name === 'cloudwatch')
     lines.push('  export AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test');
   if (isS3(server))

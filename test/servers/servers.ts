@@ -7,17 +7,19 @@ import { cloudwatch, type CloudWatchServer } from './cloudwatch/server.ts';
 import { securedElasticsearch, type SecuredElasticsearch } from './elasticsearch/secured.ts';
 import { elasticsearch } from './elasticsearch/server.ts';
 import { controlPlane, type ControlPlane } from './kubernetes/control-plane.ts';
+import { cluster, type RealCluster } from './node/cluster.ts';
 import { opensearch } from './opensearch/server.ts';
 import { s3, type S3Server } from './s3/server.ts';
 import type { SearchServer } from './search-node.ts';
 import type { ServerKind } from './server-kind.ts';
 
-export type { CloudWatchServer, ControlPlane, S3Server, SearchServer, SecuredElasticsearch };
+export type { CloudWatchServer, ControlPlane, RealCluster, S3Server, SearchServer, SecuredElasticsearch };
 export { startCloudWatch } from './cloudwatch/server.ts';
 export { startSecuredElasticsearch } from './elasticsearch/secured.ts';
 export { startElasticsearch } from './elasticsearch/server.ts';
 export { startControlPlane } from './kubernetes/control-plane.ts';
 export { startS3 } from './s3/server.ts';
+export { startCluster } from './node/cluster.ts';
 export { startOpenSearch } from './opensearch/server.ts';
 
 export interface Servers {
@@ -27,6 +29,7 @@ export interface Servers {
   readonly opensearch: SearchServer;
   readonly cloudwatch: CloudWatchServer;
   readonly s3: S3Server;
+  readonly cluster: RealCluster;
 }
 
 export type ServerName = keyof Servers;
@@ -39,6 +42,7 @@ export const SERVERS: { readonly [Name in ServerName]: ServerKind<Servers[Name]>
   elasticsearch,
   'elasticsearch-secured': securedElasticsearch,
   'control-plane': controlPlane,
+  cluster,
 };
 
 export const SERVER_NAMES: readonly ServerName[] = [
@@ -48,4 +52,5 @@ export const SERVER_NAMES: readonly ServerName[] = [
   'elasticsearch',
   'elasticsearch-secured',
   'control-plane',
+  'cluster',
 ];

@@ -18,7 +18,7 @@ import { buildKubernetes, kubernetesAvailability, KUBERNETES_VERSION } from './b
 import { apiServer, type ApiServer } from './api-server.ts';
 import { controllerManagerArguments, etcdArguments, schedulerArguments } from './arguments.ts';
 import { kubectlRunner, registerNode, type Kubectl, type KubectlOptions, type Request } from './clients.ts';
-import { writeCredentials } from './credentials.ts';
+import { writeCredentials, type Credentials } from './credentials.ts';
 
 const READY_MS_MAX = 120_000;
 const API_SERVER = 'kube-apiserver';
@@ -29,6 +29,9 @@ export interface ControlPlane extends RunningServer {
   readonly ca: string;
   /** Bearer token of a member of system:masters. */
   readonly adminToken: string;
+  readonly credentials: Credentials;
+  /** Folder with its binaries. */
+  readonly binaries: string;
   /** Path of a kubeconfig with that token. */
   readonly kubeconfig: string;
   /** Path of the kubectl of the same version. */
@@ -50,8 +53,10 @@ export interface ControlPlane extends RunningServer {
 }
 
 export interface ControlPlaneOptions {
-  /** Added to the flags of each API server. */
-  readonly apiServerFlags?: readonly string[];
+  /** Added to the flags of each API server; a function gets what it should know of the files. */
+  readonly apiServerFlags?: readonly string[] | ((credentials: Credentials) => readonly string[]);
+  /** IPv4 addresses beside 127.0.0.1 for which the serving certificate is good. */
+  readonly addresses?: readonly string[];
   /** 1 by default. */
   readonly apiServers?: number;
 }
@@ -68,7 +73,8 @@ export async function startControlPlane(
   const [etcdPort = 0, peerPort = 0, ...apiPorts] = await freePorts(2 + (options.apiServers ?? 1));
   const work = createWorkFolder('control-plane');
   const url = `https://127.0.0.1:${apiPorts[0]}`;
-  const credentials = writeCredentials(work, url);
+  const credentials = writeCredentials(work, url, options.addresses ?? []);
+  const { apiServerFlags = [] } = options;
   const logFile = (name: string): string => join(work, `${name}.log`);
   const part = (name: string, args: readonly string[], ready: () => Promise<boolean>): ManagedProcess =>
     new ManagedProcess({
@@ -89,7 +95,7 @@ export async function startControlPlane(
       credentials,
       etcdUrl,
       port,
-      flags: options.apiServerFlags ?? [],
+      flags: typeof apiServerFlags === 'function' ? apiServerFlags(credentials) : apiServerFlags,
     }),
   );
   const [first] = apiServers;
@@ -130,6 +136,8 @@ export async function startControlPlane(
     url,
     ca: credentials.ca,
     adminToken: credentials.adminToken,
+    credentials,
+    binaries,
     kubeconfig: credentials.files.adminKubeconfig,
     kubectlPath: join(binaries, 'kubectl'),
     folder: work,

@@ -15,13 +15,17 @@ const USERS = {
   admin: 'system:masters',
   'system:kube-controller-manager': '',
   'system:kube-scheduler': '',
+  'system:kube-proxy': '',
+  'system:node:node-1': 'system:nodes',
 } as const;
-type User = keyof typeof USERS;
+export type User = keyof typeof USERS;
 
 export interface Credentials {
   /** PEM: what a client must trust. */
   readonly ca: string;
   readonly adminToken: string;
+  /** Writes a kubeconfig for an API server at `url` into the folder and gives its path. */
+  kubeconfig(name: string, user: User, url: string): string;
   /** Paths by what they hold. */
   readonly files: {
     readonly certificate: string;
@@ -35,8 +39,12 @@ export interface Credentials {
   };
 }
 
-/** Writes all credentials for an API server at `url` into `folder`. */
-export function writeCredentials(folder: string, url: string): Credentials {
+/**
+ * Writes all credentials for an API server at `url` into `folder`.
+ *
+ * @param addresses IPv4 addresses beside 127.0.0.1 for which its certificate is good
+ */
+export function writeCredentials(folder: string, url: string, addresses: readonly string[] = []): Credentials {
   const write = (name: string, text: string): string => {
     const path = join(folder, name);
     writeFileSync(path, text, { mode: 0o600 });
@@ -44,18 +52,22 @@ export function writeCredentials(folder: string, url: string): Credentials {
   };
   const serving = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
   const accounts = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
-  const ca = selfSigned(serving, systemClock.now());
+  const ca = selfSigned(serving, systemClock.now(), addresses);
   const tokens: Readonly<Record<User, string>> = {
     admin: randomHex(16),
     'system:kube-controller-manager': randomHex(16),
     'system:kube-scheduler': randomHex(16),
+    'system:kube-proxy': randomHex(16),
+    'system:node:node-1': randomHex(16),
   };
   // Static token file: token,user,uid,"groups" (Kubernetes documentation, Authenticating).
   const lines = Object.entries(USERS).map(([user, group]) => `${token(tokens, user)},${user},${user},"${group}"\n`);
-  const kubeconfig = (name: string, user: User): string => write(name, kubeconfigText(url, ca, tokens[user]));
+  const kubeconfig = (name: string, user: User, server = url): string =>
+    write(name, kubeconfigText(server, ca, tokens[user]));
   return {
     ca,
     adminToken: tokens.admin,
+    kubeconfig,
     files: {
       certificate: write('apiserver.crt', ca),
       key: write('apiserver.key', privatePem(serving.privateKey)),

@@ -34,8 +34,13 @@ const TAG = {
  * PEM of a P-256 certificate for 127.0.0.1 and localhost (RFC 5280 section 4.1).
  *
  * @param nowMs wall clock; valid from an hour before for ten days
+ * @param addresses IPv4 addresses beside 127.0.0.1
  */
-export function selfSigned(keys: { publicKey: KeyObject; privateKey: KeyObject }, nowMs: number): string {
+export function selfSigned(
+  keys: { publicKey: KeyObject; privateKey: KeyObject },
+  nowMs: number,
+  addresses: readonly string[] = [],
+): string {
   const publicKey = keys.publicKey.export({ type: 'spki', format: 'der' });
   const algorithm = der(TAG.sequence, oid('ecdsaWithSha256'));
   const name = der(
@@ -46,7 +51,7 @@ export function selfSigned(keys: { publicKey: KeyObject; privateKey: KeyObject }
     TAG.sequence,
     der(0x82, Buffer.from('localhost')),
     der(0x82, Buffer.from('kubernetes.default.svc')),
-    der(0x87, Buffer.from([127, 0, 0, 1])),
+    ...['127.0.0.1', ...addresses].map((address) => der(0x87, Buffer.from(address.split('.').map(Number)))),
   );
   const extensions = der(
     TAG.sequence,

@@ -1,0 +1,58 @@
+/**
+ * kubectl against any cluster, ours or a user's own: one command to its end, or a log that is followed.
+ *
+ * May import: node:, test/servers.
+ */
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { run, type Outcome } from '../servers/programs.ts';
+
+/** Longer than any `--timeout` that is asked for. */
+const COMMAND_MS_MAX = 240_000;
+
+export interface KubectlInput {
+  /** Goes to stdin, for `-f -`; anything but a text as JSON. */
+  readonly input?: unknown;
+}
+
+export interface Kubectl {
+  /** stdout; rejects with stderr unless the exit code is 0. */
+  run(args: readonly string[], input?: KubectlInput): Promise<string>;
+  /** The exit code is a value. */
+  outcome(args: readonly string[], input?: KubectlInput): Promise<Outcome>;
+  /** The object, parsed; undefined where there is none. */
+  get(kind: string, name: string, namespace?: string): Promise<unknown>;
+  /** Tells each line of stdout until the command ends or `stop` is called. */
+  follow(args: readonly string[], onLine: (line: string) => void): { readonly ended: Promise<void>; stop(): void };
+}
+
+/** @param flags which cluster: `--kubeconfig=FILE` or `--context=NAME` */
+export function kubectlFor(program: string, flags: readonly string[]): Kubectl {
+  const outcome: Kubectl['outcome'] = (args, { input } = {}) =>
+    run(program, [...flags, ...args], {
+      timeoutMs: COMMAND_MS_MAX,
+      ...(input === undefined ? {} : { input: typeof input === 'string' ? input : JSON.stringify(input) }),
+    });
+  return {
+    outcome,
+    run: async (args, input) => {
+      const { code, stdout, stderr } = await outcome(args, input);
+      if (code === 0) return stdout;
+      throw new Error(`kubectl ${args.join(' ')}: expected exit code 0, got ${code}: ${stderr.trim()}`);
+    },
+    get: async (kind, name, namespace) => {
+      const where = namespace === undefined ? [] : ['-n', namespace];
+      const { code, stdout } = await outcome(['get', kind, name, ...where, '-o', 'json']);
+      return code === 0 ? (JSON.parse(stdout) as unknown) : undefined;
+    },
+    follow: (args, onLine) => {
+      const child = spawn(program, [...flags, ...args], { stdio: ['ignore', 'pipe', 'ignore'] });
+      createInterface({ input: child.stdout }).on('line', onLine);
+      const ended = new Promise<void>((resolve) => {
+        child.once('error', () => resolve());
+        child.once('close', () => resolve());
+      });
+      return { ended, stop: () => void child.kill('SIGTERM') };
+    },
+  };
+}

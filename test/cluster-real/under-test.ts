@@ -1,0 +1,50 @@
+/**
+ * One cluster for all suites of this folder: node, Elasticsearch, the image of this checkout, logtender installed from it.
+ *
+ * Pods reach Elasticsearch through the operator's configuration (`elasticsearchUrl`). May import: test.
+ */
+import { requireServer } from '../servers/require-server.ts';
+import type { RealCluster, SearchServer } from '../servers/servers.ts';
+import { buildImageFile, type ImageFile } from './built-image.ts';
+import { installLogtender, type InstallOptions } from './installation.ts';
+import { kubectlFor, type Kubectl } from './kubectl.ts';
+
+export interface UnderTest {
+  readonly cluster: RealCluster;
+  readonly kubectl: Kubectl;
+  readonly search: SearchServer;
+  /** Where pods reach it. */
+  readonly searchUrl: string;
+  readonly image: ImageFile;
+  readonly install: InstallOptions;
+}
+
+const START_MS_MAX = 240_000;
+
+let shared: Promise<UnderTest> | undefined;
+
+/** For `before` hooks; the first call starts everything. */
+export async function requireLogtender(context: Mocha.Context): Promise<UnderTest> {
+  const cluster = await requireServer(context, 'cluster');
+  if (shared === undefined) {
+    // Compressing Node and starting Java take as long as each other.
+    const building = buildImageFile();
+    // Whoever waits for it gets the failure; nobody may be there yet.
+    building.catch(() => {});
+    shared = requireServer(context, 'elasticsearch').then((search) => start(cluster, search, building));
+  }
+  context.timeout(START_MS_MAX);
+  return shared;
+}
+
+async function start(cluster: RealCluster, search: SearchServer, building: Promise<ImageFile>): Promise<UnderTest> {
+  const image = await building;
+  // The servers end in the root hooks; the file has nobody else.
+  process.once('exit', () => image.discard());
+  await cluster.importImage(image.path);
+  const searchUrl = await cluster.expose(search.url);
+  const kubectl = kubectlFor(cluster.plane.kubectlPath, [`--kubeconfig=${cluster.plane.kubeconfig}`]);
+  const install = { image: image.reference, config: { cluster: 'real', elasticsearchUrl: searchUrl } };
+  await installLogtender(kubectl, install);
+  return { cluster, kubectl, search, searchUrl, image, install };
+}
