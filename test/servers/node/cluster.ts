@@ -48,11 +48,15 @@ export async function startCluster(preparation: Preparation = defaultPreparation
   let node: Node | undefined;
   let plane: ControlPlane | undefined;
   const stop = async (): Promise<void> => {
-    await node?.stop();
-    await releaseAddresses(addresses);
-    await Promise.all(relays.map((relay) => relay.stop()));
-    await plane?.stop();
-    discardWorkFolder(work);
+    try {
+      await node?.stop();
+    } finally {
+      // Whatever the node left behind, the rest still goes.
+      await releaseAddresses(addresses);
+      await Promise.all(relays.map((relay) => relay.stop()));
+      await plane?.stop();
+      discardWorkFolder(work);
+    }
   };
   const relayTo = async (url: string): Promise<number> => {
     const relay = await startRelay(addresses.host, Number(new URL(url).port));
