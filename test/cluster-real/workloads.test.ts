@@ -18,7 +18,8 @@ const CRON_MS_MAX = 75_000;
 
 const labels = { app: 'web' };
 const stays = template(writer({ ...LOAD, linger: -1 }));
-const ends = template(writer(LOAD), { restartPolicy: 'Never' });
+// Lives on until the sidecar is up on a busy machine too; the Job of one line is the one that ends at once.
+const ends = template(writer({ ...LOAD, linger: 10 }), { restartPolicy: 'Never' });
 
 function workload(apiVersion: string, kind: string, name: string, spec: unknown): unknown {
   return { apiVersion, kind, metadata: { name, namespace: NAMESPACE }, spec };
