@@ -15,8 +15,8 @@ import type { Node } from './syntax.ts';
 export const PATTERNS_MAX = 64;
 
 /**
- * States of all automatons of one list. Sixteen times what lists of ten usual patterns need (measured, docs/performance.md); four lists at
- * their bound fit beside the 26 MiB of the rest.
+ * States of all automatons of one list: fourteen times what ten usual patterns took (72 KiB, docs/performance.md); three lists at their bound
+ * fit beside the rest in the memory of a sidecar.
  */
 const MEMORY_BYTES_MAX = MiB;
 /** An automaton with less than this makes its states again and again. */

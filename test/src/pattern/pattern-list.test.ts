@@ -8,7 +8,7 @@ import type { PatternList } from '../../../src/pattern/pattern-list.ts';
 import { seededRandom, testSeed } from '../../fakes/seeded-random.ts';
 import type { SeededRandom } from '../../fakes/seeded-random.ts';
 
-const ROUNDS = Number(process.env['PATTERN_ROUNDS'] ?? 400);
+const ROUNDS = Number(process.env['PATTERN_ROUNDS'] ?? 150);
 
 function listOf(...patterns: readonly string[]): PatternList {
   const compiled = compilePatterns(patterns);
