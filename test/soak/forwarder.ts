@@ -46,7 +46,7 @@ export interface ForwarderSoakFigures {
   readonly duplicates: number;
   /** What the ledger says that the destination may hold twice; counted for destinations that cannot tell a resend. */
   readonly duplicates_max: number;
-  /** Peak of the first life and of the last one. */
+  /** Peak over the lives of the first half, and over those of the second: one life may be too short to load everything. */
   readonly rss_mib_first: number;
   readonly rss_mib_last: number;
 }
@@ -66,6 +66,8 @@ const WRITE_EVERY_MS = 50;
 const LINES_PER_SECOND_MAX = 50_000;
 /** A life: long enough to start and ship something, short enough that a thousand of them are a matter of minutes. */
 const LIFE_MS = { min: 300, max: 1_500 } as const;
+/** A life that is to end at a fault point gets the time to come there. */
+const FAULTY_LIFE_MS_MAX = 6_000;
 /** Operations on the state folder of which each is a fault point: the start makes ten, each checkpoint two or three. */
 const FAULT_OPERATIONS = 16;
 const FAULT_PHASES = ['before', 'half', 'after'] as const;
@@ -154,6 +156,7 @@ class Soak {
   async #disturb(): Promise<void> {
     const { kills, outages, random, note } = this.#options;
     let outage = 0;
+    let outageBefore = 0;
     for (let kill = 0; kill < kills || outage < outages; kill += 1) {
       while (outage < outages && kill >= ((outage + 1) * kills) / (outages + 1)) {
         note(`outage ${outage + 1} of ${outages}`);
@@ -161,7 +164,10 @@ class Soak {
         outage += 1;
       }
       if (kill >= kills) continue;
-      const lifeMs = LIFE_MS.min + random.below(LIFE_MS.max - LIFE_MS.min);
+      // What was started by the kill before this one: the same parity as below.
+      const isFaulty = kill % 2 === 1 && outage === outageBefore;
+      const lifeMs = isFaulty ? FAULTY_LIFE_MS_MAX : LIFE_MS.min + random.below(LIFE_MS.max - LIFE_MS.min);
+      outageBefore = outage;
       // Every other life ends at a fault point; should it not get there, then like the others.
       const died = this.#life?.forwarder.ended.then(() => true);
       if ((await Promise.race([systemClock.sleep(lifeMs), died])) === true) this.#faultsHit += 1;
@@ -237,6 +243,7 @@ class Soak {
     const summary = readFileSync(join(this.#root, 'termination-message'), 'utf8');
     const figure = (name: string): number => Number(new RegExp(`\\b${name}=(\\d+)`).exec(summary)?.[1] ?? Number.NaN);
     const { lost, duplicates, outOfOrder } = await this.#destination.counts();
+    const half = Math.ceil(this.#peaks.length / 2);
     const figures = {
       written: lines,
       delivered: figure('delivered'),
@@ -245,8 +252,8 @@ class Soak {
       lost,
       duplicates,
       duplicates_max: Number(/\bduplicates_max=(\d+)/.exec(summary)?.[1] ?? 0),
-      rss_mib_first: this.#peaks[0] ?? 0,
-      rss_mib_last: this.#peaks.at(-1) ?? 0,
+      rss_mib_first: Math.max(0, ...this.#peaks.slice(0, half)),
+      rss_mib_last: Math.max(0, ...this.#peaks.slice(half)),
     };
     const { delivered, dropped, pending } = figures;
     const growth = figures.rss_mib_last - figures.rss_mib_first;
