@@ -70,8 +70,8 @@ export interface DeliverOptions {
    */
   readonly promise?: (request: PromisedRequest) => Promise<Promised>;
   /**
-   * For destinations that cannot tell a resend: said, and waited for, before records go out that may be stored already. The number is added
-   * to the upper bound of duplicates, on the disk. Absent where nobody keeps books.
+   * For destinations that cannot tell a resend: said, and waited for, before records go out that may be stored already, or as soon as it
+   * shows that they may be. The number is added to the upper bound of duplicates, on the disk. Absent where nobody keeps books.
    */
   readonly onResend?: (records: number) => Promise<void>;
   /** Aborted when the process must end: the request is dropped at once. */

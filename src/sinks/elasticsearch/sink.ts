@@ -45,7 +45,6 @@ export class ElasticsearchSink implements Sink {
   /** A dated name is its own rollover: it stands for one index. */
   readonly #canRollOver: boolean;
   readonly #replaced: Counter;
-  readonly #possibleDuplicates: Counter;
 
   constructor(options: ElasticsearchSinkOptions) {
     this.#config = options.config;
@@ -56,10 +55,6 @@ export class ElasticsearchSink implements Sink {
     this.#replaced = options.metrics.counter(
       'logtender_utf8_replacements_total',
       'Ill-formed UTF-8 sequences that were replaced by U+FFFD.',
-    );
-    this.#possibleDuplicates = options.metrics.counter(
-      'logtender_possible_duplicates_total',
-      'Records that may be stored twice: sent again with the first outcome unknown, and nothing could tell. An upper bound.',
     );
   }
 
@@ -95,7 +90,7 @@ export class ElasticsearchSink implements Sink {
     const { exchange, host } = outcome;
     if (exchange.kind === 'failed') return failed(exchange, host);
     const { status, headers, body } = exchange;
-    if (mustNameIndex && status < 300) this.#noticeIndexes(batch, options, isResend, body);
+    if (mustNameIndex && status < 300) await this.#noticeIndexes(batch, options, isResend, body);
     return classifyBulk(
       { status, body, retryAfter: headers['retry-after'], location: headers.location },
       {
@@ -110,7 +105,8 @@ export class ElasticsearchSink implements Sink {
     this.#cluster.close();
   }
 
-  #noticeIndexes(batch: Batch, options: DeliverOptions, isResend: boolean, body: Buffer): void {
+  /** Books what a rollover between send and resend may have stored twice, once it shows. */
+  async #noticeIndexes(batch: Batch, options: DeliverOptions, isResend: boolean, body: Buffer): Promise<void> {
     const { destination } = batch;
     if (!isResend) {
       const index = firstIndex(body);
@@ -123,7 +119,7 @@ export class ElasticsearchSink implements Sink {
       if (index !== undefined && options.sentBefore(record) && this.#writeIndexes.mayBeTwice(destination, index))
         possible += 1;
     });
-    if (possible > 0) this.#possibleDuplicates.add(possible, { sink: this.name });
+    if (possible > 0) await options.onResend?.(possible);
   }
 }
 
