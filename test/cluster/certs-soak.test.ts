@@ -36,7 +36,7 @@ describe('soak certs', function () {
 
   for (const args of [
     [],
-    ['forwarder'],
+    ['forwarders'],
     ['certs', '--rotations', '0'],
     ['certs', '--ca-life', 'long'],
     ['certs', '-x'],

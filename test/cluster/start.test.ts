@@ -67,7 +67,7 @@ describe('npm start', function () {
     assert.equal(misspelt.code, 2);
     assert.match(
       misspelt.out,
-      /--sink: expected elasticsearch, cloudwatch, console, got elasticserch \(did you mean elasticsearch\?\)/,
+      /--sink: expected elasticsearch, cloudwatch, s3, file, console, got elasticserch \(did you mean elasticsearch\?\)/,
     );
     const nowhere = await start(['--sink', 'elasticsearch']);
     assert.equal(nowhere.code, 2);

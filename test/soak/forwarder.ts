@@ -44,8 +44,6 @@ export interface ForwarderSoakFigures {
   readonly pending: number;
   readonly lost: number;
   readonly duplicates: number;
-  /** What the ledger says that the destination may hold twice; counted for destinations that cannot tell a resend. */
-  readonly duplicates_max: number;
   /** Peak over the lives of the first half, and over those of the second: one life may be too short to load everything. */
   readonly rss_mib_first: number;
   readonly rss_mib_last: number;
@@ -251,11 +249,13 @@ class Soak {
       pending: figure('pending'),
       lost,
       duplicates,
-      duplicates_max: Number(/\bduplicates_max=(\d+)/.exec(summary)?.[1] ?? 0),
       rss_mib_first: Math.max(0, ...this.#peaks.slice(0, half)),
       rss_mib_last: Math.max(0, ...this.#peaks.slice(half)),
     };
     const { delivered, dropped, pending } = figures;
+    // What the ledger says that the destination may hold twice; counted for destinations that cannot tell a resend.
+    const duplicatesMax = Number(/\bduplicates_max=(\d+)/.exec(summary)?.[1] ?? 0);
+    this.#options.note(`the ledger says that at most ${duplicatesMax} lines are stored twice`);
     const growth = figures.rss_mib_last - figures.rss_mib_first;
     return {
       figures,
@@ -264,8 +264,8 @@ class Soak {
         ...(delivered + dropped + pending === lines ? [] : [`the ledger is not exact: ${summary.trim()}`]),
         ...(lost === 0 ? [] : [`${lost} lines are lost`]),
         ...(duplicates > 0 && this.#destination.isIdempotent ? [`${duplicates} lines are stored twice`] : []),
-        ...(this.#options.sink === 'cloudwatch' && duplicates > figures.duplicates_max
-          ? [`${duplicates} lines are stored twice, the ledger says at most ${figures.duplicates_max}`]
+        ...(this.#options.sink === 'cloudwatch' && duplicates > duplicatesMax
+          ? [`${duplicates} lines are stored twice, the ledger says at most ${duplicatesMax}`]
           : []),
         ...(outOfOrder === 0 ? [] : [`${outOfOrder} lines came after a later one of their file`]),
         ...(growth <= RSS_GROWTH_MIB_MAX ? [] : [`memory grew by ${growth.toFixed(1)} MiB`]),
