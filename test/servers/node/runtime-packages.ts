@@ -1,13 +1,11 @@
 /**
  * Container runtime, network plugins and nft: Debian's packages, unpacked into the cache. Nothing is installed on the machine.
- *
- * apt-get works on lists of its own here, so neither old lists of the machine nor their absence matter, and no right is needed.
  * May import: node:, test/servers.
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { cached, cacheKey, findCached, type Entry, type Preparation } from '../cache.ts';
-import { findProgram, mustRun } from '../programs.ts';
+import { debianRelease, missingForDebianPackages, unpackDebianPackages, type MissingTool } from '../debian-packages.ts';
 
 /** What each is for; libraries that every Debian has (libc6, libtinfo6) are not among them. */
 const PACKAGES: readonly string[] = [
@@ -28,8 +26,7 @@ const PACKAGES: readonly string[] = [
   ],
   ...['libseccomp2', 'conntrack', 'libnetfilter-conntrack3', 'libnfnetlink0'],
 ];
-const DOWNLOAD_MS_MAX = 5 * 60_000;
-const REMEDY = 'use Debian 12 or newer, or Ubuntu 24.04 or newer';
+const PURPOSE = 'containerd and runc';
 
 export interface RuntimePrograms {
   /** Folders for PATH. */
@@ -44,25 +41,10 @@ export interface RuntimePrograms {
 }
 
 /** What is in the way, if anything. */
-export function missingForPackages(): { readonly reason: string; readonly remedy: string } | undefined {
-  for (const program of ['apt-get', 'dpkg-deb']) {
-    if (findProgram(program) === undefined)
-      return { reason: `${program} was not found, which fetches containerd and runc`, remedy: REMEDY };
-  }
-  return undefined;
-}
+export const missingForPackages = (): MissingTool | undefined => missingForDebianPackages(PURPOSE);
 
 function entry(): Entry {
-  return { name: 'container-runtime', key: cacheKey(release(), process.arch, PACKAGES.join(' '), 'layout 1') };
-}
-
-/** Packages of one release do not suit another. */
-function release(): string {
-  try {
-    return /^VERSION_ID=.*$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[0] ?? '';
-  } catch {
-    return '';
-  }
+  return { name: 'container-runtime', key: cacheKey(debianRelease(), process.arch, PACKAGES.join(' '), 'layout 1') };
 }
 
 export const runtimeIsPrepared = (cache: string): boolean => findCached(cache, entry()) !== undefined;
@@ -71,19 +53,7 @@ export const runtimeIsPrepared = (cache: string): boolean => findCached(cache, e
 export async function prepareRuntime({ cache, progress }: Preparation): Promise<RuntimePrograms> {
   const folder = await cached(cache, entry(), async (target) => {
     progress('container runtime: downloading 50 MB of Debian packages (containerd, runc, network plugins, nftables)');
-    const apt = join(target, 'apt');
-    for (const name of ['state/lists/partial', 'cache/archives/partial', 'debs'])
-      mkdirSync(join(apt, name), { recursive: true });
-    const own = [
-      ...['-o', `Dir::State=${join(apt, 'state')}`, '-o', `Dir::Cache=${join(apt, 'cache')}`],
-      ...['-o', 'Acquire::Languages=none', '-o', 'APT::Sandbox::User=', '-o', 'Acquire::Retries=3', '-q'],
-    ];
-    const options = { cwd: join(apt, 'debs'), timeoutMs: DOWNLOAD_MS_MAX };
-    await mustRun('apt-get', [...own, 'update'], options);
-    await mustRun('apt-get', [...own, 'download', ...PACKAGES], options);
-    for (const name of readdirSync(join(apt, 'debs')))
-      await mustRun('dpkg-deb', ['-x', join(apt, 'debs', name), join(target, 'root')], options);
-    rmSync(apt, { recursive: true });
+    await unpackDebianPackages(target, PACKAGES);
   });
   const root = join(folder, 'root');
   const usr = join(root, 'usr');
