@@ -3,14 +3,23 @@
  * was not yet read when the original was truncated is read from the copy.
  *
  * A copy is born later than its original and holds the same bytes. Where the file system has no birth times nothing is called a copy:
- * lines twice are better than lines lost. May import: source.
+ * lines twice are better than lines lost. May import: source, node:.
  */
+import { fstatSync } from 'node:fs';
 import { fitsAnchor, fitsHead, readAnchor, readHead } from './identity.ts';
 import type { Anchor, FileIdentity, Head, OpenedFile } from './identity.ts';
 
 /** Was the candidate made after the original? */
 function isYounger(candidate: FileIdentity, original: FileIdentity): boolean {
   return original.birthUs > 0 && candidate.birthUs > original.birthUs;
+}
+
+/**
+ * Could the candidate have been made before the inode of `fd` was last changed? What was made later is no copy of what stood there before
+ * a truncation: truncating and deleting change the inode (inode(7), ctime). Both times come from the file system's own clock.
+ */
+export function isOlderThanLastChange(candidate: FileIdentity, fd: number): boolean {
+  return BigInt(candidate.birthUs) <= fstatSync(fd, { bigint: true }).ctimeNs / 1000n;
 }
 
 /** A copy of an original whose bytes are gone, known by its head and by the bytes before every position that was reached. */

@@ -18,7 +18,7 @@ import type { Log } from '../core/log.ts';
 import type { Metrics } from '../core/metrics.ts';
 import type { SourceInfo } from '../core/record.ts';
 import { Chains, compareSources } from './chains.ts';
-import { isCopyOfLive, isCopyOfTruncated } from './copies.ts';
+import { isCopyOfLive, isCopyOfTruncated, isOlderThanLastChange } from './copies.ts';
 import { codeOf, scanGlob } from './directory-scan.ts';
 import type { Scan, Sighting } from './directory-scan.ts';
 import {
@@ -447,7 +447,14 @@ export class FileSet {
       if (!isOlderName(source)) continue;
       // What was seen to be a copy while the original stood may be shorter than what was read of the original after that.
       const wasSeen = source.copySeen !== undefined && keyOf(source.copySeen.identity) === keyOf(opened.identity);
-      if (source.awaitsCopy && isCopyOfTruncated(opened, { ...source, anchors: wasSeen ? [] : [source.anchor] })) {
+      // The generation that followed the truncation has the inode.
+      const successor = this.#owners.get(keyOf(source.identity))?.fd;
+      const isLater = successor !== undefined && !isOlderThanLastChange(opened.identity, successor);
+      if (
+        source.awaitsCopy &&
+        !isLater &&
+        isCopyOfTruncated(opened, { ...source, anchors: wasSeen ? [] : [source.anchor] })
+      ) {
         this.#attach(source, opened, extent.end, sighting);
         return true;
       }

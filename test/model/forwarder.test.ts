@@ -121,6 +121,8 @@ class World {
   /** After a power cut the hash of what was sent last may be missing: a log that begins anew with the same kilobyte is not told apart. */
   isPowerCut = false;
   readonly #births = new Set<string>();
+  /** When the app last cut off or deleted a file. */
+  #changedNs = 0n;
   #life = 0;
   #serial = 0;
   #starts = 0;
@@ -252,6 +254,7 @@ class World {
     file.tokens = [];
     file.isOpenLine = false;
     truncateSync(this.at(path), 0);
+    this.#noteChange();
   }
 
   /** @param isHeld the forwarder is known to have it open */
@@ -260,22 +263,30 @@ class World {
     if (file === undefined) return;
     this.files.delete(path);
     unlinkSync(this.at(path));
+    this.#noteChange();
     for (const token of this.tokens) if (token.originals.has(file)) token.mayRepeat = true;
     if (!isHeld || this.forwarder === undefined) for (const token of file.tokens) this.#excuseUnlessStored(token);
+  }
+
+  #noteChange(): void {
+    this.#changedNs = BigInt(Date.now() + 1) * 1_000_000n;
   }
 
   at(path: string): string {
     return join(this.folder, path);
   }
 
-  /** Birth times come from a coarse clock: an inode that is used again is given another one, as after any real while. */
+  /**
+   * Birth times come from a coarse clock: an inode that is used again is given another one, and what is made after a change is younger
+   * than it, as after any real while.
+   */
   #create(path: string): AppFile {
     const file = { path, tokens: [], isOpenLine: false };
     this.files.set(path, file);
     for (;;) {
       writeFileSync(this.at(path), '');
       const { ino, birthtimeNs } = statSync(this.at(path), { bigint: true });
-      if (!this.#births.has(`${ino}:${birthtimeNs}`)) {
+      if (birthtimeNs > this.#changedNs && !this.#births.has(`${ino}:${birthtimeNs}`)) {
         this.#births.add(`${ino}:${birthtimeNs}`);
         return file;
       }
@@ -285,7 +296,8 @@ class World {
 
   #append(path: string, file: AppFile, isWhole: boolean, late: boolean): void {
     this.#serial += 1;
-    const filler = 'x'.repeat(this.random.below(30) === 0 ? 1_500 : this.random.below(40));
+    // Long lines of one length, one digit apart behind a banner, would be one file by its first kilobyte, its end and its size (docs/records.md).
+    const filler = 'x'.repeat(this.random.below(30) === 0 ? 1_500 + this.random.below(500) : this.random.below(40));
     const token: Token = {
       name: `${file.path.slice(0, 1)}${this.#serial}`,
       file,

@@ -563,6 +563,23 @@ describe('file set', () => {
     assert.equal(chain('a.log')[0]?.name, at('a.log.1'));
   });
 
+  it('does not take a file for a copy that was made after the original was changed, however alike they begin', async () => {
+    const banner = `${'='.repeat(1_100)}\n`;
+    writeFileSync(at('a.log'), `${banner}one\n`);
+    await scan();
+    truncateSync(at('a.log'), 0);
+    appendFileSync(at('a.log'), 'two\n');
+    unlinkSync(at('a.log'));
+    const changedNs = BigInt(Date.now() + 1) * 1_000_000n;
+    // Birth times come from a coarse clock.
+    do writeFileSync(at('next'), `${banner}three\n`);
+    while (statSync(at('next'), { bigint: true }).birthtimeNs <= changedNs && unlinkSync(at('next')) === undefined);
+    renameSync(at('next'), at('a.log.1'));
+    await scan();
+    const texts = chain('a.log').flatMap((source) => (source.fd === undefined ? [] : [content(source)]));
+    assert.deepEqual(texts, ['two\n', `${banner}three\n`]);
+  });
+
   it('does not take the same text for a copy when it is older', async () => {
     writeFileSync(at('a.log.1'), 'start\n');
     do {
