@@ -41,42 +41,36 @@ const isWaiting = (path: string): boolean => path.startsWith('test/cluster/certs
 interface Group {
   readonly name: string;
   readonly files: readonly string[];
-  /** How far its processes stand back on a busy machine, as setpriority(2) has it. */
-  readonly niceness: number;
 }
 
 interface Lane {
   readonly groups: readonly Group[];
+  /** How far its processes stand back on a busy machine, as setpriority(2) has it. */
+  readonly niceness: number;
   /** Writes to the terminal as it goes; the other lanes when they are through. */
   readonly isLive: boolean;
 }
 
 function lanesOf(files: readonly string[], fastOnly: boolean): readonly Lane[] {
-  const group = (name: string, niceness: number, holds: (path: string) => boolean): Group => ({
-    name,
-    files: files.filter(holds),
-    niceness,
-  });
-  const isFast = (path: string): boolean => !SERVER_FOLDERS.includes(folderOf(path));
-  if (fastOnly) return [{ groups: [group('fast', 0, isFast)], isLive: true }];
-  const inFolder =
-    (folder: string) =>
-    (path: string): boolean =>
-      folderOf(path) === folder && !isWaiting(path);
+  const inFolder = (folder: string): readonly string[] => files.filter((path) => folderOf(path) === folder);
+  const fast = { name: 'fast', files: files.filter((path) => !SERVER_FOLDERS.includes(folderOf(path))) };
+  if (fastOnly) return [{ groups: [fast], niceness: 0, isLive: true }];
+  const servers = SERVER_FOLDERS.map((folder) => ({
+    name: folder,
+    files: inFolder(folder).filter((path) => !isWaiting(path)),
+  }));
+  const certs = { name: 'cluster-certs', files: files.filter(isWaiting) };
   return [
-    { groups: [group('servers', 5, inFolder('servers')), group('cluster', 5, inFolder('cluster'))], isLive: true },
-    // Containers come last in the lane of the rotations: beside those they would disturb the deadlines.
-    {
-      groups: [group('cluster-certs', 0, isWaiting), group('cluster-real', 5, inFolder('cluster-real'))],
-      isLive: false,
-    },
-    { groups: [group('fast', 10, isFast)], isLive: false },
+    { groups: servers, niceness: 5, isLive: true },
+    { groups: [certs], niceness: 0, isLive: false },
+    { groups: [fast], niceness: 10, isLive: false },
   ];
 }
 
 /** Runs one group; undefined when it ended without a report. `crashed` says that it failed in another way than by a test. */
 async function runGroup(
-  { name, files, niceness }: Group,
+  { name, files }: Group,
+  niceness: number,
   work: string,
   msMax: number,
   write: ((chunk: Buffer) => void) | undefined,
@@ -141,7 +135,7 @@ async function main(): Promise<number> {
   let failed = 0;
   let skipped = 0;
   try {
-    const runLane = async ({ groups, isLive }: Lane): Promise<void> => {
+    const runLane = async ({ groups, niceness, isLive }: Lane): Promise<void> => {
       const held: Buffer[] = [];
       const write = isLive ? undefined : (chunk: Buffer): void => void held.push(chunk);
       const tell = (text: string): void => {
@@ -152,7 +146,7 @@ async function main(): Promise<number> {
         if (group.files.length === 0) continue;
         tell(`\n== ${group.name}: ${group.files.length} files\n`);
         const msMax = Math.max(0, deadline - performance.now());
-        const { outcome, crashed } = await runGroup(group, work, msMax, write);
+        const { outcome, crashed } = await runGroup(group, niceness, work, msMax, write);
         passed += outcome?.stats.passes ?? 0;
         failed += (outcome?.stats.failures ?? 0) + (crashed === undefined ? 0 : 1);
         skipped += outcome?.stats.pending ?? 0;
