@@ -447,12 +447,9 @@ export class FileSet {
       if (!isOlderName(source)) continue;
       // What was seen to be a copy while the original stood may be shorter than what was read of the original after that.
       const wasSeen = source.copySeen !== undefined && keyOf(source.copySeen.identity) === keyOf(opened.identity);
-      // The generation that followed the truncation has the inode.
-      const successor = this.#owners.get(keyOf(source.identity))?.fd;
-      const isLater = successor !== undefined && !isOlderThanLastChange(opened.identity, successor);
       if (
         source.awaitsCopy &&
-        !isLater &&
+        !this.#isMadeAfterTruncation(opened, source) &&
         isCopyOfTruncated(opened, { ...source, anchors: wasSeen ? [] : [source.anchor] })
       ) {
         this.#attach(source, opened, extent.end, sighting);
@@ -468,6 +465,12 @@ export class FileSet {
     if (known === undefined) return undefined;
     this.#resume({ ...known, copy: true }, opened, extent, sighting);
     return true;
+  }
+
+  #isMadeAfterTruncation({ identity }: OpenedFile, orphan: SourceFile): boolean {
+    // The generation that followed the truncation has the inode.
+    const fd = this.#owners.get(keyOf(orphan.identity))?.fd;
+    return fd !== undefined && !isOlderThanLastChange(identity, fd);
   }
 
   /** The orphan's bytes are found again in its copy: it goes on where it stopped, under its own id. */
