@@ -8,7 +8,7 @@ import type { Clock } from '../src/core/clock.ts';
 import type { Log } from '../src/core/log.ts';
 import type { Metrics } from '../src/core/metrics.ts';
 import type { KubeClient } from '../src/kube/client.ts';
-import { createEventWriter } from '../src/kube/events.ts';
+import { createEventWriter, MESSAGE_CHARS_MAX } from '../src/kube/events.ts';
 import { findingLabel, isDegrading } from './finding.ts';
 import type { Finding } from './finding.ts';
 import type { PodView } from './pod.ts';
@@ -39,20 +39,28 @@ export function createEvents(options: {
   const writer = createEventWriter({ ...options, component: 'logtender-webhook' });
   return {
     announce: ({ namespace, owner, reason, findings }) => {
-      const labels = labelsOf(findings);
       const { apiVersion, kind, name, uid } = owner;
       writer.say({
         namespace,
         regarding: { apiVersion, kind, name, uid },
         type: 'Warning',
         reason: eventReason(reason),
-        message: `${reasonText(reason)}${labels === '' ? '' : ` (${labels})`}`,
+        message: messageOf(reason, findings),
       });
     },
     close: () => writer.close(),
   };
 }
 
-function labelsOf(findings: readonly Finding[]): string {
-  return [...new Set(findings.filter(isDegrading).map(findingLabel))].join(', ');
+/** What was decided, then each finding by its label with what it means and what to do, as many as there is room for. */
+function messageOf(reason: ReasonCode, findings: readonly Finding[]): string {
+  const told = findings.filter((finding) => isDegrading(finding) && finding.code !== reason);
+  const texts = [...new Set(told.map((finding) => `${findingLabel(finding)}: ${reasonText(finding.code)}`))];
+  let message = reasonText(reason);
+  for (const [i, text] of texts.entries()) {
+    const more = `; and ${texts.length - i} more`;
+    if (`${message}; ${text}${more}`.length > MESSAGE_CHARS_MAX) return `${message}${more}`;
+    message = `${message}; ${text}`;
+  }
+  return message;
 }

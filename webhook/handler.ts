@@ -16,6 +16,7 @@ import { isDegrading } from './finding.ts';
 import { textAt } from './json.ts';
 import type { JsonObject } from './json.ts';
 import { readPod } from './pod.ts';
+import { ANNOUNCED } from './reasons.ts';
 import type { ReasonCode } from './reasons.ts';
 import type { RequestRecord } from './requests.ts';
 import { allowed, decidedAnswer, errored } from './response.ts';
@@ -151,8 +152,7 @@ class ReviewHandler implements Handler {
 
   #announce(object: JsonObject, request: AdmissionRequest, outcome: Outcome): void {
     const { decision, findings, operations } = outcome;
-    if (request.dryRun || decision.reason === 'injected') return;
-    if (decision.action === 'skip' && !decision.isExplained) return;
+    if (request.dryRun || !ANNOUNCED.includes(decision.reason)) return;
     // A second pass says nothing new, but a pod without room for a status has no other place to say it.
     const isSilent = operations.length === 0 && decision.reason !== 'annotations_full';
     if (decision.action !== 'deny' && isSilent) return;

@@ -28,7 +28,10 @@ export const REASONS = {
   not_asked: info('neither the pod nor its namespace asked for a sidecar'),
   disabled_by_pod: info('the pod said logging.io/inject: "false"'),
   mirror_pod: info('a mirror pod of a static pod cannot be changed'),
-  namespace_excluded: info('the webhook is never called for pods of this namespace'),
+  namespace_excluded: warning(
+    'the webhook is never called for pods of this namespace',
+    'run pods that ask in a namespace of their own',
+  ),
   not_a_pod: info('the request is about something else than a pod'),
   not_a_create: info('only the creation of a pod is acted on'),
   inject_invalid: degraded('logging.io/inject is neither "true" nor "false"', 'write "true" or "false", in quotes'),
@@ -218,6 +221,23 @@ export const REASONS = {
 } as const satisfies Readonly<Record<string, Reason>>;
 
 export type ReasonCode = keyof typeof REASONS;
+
+/**
+ * The outcomes that become an Event on the owner of the pod: what was asked for does not come about, or not whole. Findings are told in
+ * the message of such an Event; the rest is for whoever looks.
+ */
+export const ANNOUNCED: readonly ReasonCode[] = [
+  'injected_degraded',
+  'inject_invalid',
+  'invalid_values',
+  'conflict_container',
+  'conflict_volume',
+  'windows_pod',
+  'ends_without_native',
+  'ends_as_container',
+  'paused',
+  'annotations_full',
+];
 
 /** The entry of a code. */
 export function reasonOf(code: ReasonCode): Reason {

@@ -71,10 +71,10 @@ function denied(uid: string, outcome: Outcome): Answer {
   return review(uid, outcome.reason, { ...audited(outcome), allowed: false, operations: [], message });
 }
 
-/** A failure, in plain words that name logtender. */
+/** A failure, in plain words that name logtender: code, what was found where that is known, sentence and remedy. */
 export function errored(reason: ReasonCode, detail?: string): Answer {
   const status = STATUS[reason] ?? 500;
-  const text = detail ?? reasonText(reason);
+  const text = `${reason}: ${detail === undefined ? '' : `${detail}; `}${reasonText(reason)}`;
   return {
     status,
     contentType: 'text/plain; charset=utf-8',

@@ -22,7 +22,7 @@ export interface AdmissionRequest {
 
 export type Decoded =
   | { readonly ok: true; readonly request: AdmissionRequest }
-  /** `text`: thing, expectation, finding and remedy. */
+  /** `text`: thing, expectation and finding; the remedy is that of the reason. */
   | { readonly ok: false; readonly reason: 'review_invalid' | 'body_too_deep'; readonly text: string };
 
 export interface Verdict {
@@ -39,14 +39,13 @@ const DEPTH_MAX = 64;
 /** RFC 1123 label; requests about cluster-wide objects have none. */
 const NAMESPACE = /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)?$/;
 const API_VERSION = 'admission.k8s.io/v1';
-const REMEDY = `send an AdmissionReview of ${API_VERSION}, as an API server does`;
 /** The API server cuts warnings at 256 characters each and 4,096 together (apiserver, pkg/warning and endpoints/handlers). */
 const WARNINGS_MAX = 12;
 
 /** Reads the body of a request. */
 export function decodeReview(body: Buffer): Decoded {
   if (isDeeperThan(body, DEPTH_MAX)) {
-    const text = `read body: expected JSON with at most ${DEPTH_MAX} levels, got more; ${REMEDY}`;
+    const text = `read body: expected JSON with at most ${DEPTH_MAX} levels, got more`;
     return { ok: false, reason: 'body_too_deep', text };
   }
   let review: Json;
@@ -93,7 +92,7 @@ function invalid(thing: string, expected: string, found: string): Decoded {
   return {
     ok: false,
     reason: 'review_invalid',
-    text: `read AdmissionReview ${thing}: expected ${expected}, got ${found}; ${REMEDY}`,
+    text: `read AdmissionReview ${thing}: expected ${expected}, got ${found}`,
   };
 }
 

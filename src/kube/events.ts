@@ -51,7 +51,7 @@ const REFILL_PER_SECOND = 1;
 const IN_FLIGHT_MAX = 10;
 const TIMEOUT_MS = 5_000;
 /** Event v1 core, `note` and `message`: 1 kB. */
-const MESSAGE_CHARS_MAX = 1_000;
+export const MESSAGE_CHARS_MAX = 1_000;
 
 /** A writer that has said nothing yet. */
 export function createEventWriter(options: EventWriterOptions): EventWriter {

@@ -16,7 +16,7 @@ import {
 import { ENV, SECRET_KEYS } from '../../src/config/forwarder-config.ts';
 import { KEYS } from '../../webhook/annotations.ts';
 import type { KeyDocumentation } from '../../webhook/annotations.ts';
-import { eventReason, REASONS } from '../../webhook/reasons.ts';
+import { ANNOUNCED, eventReason, REASONS } from '../../webhook/reasons.ts';
 import type { Reason, ReasonCode } from '../../webhook/reasons.ts';
 
 const DOCS = join(import.meta.dirname, '../../docs');
@@ -135,8 +135,9 @@ function reasonsPage(): string {
     '# Reason codes',
     '',
     "The same code stands in the webhook's log line, in the label `reason` or `code` of its metrics, in the status annotation of the",
-    'pod, in the warning that `kubectl` prints, in the audit annotations of the API server, and (in the spelling of Kubernetes) in the Event',
-    'on the owner. Sentence and remedy are the same everywhere.',
+    'pod, in the warning that `kubectl` prints, in the audit annotations of the API server, in the answer that says why a request failed, and',
+    'in the Event on the owner: the outcome as its reason, in the spelling of Kubernetes, and what else there is to say in its message.',
+    'Sentence and remedy are the same everywhere. Outcomes without an Event are those that nobody has to be told of.',
     '',
     '| severity | means |',
     '|---|---|',
@@ -145,7 +146,7 @@ function reasonsPage(): string {
     ...codes.flatMap(([code, { severity, sentence, remedy }]) => [
       `## \`${code}\``,
       '',
-      `${severity}, Event \`${eventReason(code)}\`: ${sentence}.`,
+      `${severity}${ANNOUNCED.includes(code) ? `, Event \`${eventReason(code)}\`` : ''}: ${sentence}.`,
       ...(remedy === '' ? [] : ['', `What to do: ${remedy}.`]),
       '',
     ]),

@@ -87,7 +87,8 @@ describe('webhook endurance', function () {
           statuses.set(status, (statuses.get(status) ?? 0) + 1);
           // A namespace that does not exist cannot be asked about: the one 500 that is declared.
           const isUnknown =
-            status === 500 && text.startsWith('logtender: get namespace: expected an answer, got not_found');
+            status === 500 &&
+            text.startsWith('logtender: facts_unavailable: get namespace: expected an answer, got not_found');
           const isShed = status === 503 && text.includes('more requests are waiting');
           const isDeclared = status === 200 || status === 400 || isUnknown || isShed;
           assert(isDeclared, `seed ${seed}: ${status} ${text} for ${body.toString('latin1').slice(0, 4_000)}`);

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { silentLog } from '../../src/core/log.ts';
 import { createMetrics } from '../../src/core/metrics.ts';
 import { corePath } from '../../src/kube/paths.ts';
+import { reasonText } from '../../webhook/reasons.ts';
 import { createEvents } from '../../webhook/events.ts';
 import type { Announcement } from '../../webhook/events.ts';
 import { createFakeKube } from '../fakes/kube.ts';
@@ -33,6 +34,12 @@ function setUp(): {
   return { kube, clock, metrics, events: createEvents({ client: kube, clock, log: silentLog, metrics }) };
 }
 
+async function messages(kube: ReturnType<typeof createFakeKube>): Promise<readonly string[]> {
+  const list = await kube.others.list(corePath('shop', 'events'));
+  assert(list.ok);
+  return list.value.items.map((event) => String(event['message']));
+}
+
 describe('events', () => {
   it('stand on the owner, with code and keys and no value', async () => {
     const { kube, events } = setUp();
@@ -52,6 +59,35 @@ describe('events', () => {
     });
     assert.match(String(event['message']), /invalid_value:sink/);
     assert(!JSON.stringify(event).includes('CANARY'));
+  });
+
+  it('say of each finding what it means and what to do, in the words of docs/reasons.md, once', async () => {
+    const { kube, events } = setUp();
+    const findings = [
+      { code: 'invalid_value', key: 'sink', level: 'pod' },
+      { code: 'invalid_value', key: 'sink', level: 'namespace' },
+      { code: 'glob_refused', key: 'files', detail: 'got CANARY' },
+      { code: 'grace_short' },
+    ] as const;
+    events.announce(announcement('web', { findings }));
+    // The decision's own code has been said already.
+    events.announce(announcement('other', { reason: 'inject_invalid', findings: [{ code: 'inject_invalid' }] }));
+    await events.close();
+    assert.deepEqual(await messages(kube), [
+      `${reasonText('injected_degraded')}; invalid_value:sink: ${reasonText('invalid_value')}; glob_refused:files: ${reasonText('glob_refused')}`,
+      reasonText('inject_invalid'),
+    ]);
+  });
+
+  it('of many findings say as many as an Event has room for, and how many more there are', async () => {
+    const { kube, events } = setUp();
+    const keys = Array.from({ length: 40 }, (_, i) => `key-${i}`);
+    events.announce(announcement('web', { findings: keys.map((key) => ({ code: 'invalid_value', key })) }));
+    await events.close();
+    const [message = ''] = await messages(kube);
+    assert(message.length <= 1_000, `${message.length} characters`);
+    const shown = message.match(/invalid_value:key-\d+: /g)?.length ?? 0;
+    assert(shown > 5 && message.endsWith(`; and ${40 - shown} more`), message);
   });
 
   it('are said once in ten minutes for each owner and word', async () => {

@@ -7,21 +7,30 @@ import assert from 'node:assert/strict';
 import { systemClock } from '../../src/core/clock.ts';
 import { createLog, silentLog } from '../../src/core/log.ts';
 import { createMetrics } from '../../src/core/metrics.ts';
+import type { Metrics } from '../../src/core/metrics.ts';
 import { corePath } from '../../src/kube/paths.ts';
 import { configHash } from '../../webhook/config-hash.ts';
 import { createEvents } from '../../webhook/events.ts';
 import { at, isObject, listAt, textAt } from '../../webhook/json.ts';
 import type { Json, JsonObject } from '../../webhook/json.ts';
 import { applyPatch } from '../../webhook/patch.ts';
-import { eventReason, reasonOf, REASONS, reasonText } from '../../webhook/reasons.ts';
+import { ANNOUNCED, eventReason, reasonOf, REASONS, reasonText } from '../../webhook/reasons.ts';
 import type { ReasonCode } from '../../webhook/reasons.ts';
 import { createRequestRecorder } from '../../webhook/requests.ts';
+import type { RequestRecord } from '../../webhook/requests.ts';
+import type { ClusterFacts } from '../../webhook/cluster-facts.ts';
 import { createFakeKube } from '../fakes/kube.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
-import { ask, reviewOf, testWebhook, webhookConfig } from '../fakes/webhook.ts';
+import { ask, clusterFacts, reviewOf, testWebhook, webhookConfig } from '../fakes/webhook.ts';
 import type { ClusterCase, TestAnswer } from '../fakes/webhook.ts';
 
 type Words = Readonly<Record<string, string>>;
+
+/** A cluster that cannot be asked about namespaces. */
+const UNREACHABLE: ClusterFacts = {
+  ...clusterFacts(),
+  namespace: async () => ({ ok: false, text: 'get namespace: expected an answer, got unavailable' }),
+};
 
 function podWith(annotations: Words, spec: JsonObject = {}): JsonObject {
   const owner = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web', uid: 'u', controller: true };
@@ -53,6 +62,31 @@ function statusOf(pod: JsonObject): Json {
   return text === undefined ? null : (JSON.parse(text) as Json);
 }
 
+/** Every outcome in which what was asked for comes about, or nobody asked: nothing to tell anybody but who looks. */
+const QUIET: readonly (readonly [ReasonCode, JsonObject, ClusterCase])[] = [
+  ['injected', podWith({ ...ASKED, 'logging.io/sink': 'elasticsearch' }), {}],
+  ['already_injected', podWith({ ...ASKED, 'logging.io/sink': 'elasticsearch' }), {}],
+  ['not_asked', podWith({}), {}],
+  ['disabled_by_pod', podWith({ ...ASKED, 'logging.io/inject': 'false' }), {}],
+  ['mirror_pod', podWith({ ...ASKED, 'kubernetes.io/config.mirror': 'x' }), {}],
+];
+
+/** Requests that never become a decision, as the handler meets them; the server's own are in process.test.ts. */
+const ERRORS: readonly (readonly [ReasonCode, number, body: unknown, ClusterFacts | undefined])[] = [
+  ['review_invalid', 400, { kind: 'Pod' }, undefined],
+  ['body_too_deep', 400, Buffer.from('['.repeat(70)), undefined],
+  ['facts_unavailable', 500, reviewOf(podWith(ASKED)), UNREACHABLE],
+];
+
+/** The log line and the metrics that records of requests become. */
+function recorded(records: readonly RequestRecord[]): { readonly line: Json; readonly metrics: Metrics } {
+  const lines: string[] = [];
+  const metrics = createMetrics();
+  const log = createLog({ clock: systemClock, level: 'debug', write: (line) => lines.push(line) });
+  for (const record of records) createRequestRecorder({ log, metrics })(record);
+  return { line: JSON.parse(lines[0] ?? '{}') as Json, metrics };
+}
+
 function auditOf(answer: TestAnswer): Json {
   return at(JSON.parse(answer.body) as Json, 'response', 'auditAnnotations') ?? null;
 }
@@ -60,15 +94,11 @@ function auditOf(answer: TestAnswer): Json {
 describe('a decision is explained', () => {
   for (const [code, pod, cluster] of TABLE) {
     it(`${code}: alike in log line, metric, status, warning or refusal, audit annotation and Event`, async () => {
-      const lines: string[] = [];
-      const metrics = createMetrics();
-      const log = createLog({ clock: systemClock, level: 'debug', write: (line) => lines.push(line) });
       const { handler, records, events } = testWebhook(cluster);
       const answer = await ask(handler, reviewOf(pod));
-      for (const record of records) createRequestRecorder({ log, metrics })(record);
+      const { line, metrics } = recorded(records);
       const words = reasonText(code);
 
-      const line = JSON.parse(lines[0] ?? '{}') as Json;
       assert.deepEqual([at(line, 'reason'), at(line, 'explanation')], [code, words]);
       const calls = metrics.counter('logtender_admission_requests_total', '');
       assert.equal(calls.value({ reason: code, status: '200' }), 1);
@@ -96,6 +126,43 @@ describe('a decision is explained', () => {
       assert(String(event?.['message']).startsWith(words), String(event?.['message']));
     });
   }
+
+  for (const [code, pod, cluster] of QUIET) {
+    it(`${code}: alike in log line, metric and audit annotation, without a word to anybody else`, async () => {
+      const { handler, records, events } = testWebhook(cluster);
+      let answer = await ask(handler, reviewOf(pod));
+      if (code === 'already_injected') answer = await ask(handler, reviewOf(applyPatch(pod, answer.operations)));
+      const { line, metrics } = recorded(records.slice(-1));
+      assert.deepEqual(
+        [at(line, 'reason'), at(line, 'explanation'), at(line, 'level')],
+        [code, reasonText(code), 'info'],
+      );
+      const calls = metrics.counter('logtender_admission_requests_total', '');
+      assert.equal(calls.value({ reason: code, status: '200' }), 1);
+      assert.deepEqual([at(auditOf(answer), 'reason'), at(auditOf(answer), 'message')], [code, reasonText(code)]);
+      assert.deepEqual([answer.warnings, events], [[], []]);
+      if (code === 'injected') assert.equal(at(statusOf(applyPatch(pod, answer.operations)), 'reason'), code);
+    });
+  }
+
+  for (const [code, status, body, facts] of ERRORS) {
+    it(`${code}: alike in answer, log line and both metrics`, async () => {
+      const { handler, records } = testWebhook({}, facts === undefined ? {} : { facts });
+      const answer = await ask(handler, body);
+      assert.equal(answer.status, status);
+      assert(answer.body.startsWith(`logtender: ${code}: `), answer.body);
+      assert(answer.body.endsWith(`${reasonText(code)}\n`), answer.body);
+      const { line, metrics } = recorded(records);
+      assert.deepEqual([at(line, 'reason'), at(line, 'explanation')], [code, reasonText(code)]);
+      const labels = { reason: code, status: String(status) };
+      assert.equal(metrics.counter('logtender_admission_requests_total', '').value(labels), 1);
+      assert.equal(metrics.counter('logtender_admission_rejections_total', '').value({ reason: code }), 1);
+    });
+  }
+
+  it('every outcome that is announced is in the table above, and docs/reasons.md names the Events of those alone', () => {
+    assert.deepEqual([...ANNOUNCED].toSorted(), TABLE.map(([code]) => code).toSorted());
+  });
 
   it('and none of it under dry run becomes an Event', async () => {
     for (const [, pod, cluster] of TABLE) {

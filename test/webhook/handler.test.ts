@@ -34,7 +34,10 @@ describe('handler', () => {
     const { handler, records } = testWebhook({}, { facts });
     const answer = await ask(handler, reviewOf(podWith({})));
     assert.deepEqual([answer.status, answer.reason], [500, 'facts_unavailable']);
-    assert.match(answer.body, /^logtender: get namespace/);
+    assert.match(
+      answer.body,
+      /^logtender: facts_unavailable: get namespace: .*; the cluster could not be asked .*: look at /,
+    );
     assert.equal(records[0]?.reason, 'facts_unavailable');
   });
 
