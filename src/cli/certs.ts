@@ -117,7 +117,7 @@ export async function rotate(
   const deadlineMs = clock.monotonic() + waitMs;
   let last = '';
   for (;;) {
-    const status = await readStatus(reader, install);
+    const status = await statusOrGap(reader, install);
     const found = status.status === 'found' ? status.value : undefined;
     const step = textAt(found, 'step') ?? 'no status';
     if (step !== last) write(`  ${step}\n`);
@@ -139,6 +139,17 @@ export async function rotate(
       return 1;
     }
     await clock.sleep(POLL_MS);
+  }
+}
+
+/** The status of certs. The order stands: an API server that is away is waited for, and said in the end. */
+async function statusOrGap(reader: ClusterReader, install: Install): ReturnType<typeof readStatus> {
+  try {
+    return await readStatus(reader, install);
+  } catch (error) {
+    if (!(error instanceof OperationalError) || error.code !== 'CLUSTER_UNREADABLE') throw error;
+    if (!reader.gaps.includes(error.message)) reader.gaps.push(error.message);
+    return { status: 'unknown' };
   }
 }
 

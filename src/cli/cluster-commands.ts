@@ -23,7 +23,8 @@ export const CLUSTER_COMMANDS: Readonly<Record<string, ClusterCommand>> = {
     details: `
 Compares annotation, namespace, webhook configuration and what is there. KIND is pod, deployment, statefulset, daemonset, replicaset,
 replicationcontroller, job or cronjob; of a workload its newest pod is looked at, or its template where it has none. Rights that are
-missing are said, and the rest is judged without them. Exit 0 when nothing is to be done, 1 when something is.
+missing are said, and the rest is judged without them. Exit 0 when nothing is to be done, 1 when something is, 2 when the cluster cannot
+be read.
 
   -n, --namespace NAME   default: that of the context
 ${SHARED}`,
@@ -35,7 +36,7 @@ ${SHARED}`,
 injected: has the sidecar as it should be. outdated: has it, and a pod created now would get another one (version, configuration or
 annotations of the namespace have changed). skipped: asked, has none, and its status says why. bare: asked, has none, and nothing says
 why, as after an outage under failure-policy ignore. Pods that nobody asked for are counted and not listed; pods that have ended are
-left out.
+left out. Exit 0 whatever is found, 2 when the cluster cannot be read.
 
   -n, --namespace NAME   default: that of the context
   -A, --all-namespaces

@@ -39,7 +39,11 @@ export interface ClusterConnection {
   readonly namespace: string;
 }
 
-/** Connects as kubectl would. */
+/**
+ * Connects as kubectl would.
+ *
+ * @throws OperationalError CLUSTER_UNREADABLE for a kubeconfig that cannot be used
+ */
 export async function connectCluster(options: {
   readonly kubeconfig?: string | undefined;
   readonly context?: string | undefined;
@@ -48,6 +52,13 @@ export async function connectCluster(options: {
   const connection = await loadKubeConnection({
     ...(kubeconfig === undefined ? {} : { file: kubeconfig }),
     ...(context === undefined ? {} : { context }),
+  }).catch((error: unknown) => {
+    if (!(error instanceof OperationalError)) throw error;
+    const { message, hint } = error;
+    throw new OperationalError('CLUSTER_UNREADABLE', message, {
+      cause: error,
+      ...(hint === undefined ? {} : { hint }),
+    });
   });
   return { client: createKubeClient(connection), namespace: connection.namespace ?? 'default' };
 }
@@ -115,11 +126,15 @@ export class ClusterReader {
     return isWhole ? { status: 'found', value: objects } : { status: 'unknown' };
   }
 
-  /** Remembers a read that failed; the API server's own failure ends the command. */
+  /**
+   * Remembers a read that failed.
+   *
+   * @throws OperationalError CLUSTER_UNREADABLE where the API server cannot be reached: there is nothing to judge then
+   */
   note(what: string, failure: KubeFailure): void {
     if (failure.status === 0) {
       throw new OperationalError(
-        'KUBE_UNAVAILABLE',
+        'CLUSTER_UNREADABLE',
         `${what}: expected an answer of the API server, got: ${failure.text}`,
         {
           hint: 'look at --kubeconfig and --context',

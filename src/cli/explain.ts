@@ -2,7 +2,7 @@
  * `logtender explain pod/NAME`: compares annotation, namespace, webhook configuration and what is there, and says the one thing to do.
  *
  * Gathers facts with the rights of whoever runs it; diagnosis.ts decides. Invariants: it only reads; what could not be read is said; no
- * value of env is shown. Exit 0 when nothing is to be done, 1 when something is, 2 for a wrong command line. May import: everything but
+ * value of env is shown. Exit 0 when nothing is to be done, 1 when something is, 2 for a wrong command line or a cluster that cannot be read. May import: everything but
  * test.
  */
 import { parseArgs } from 'node:util';

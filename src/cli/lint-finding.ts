@@ -41,7 +41,7 @@ export interface LintPlace {
 }
 
 /** Warnings of the webhook that are mistakes in a manifest. */
-const MISTAKES: readonly ReasonCode[] = ['unknown_key', 'wrong_place', 'superseded'];
+const MISTAKES: readonly ReasonCode[] = ['unknown_key', 'wrong_place', 'superseded', 'namespace_excluded'];
 
 /** Makes a finding; `severity` where the reason's own does not fit. */
 export function lintFinding(place: LintPlace, finding: Omit<Finding, 'level'>, severity?: LintSeverity): LintFinding {

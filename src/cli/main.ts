@@ -123,35 +123,54 @@ async function printNamespace(args: readonly string[]): Promise<number> {
 async function main(): Promise<number> {
   const [name, ...args] = process.argv.slice(2);
   if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
-    const about = args[0] !== undefined && Object.hasOwn(COMMANDS, args[0]) ? COMMANDS[args[0]] : undefined;
-    process.stdout.write(about === undefined ? usage() : usageOf(about));
+    process.stdout.write(args[0] === undefined ? usage() : usageOf(commandOf(args[0])));
     return name === undefined ? 2 : 0;
   }
-  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (command === undefined) {
-    const near = nearest(name, Object.keys(COMMANDS));
-    const hint = near === undefined ? 'run logtender help for the list' : `did you mean ${near}?`;
-    throw new OperationalError(
-      'USAGE',
-      `logtender: expected a command among ${Object.keys(COMMANDS).join(', ')}, got ${name}`,
-      { hint },
-    );
-  }
-  if (args.includes('--help')) {
+  const command = commandOf(name);
+  if (args.includes('--help') || args.includes('-h')) {
     process.stdout.write(usageOf(command));
     return 0;
   }
-  return command.run(args);
+  return command.run(args).catch((error: unknown) => {
+    throw isOptionError(error) ? misused(name, command, error) : error;
+  });
+}
+
+function commandOf(name: string): Command {
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (command !== undefined) return command;
+  const near = nearest(name, Object.keys(COMMANDS));
+  const hint = near === undefined ? 'run logtender help for the list' : `did you mean ${near}?`;
+  throw new OperationalError(
+    'USAGE',
+    `logtender: expected a command among ${Object.keys(COMMANDS).join(', ')}, got ${name}`,
+    { hint },
+  );
+}
+
+/** parseArgs throws a TypeError with a code of its own for options that it does not know (Node.js, util.parseArgs). */
+function isOptionError(error: unknown): error is TypeError {
+  return error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS_');
+}
+
+/** What parseArgs found, with the command, the option that was meant, and where to look. */
+function misused(name: string, command: Command, error: TypeError): OperationalError {
+  const found = /--[a-z-]+/.exec(error.message)?.[0];
+  const known = new Set(usageOf(command).match(/--[a-z][a-z-]+/g));
+  const near = found === undefined || known.has(found) ? undefined : nearest(found, [...known]);
+  const hint = near === undefined ? `logtender help ${name}` : `did you mean ${near}? logtender help ${name}`;
+  // The rest of its first sentence's text is about how Node reads a dash.
+  const text = error.message.split('. ', 1)[0] ?? error.message;
+  return new OperationalError('USAGE', `logtender ${name}: ${text}`, { cause: error, hint });
 }
 
 /** What is wrong before anything was done. */
-const INPUT_ERRORS: readonly ErrorCode[] = ['USAGE', 'MANIFEST_UNREADABLE', 'CONFIG_INVALID'];
+const INPUT_ERRORS: readonly ErrorCode[] = ['USAGE', 'MANIFEST_UNREADABLE', 'CONFIG_INVALID', 'CLUSTER_UNREADABLE'];
 
 try {
   process.exitCode = await main();
 } catch (error) {
-  process.stderr.write(`logtender: ${errorText(error)}\n`);
-  const isInput = error instanceof OperationalError && INPUT_ERRORS.includes(error.code);
-  // parseArgs throws a TypeError with a code of its own for options that it does not know.
-  process.exitCode = isInput || (error instanceof TypeError && 'code' in error) ? 2 : 1;
+  const text = errorText(error);
+  process.stderr.write(`${/^logtender\b/.test(text) ? '' : 'logtender: '}${text}\n`);
+  process.exitCode = error instanceof OperationalError && INPUT_ERRORS.includes(error.code) ? 2 : 1;
 }

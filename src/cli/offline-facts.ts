@@ -13,7 +13,9 @@ import { knowsNative } from '../../webhook/kubelet-versions.ts';
 import { checkDefault } from '../../webhook/settings.ts';
 import type { Kubelets } from '../../webhook/shape.ts';
 import { IMAGE } from '../../webhook/version.ts';
-import { problemText } from '../config/fields.ts';
+import { problemText, shown } from '../config/fields.ts';
+import type { TextForm } from '../config/fields.ts';
+import { LABEL, OBJECT_NAME } from '../config/name-forms.ts';
 import { parseWebhookConfig } from '../config/webhook-config.ts';
 import type { WebhookConfig } from '../config/webhook-config.ts';
 import { OperationalError } from '../core/errors.ts';
@@ -90,6 +92,7 @@ export async function offlineFacts(
   options: { readonly manifests: readonly Manifest[]; readonly io: CommandIo },
 ): Promise<OfflineFacts> {
   const { manifests, io } = options;
+  checkNames(command, values);
   const config = await readConfig(values.config, io);
   const labels = keyValues(command, 'namespace-label', values['namespace-label']);
   const annotations = keyValues(command, 'namespace-annotation', values['namespace-annotation']);
@@ -119,6 +122,20 @@ export async function offlineFacts(
       return named === undefined ? undefined : named.includes(name);
     },
   };
+}
+
+/** What no API server would take as a name would only seem to be injected. */
+function checkNames(command: string, values: OfflineValues): void {
+  const check = (option: string, name: string, form: TextForm): void => {
+    if (form.test(name)) return;
+    throw new OperationalError(
+      'USAGE',
+      `logtender ${command}: --${option}: expected ${form.expected}, got ${shown(name)}`,
+      { hint: `logtender help ${command}` },
+    );
+  };
+  check('namespace', values.namespace, LABEL);
+  for (const name of values['service-account'] ?? []) check('service-account', name, OBJECT_NAME);
 }
 
 function kubeletsOf(command: string, version: string | undefined): Kubelets {

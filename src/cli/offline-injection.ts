@@ -5,7 +5,7 @@
  * May import: everything but test.
  */
 import { inject, neededAccount, readAsked } from '../../webhook/injection.ts';
-import type { Outcome } from '../../webhook/injection.ts';
+import type { NamespaceFacts, Outcome } from '../../webhook/injection.ts';
 import { isDegrading } from '../../webhook/finding.ts';
 import type { Json, JsonObject } from '../../webhook/json.ts';
 import { at, isList, isObject } from '../../webhook/json.ts';
@@ -14,6 +14,8 @@ import { applyPatch, pointer } from '../../webhook/patch.ts';
 import type { Operation } from '../../webhook/patch.ts';
 import { VERSION } from '../../webhook/version.ts';
 import { shown } from '../config/fields.ts';
+import { LABEL } from '../config/name-forms.ts';
+import type { WebhookConfig } from '../config/webhook-config.ts';
 import type { Manifest } from './manifest.ts';
 import type { OfflineFacts } from './offline-facts.ts';
 import { missingTemplate, objectsOf, templatesOf } from './pod-templates.ts';
@@ -68,10 +70,22 @@ export function invalidObjects(objects: readonly ManifestObject[]): readonly Inv
       const detail = `expected ${missing.expected}, got ${shown(missing.found)}`;
       return [{ object, code: 'manifest_invalid', detail }];
     }
-    return templatesOf(object).flatMap(({ value }) =>
-      noTexts(value).map((detail) => ({ object, code: 'value_no_text', detail })),
-    );
+    const templates = templatesOf(object);
+    return [
+      ...(templates.length === 0 ? [] : noNamespace(object)),
+      ...templates.flatMap(({ value }) =>
+        noTexts(value).map((detail): InvalidObject => ({ object, code: 'value_no_text', detail })),
+      ),
+    ];
   });
+}
+
+/** What the API server would refuse only seems to be injected. */
+function noNamespace(object: ManifestObject): readonly InvalidObject[] {
+  const { namespace } = object;
+  if (namespace === undefined || LABEL.test(namespace)) return [];
+  const detail = `expected metadata.namespace to be a name of ${LABEL.expected}, got ${shown(namespace)}`;
+  return [{ object, code: 'manifest_invalid', detail }];
 }
 
 /** `logging.io/inject: true` without quotes is a boolean, and nobody has asked. */
@@ -94,7 +108,8 @@ export function decideTemplate(template: PodTemplate, facts: OfflineFacts): Deci
     outcome,
     accountAssumed,
   });
-  if (namespace === config.namespace || EXCLUDED_NAMESPACES.includes(namespace)) return decided(excluded());
+  const isExcluded = namespace === config.namespace || EXCLUDED_NAMESPACES.includes(namespace);
+  if (isExcluded) return decided(excluded(template, facts.namespaceFacts(namespace), config));
   const reading = readAsked(template.value, facts.namespaceFacts(namespace), config, template.owner);
   if (reading.kind === 'decided') return decided(reading.outcome);
   const account = neededAccount(reading.asked, config);
@@ -108,10 +123,20 @@ export function decideTemplate(template: PodTemplate, facts: OfflineFacts): Deci
   return decided(outcome, known === undefined ? account : undefined);
 }
 
-function excluded(): Outcome {
+/**
+ * A pod that the webhook never sees. One that asks itself is told so; a label, which may have been meant for other namespaces, is no
+ * question of the pod.
+ */
+function excluded({ value, owner }: PodTemplate, namespace: NamespaceFacts, config: WebhookConfig): Outcome {
+  const unlabelled = readAsked(value, { ...namespace, labels: new Map() }, config, owner);
+  const isAsked = unlabelled.kind === 'asked';
+  const reading = isAsked ? unlabelled : readAsked(value, namespace, config, owner);
+  if (reading.kind === 'decided') return reading.outcome;
   const reason = 'namespace_excluded';
   return {
-    decision: { action: 'skip', reason, isExplained: false },
+    decision: isAsked
+      ? { action: 'skip', reason, isExplained: true, level: 'pod' }
+      : { action: 'skip', reason, isExplained: false },
     reason,
     operations: [],
     findings: [],

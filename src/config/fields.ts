@@ -84,7 +84,10 @@ export function shown(value: unknown): string {
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
 
-/** The candidate nearest to `word` by edit distance, if it is near enough to be meant (a third of its length, at least 2). */
+/**
+ * The candidate nearest to `word` by edit distance, if it is near enough to be meant (a third of its length, at least 2); else the only
+ * one that begins with it.
+ */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   let best: string | undefined;
   let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
@@ -95,8 +98,13 @@ export function nearest(word: string, candidates: readonly string[]): string | u
       bestDistance = distance;
     }
   }
-  return best;
+  if (best !== undefined || word.length < BEGINNING_CHARS_LEAST) return best;
+  const longer = candidates.filter((candidate) => candidate.startsWith(word));
+  return longer.length === 1 ? longer[0] : undefined;
 }
+
+/** Shorter beginnings are near to anything. */
+const BEGINNING_CHARS_LEAST = 4;
 
 /** Levenshtein distance, or anything at or above `limit` once it cannot come below it. Words are cut to 64 characters. */
 function editDistance(a: string, b: string, limit: number): number {

@@ -23,6 +23,7 @@ export type ErrorCode =
   | 'REVIEW_INVALID'
   | 'BODY_TOO_LARGE'
   | 'MANIFEST_UNREADABLE'
+  | 'CLUSTER_UNREADABLE'
   | 'USAGE';
 
 /** An operating error: what failed, with a code for programs, and a hint for the person who reads it. */

@@ -183,6 +183,23 @@ describe('logtender certs rotate', () => {
     assert.match(text, /not done in time: not taken up yet/);
   });
 
+  it('an API server that is away for a while ends no wait', async () => {
+    const kube = createFakeKube();
+    await kube.others.create(corePath('logtender', 'secrets'), { metadata: { name: 'logtender-ca' } });
+    await putLease(kube, { step: 'in_order', orders: { open: [] } });
+    let text = '';
+    const clock = new VirtualClock();
+    const write = (part: string): void => void (text += part);
+    const waiting = rotate(kube, { install: INSTALL, kind: 'ca', waitMs: 5_000, clock, write });
+    await clock.advance(1_500);
+    kube.fail = () => ({ ok: false, kind: 'unavailable', status: 0, text: 'ECONNREFUSED', retryAfterMs: 0 });
+    await clock.advance(2_000);
+    kube.fail = () => undefined;
+    await clock.advance(1_500, 0);
+    assert.equal(await waiting, 1);
+    assert.match(text, /not done in time: .*ECONNREFUSED/);
+  });
+
   /** A Secret with that annotation, and a status of certs from before any order. */
   async function standing(annotation: string, orders: JsonObject): Promise<FakeKube> {
     const kube = createFakeKube();

@@ -195,9 +195,19 @@ spec:
       documents(labelled.out).map((document) => sidecarOf(document) !== undefined),
       [false, true, true, true],
     );
-    const system = await inject({ '-': POD }, '-f', '-', '-n', 'kube-system');
-    assert.equal(system.out, POD);
-    assert.match(system.err, /namespace_excluded/);
+  });
+
+  it('a pod of an excluded namespace stays as it is: exit 1 where it asks, and not a word where it does not', async () => {
+    const asked = await inject({ '-': POD }, '-f', '-', '-n', 'kube-system');
+    assert.deepEqual([asked.code, asked.out], [1, POD]);
+    assert.match(asked.err, /^pod\/web-1: namespace_excluded: .*: run pods that ask in /);
+    const bare = POD.replace(/ {4}logging.io.*\n/g, '').replace('  annotations:\n', '');
+    const silent = await inject({ '-': bare }, '-f', '-', '-n', 'kube-system');
+    assert.deepEqual([silent.code, silent.err.split(': ')[1]], [0, 'not_asked']);
+    // A label for all namespaces that are not among the manifests says nothing of this one.
+    const label = ['--namespace-label', 'logging.io/inject=true'];
+    const labelled = await inject({ '-': bare }, '-f', '-', '-n', 'kube-system', ...label);
+    assert.deepEqual([labelled.code, labelled.out, labelled.err.split(': ')[1]], [0, bare, 'namespace_excluded']);
   });
 
   it('leaves out the namespaces that every entry of the webhook configuration leaves out', () => {
@@ -244,6 +254,12 @@ spec:
       /value_no_text: logging.io\/inject: expected a text in quotes, got true/,
     ],
     ['a pod for Windows', `${POD}  os: {name: windows}\n`, 1, /windows_pod/],
+    [
+      'a namespace that is no name',
+      POD.replace('name: web-1', 'name: web-1\n  namespace: My_Shop'),
+      1,
+      /pod\/web-1: manifest_invalid: expected metadata\.namespace to be a name of .* got "My_Shop"/,
+    ],
     ['nobody asked', POD.replace('"true"', '"false"'), 0, /disabled_by_pod/],
   ];
   for (const [name, text, code, message] of FAILURES) {
@@ -288,6 +304,9 @@ spec:
     ['-f', '-', '-o', 'xml'],
     ['-f', '-', '--namespace-label', 'a'],
     ['-f', '-', '--kubelet-version', 'new'],
+    ['-f', '-', '-n', 'My_Shop'],
+    ['-f', '-', '-n', ''],
+    ['-f', '-', '--service-account', 'a b'],
   ]) {
     it(`refuses ${JSON.stringify(args)}`, async () => {
       await assert.rejects(runCommand(runInject, args, { '-': POD }), { code: 'USAGE' });

@@ -34,6 +34,12 @@ const IN_POD: readonly (readonly [name: string, find: string, put: string, want:
   ['a glob that no mount matches', 'nothing', 'nothing', '7:5 info directory_shared logging.io/files'],
   ['a name that is taken', 'name: app', 'name: logtender', '5:3 error conflict_container undefined'],
   ['a pod for Windows', '  containers:', '  os: {name: windows}\n  containers:', '5:3 warning windows_pod undefined'],
+  [
+    'a namespace whose pods are never seen',
+    'name: web-1',
+    'name: web-1\n  namespace: kube-system',
+    '6:3 error namespace_excluded undefined',
+  ],
   ['nobody asks', '    logging.io/inject: "true"\n', '', '6:5 info not_asked logging.io/files'],
   ['no pods at all', 'containers', 'container', '1:1 error manifest_invalid undefined'],
   ['a sink without a Secret to look at', 'console', 'elasticsearch', '8:5 info sink_unchecked logging.io/sink'],

@@ -100,6 +100,9 @@ describe('logtender list', () => {
   it('an API server that is away ends the command', async () => {
     const kube = await filled();
     kube.fail = () => ({ ok: false, kind: 'unavailable', status: 0, text: 'ECONNREFUSED', retryAfterMs: 0 });
-    await assert.rejects(listPods(kube, { install: INSTALL, namespace: 'shop' }), /ECONNREFUSED/);
+    await assert.rejects(listPods(kube, { install: INSTALL, namespace: 'shop' }), {
+      code: 'CLUSTER_UNREADABLE',
+      message: /ECONNREFUSED/,
+    });
   });
 });

@@ -14,6 +14,10 @@ import type { CommandRun } from './manifests.ts';
 
 const ENTRY = join(import.meta.dirname, '../../../src/cli/main.ts');
 
+/** Nothing listens on port 1 (tcpmux). */
+const NOWHERE = `{clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}], users: [{name: u, user: {}}],
+  contexts: [{name: c, context: {cluster: c, user: u}}], current-context: c}`;
+
 async function logtender(args: readonly string[], stdin: string | Buffer = ''): Promise<CommandRun> {
   const child = spawn(process.execPath, [ENTRY, ...args], { stdio: 'pipe' });
   let out = '';
@@ -49,6 +53,8 @@ describe('logtender as a process', function () {
     assert.equal((await logtender(['inject', '-f', file])).code, 1);
     assert.equal((await logtender(['lint', '-f', file])).code, 1);
     assert.equal((await logtender(['diff', '-f', file])).code, 1);
+    const nowhere = join(folder, 'nowhere');
+    writeFileSync(nowhere, NOWHERE);
     const cases: readonly (readonly [args: readonly string[], stdin: string | Buffer, message: RegExp])[] = [
       [['inject', '-f', join(folder, 'none.yaml')], '', /read .*none\.yaml: expected a manifest in UTF-8, got: ENOENT/],
       [['inject', '-f', folder], '', /EISDIR/],
@@ -56,7 +62,16 @@ describe('logtender as a process', function () {
       [['inject', '-f', '-'], 'a: [\n', /line 2, column 1: expected YAML or JSON/],
       [['inject', '-f', file, '--config', file], '', /apiVersion: expected a known key/],
       [['inject'], '', /expected -f FILE, got none \(logtender inject -f deployment\.yaml/],
-      [['inject', '--nonsense'], '', /nonsense/],
+      [['inject', '--nonsense'], '', /^logtender inject: Unknown option '--nonsense' \(logtender help inject\)$/m],
+      [['inject', '--namespace-lable', 'a=b'], '', /did you mean --namespace-label\?/],
+      [['lint', 'web.yaml'], '', /^logtender lint: Unexpected argument 'web\.yaml'.* \(logtender help lint\)$/m],
+      [['list', '--kubeconfig', join(folder, 'none')], '', /read kubeconfig: expected a kubeconfig file, got: ENOENT/],
+      [
+        ['explain', 'pod/web', '--kubeconfig', nowhere],
+        '',
+        /expected an answer of the API server, got: .*ECONNREFUSED/,
+      ],
+      [['help', 'injekt'], '', /did you mean inject\?/],
       [['injekt'], '', /did you mean inject\?/],
     ];
     for (const [args, stdin, message] of cases) {
@@ -72,6 +87,10 @@ describe('logtender as a process', function () {
     assert.equal(code, 0);
     for (const [name, command] of Object.entries(OFFLINE_COMMANDS)) assert(out.includes(command.usage), name);
     assert.match((await logtender(['help', 'inject'])).out, /^usage: logtender inject -f[\s\S]*--kubelet-version/);
-    assert.equal((await logtender(['lint', '--help'])).code, 0);
+    for (const flag of ['--help', '-h']) {
+      const asked = await logtender(['lint', flag]);
+      assert.deepEqual([asked.code, asked.err], [0, '']);
+      assert.match(asked.out, /^usage: logtender lint /);
+    }
   });
 });

@@ -54,4 +54,11 @@ describe('nearest', () => {
     assert.equal(nearest('log-gruop', ['log-group', 'log-stream', 'sink']), 'log-group');
     assert.equal(nearest('banana', ['log-group', 'log-stream', 'sink']), undefined);
   });
+
+  it('finds the word of which only the beginning was written, and takes none of two for it', () => {
+    assert.equal(nearest('elastic', ['elasticsearch', 'cloudwatch', 's3']), 'elasticsearch');
+    assert.equal(nearest('retention', ['retention-days', 'redact']), 'retention-days');
+    assert.equal(nearest('memory', ['memory-request', 'memory-limit']), undefined);
+    assert.equal(nearest('el', ['elasticsearch']), undefined);
+  });
 });
