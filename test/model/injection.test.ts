@@ -20,6 +20,7 @@ import { testSeed } from '../fakes/seeded-random.ts';
 import { webhookConfig } from '../fakes/webhook.ts';
 import type { ClusterCase } from '../fakes/webhook.ts';
 import { withoutOurs } from '../webhook/survival.ts';
+import { assertSameOrder } from './key-order.ts';
 import { arbitraryCluster, arbitraryPod, TOKEN_SOURCES } from './generated-pods.ts';
 
 const RUNS = Number(process.env['PROPERTY_RUNS'] ?? 1_000);
@@ -90,6 +91,16 @@ describe('the algebra of injection', function () {
       const { imagePullSecrets, meshBypass } = webhookConfig(cluster.config);
       const configured = { pullSecrets: imagePullSecrets, isMeshBypassed: meshBypass };
       assert.deepEqual(withoutOurs(patched, configured), withoutOurs(pod, configured));
+    });
+  });
+
+  it(`what stays keeps its order, there and back (seed ${seed})`, () => {
+    assert.throws(() => assertSameOrder({ a: 1, b: 2 }, { b: 2, x: 3, a: 1 }), 'the look at the order can fail');
+    assert.throws(() => assertSameOrder([{ name: 'a' }, { name: 'b' }], [{ name: 'b' }, { name: 'a', c: 1 }]));
+    check((pod, cluster) => {
+      const patched = applyPatch(pod, injectInto(pod, cluster).operations);
+      assertSameOrder(pod, patched);
+      assertSameOrder(patched, applyPatch(patched, uninject(patched).operations));
     });
   });
 
