@@ -7,20 +7,17 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 
-import { isAlias, isMap, isNode, isScalar, isSeq, visit } from 'yaml';
-import type { Node, Pair, Scalar, YAMLMap, YAMLSeq } from 'yaml';
+import { isMap, isNode, isScalar, isSeq, visit } from 'yaml';
+import type { Node, Scalar, YAMLMap, YAMLSeq } from 'yaml';
 
-import { isList, isObject, member, textAt } from '../../webhook/json.ts';
+import { isList, isObject, member } from '../../webhook/json.ts';
 import type { Json, JsonObject } from '../../webhook/json.ts';
+import { LineEdits } from './manifest-lines.ts';
+import type { Edit } from './manifest-lines.ts';
+import { align, endOf, keyedPairs } from './manifest-nodes.ts';
+import type { Aligned, Keyed, Span } from './manifest-nodes.ts';
 import { blockText, flowText, styleOf, wordText } from './manifest-style.ts';
 import type { Style } from './manifest-style.ts';
-
-/** `[start, end)` of the text gives way to `text`. */
-export interface Edit {
-  readonly start: number;
-  readonly end: number;
-  readonly text: string;
-}
 
 /**
  * The edits for one document.
@@ -40,7 +37,7 @@ export function editsFor(
 }
 
 class Editor {
-  readonly edits: Edit[] = [];
+  readonly #lines: LineEdits;
   readonly #text: string;
   readonly #style: Style;
   readonly #isLiteral: boolean;
@@ -49,8 +46,13 @@ class Editor {
   constructor(text: string, root: Node, isLiteral: boolean) {
     this.#text = text;
     this.#style = styleOf(text, root);
+    this.#lines = new LineEdits(text, this.#style.eol);
     this.#isLiteral = isLiteral;
     if (isLiteral) this.#findShared(root);
+  }
+
+  get edits(): readonly Edit[] {
+    return this.#lines.edits;
   }
 
   /** Every node that holds an alias or a merge key. */
@@ -85,12 +87,8 @@ class Editor {
     if (start === end || node.type === 'BLOCK_LITERAL' || node.type === 'BLOCK_FOLDED') return false;
     const text = wordText(after, node.type === 'QUOTE_SINGLE' || node.type === 'QUOTE_DOUBLE' ? node.type : 'PLAIN');
     if (text === undefined) return false;
-    this.#replace(start, end, text);
+    this.#lines.replace(start, end, text);
     return true;
-  }
-
-  #replace(start: number, end: number, text: string): void {
-    this.edits.push({ start, end, text });
   }
 
   // Block style: keys and dashes on lines of their own.
@@ -113,10 +111,10 @@ class Editor {
       } else if (pair.key !== '<<') this.#changePair(pair, member(before, pair.key) ?? null, after[pair.key] ?? null);
     }
     const last = pairs.at(-1);
-    const column = this.#column(pairs[0]?.start ?? 0);
+    const column = this.#lines.column(pairs[0]?.start ?? 0);
     if (added.length > 0 && last !== undefined) {
       const block = blockText(Object.fromEntries(added.map((key) => [key, after[key] ?? null])), column, this.#style);
-      this.#insertLines(this.#lineEnd(last.end), `${' '.repeat(column)}${block}`);
+      this.#lines.insertLines(this.#lines.lineEnd(last.end), `${' '.repeat(column)}${block}`);
     }
     return true;
   }
@@ -124,7 +122,7 @@ class Editor {
   #changePair(pair: Keyed, before: Json, after: Json): void {
     if (pair.value !== undefined && this.change(pair.value, before, after)) return;
     if (pair.value === undefined && isDeepStrictEqual(before, after)) return;
-    const column = this.#column(pair.start);
+    const column = this.#lines.column(pair.start);
     this.#rewriteLines(pair.start, pair.end, { column, text: blockText({ [pair.key]: after }, column, this.#style) });
   }
 
@@ -134,24 +132,24 @@ class Editor {
     end: number,
     { column, text }: { readonly column: number; readonly text: string },
   ): void {
-    const lineEnd = Math.max(end, this.#textEnd(end));
+    const lineEnd = Math.max(end, this.#lines.textEnd(end));
     const comment = this.#text.slice(end, lineEnd).trim();
-    if (!text.includes('\n') || comment === '') this.#replace(start, end, text);
-    else this.#replace(start, lineEnd, `${comment}${this.#style.eol}${' '.repeat(column)}${text}`);
+    if (!text.includes('\n') || comment === '') this.#lines.replace(start, end, text);
+    else this.#lines.replace(start, lineEnd, `${comment}${this.#style.eol}${' '.repeat(column)}${text}`);
   }
 
   #deletePair(pairs: readonly Keyed[], i: number, isKept: (pair: Keyed) => boolean): boolean {
     const pair = pairs[i];
     if (pair === undefined) return false;
-    const lineStart = this.#lineStart(pair.start);
+    const lineStart = this.#lines.lineStart(pair.start);
     if (/^ *$/.test(this.#text.slice(lineStart, pair.start))) {
-      this.#deleteLines(lineStart, this.#lineEnd(pair.end));
+      this.#lines.deleteLines(lineStart, this.#lines.lineEnd(pair.end));
       return true;
     }
     // The first key of an element stands behind its dash: the next one takes its place.
     const next = pairs[i + 1];
     if (next === undefined || !isKept(next)) return false;
-    this.#replace(pair.start, next.start, '');
+    this.#lines.replace(pair.start, next.start, '');
     return true;
   }
 
@@ -160,18 +158,18 @@ class Editor {
     if (dashes === undefined || dashes.length !== before.length) return false;
     const alignment = align(before, after);
     if (alignment.every(({ from }) => from === undefined)) return false;
-    const column = this.#column(dashes[0]?.dash ?? 0);
+    const column = this.#lines.column(dashes[0]?.dash ?? 0);
     const kept = new Set(alignment.map(({ from }) => from));
     for (const [i, { dash, end }] of dashes.entries())
-      if (!kept.has(i)) this.#deleteLines(this.#lineStart(dash), this.#lineEnd(end));
+      if (!kept.has(i)) this.#lines.deleteLines(this.#lines.lineStart(dash), this.#lines.lineEnd(end));
     let previous = -1;
     let lines: Json[] = [];
     const flush = (): void => {
       if (lines.length === 0) return;
       const block = `${' '.repeat(column)}${blockText(lines, column, this.#style)}`;
       const above = dashes[previous];
-      if (above !== undefined) this.#insertLines(this.#lineEnd(above.end), block);
-      else this.#insertLines(this.#aboveComments(this.#lineStart(dashes[0]?.dash ?? 0)), block);
+      if (above !== undefined) this.#lines.insertLines(this.#lines.lineEnd(above.end), block);
+      else this.#lines.insertLines(this.#lines.aboveComments(this.#lines.lineStart(dashes[0]?.dash ?? 0)), block);
       lines = [];
     };
     for (const { from, value } of alignment) {
@@ -199,7 +197,7 @@ class Editor {
       const match = /^( *)-(?=\s)/m.exec(this.#text.slice(from, item.range[0]));
       if (match === null) return undefined;
       const dash = from + match.index + (match[1]?.length ?? 0);
-      if (!/^ *$/.test(this.#text.slice(this.#lineStart(dash), dash))) return undefined;
+      if (!/^ *$/.test(this.#text.slice(this.#lines.lineStart(dash), dash))) return undefined;
       from = Math.max(endOf(item), dash + 1);
       items.push({ dash, end: from, node: item });
     }
@@ -244,8 +242,8 @@ class Editor {
     const [first] = items;
     if (kept.length === 0 || first === undefined) return false;
     this.#deleteFlow(items, new Set(kept));
-    const lead = this.#text.slice(this.#lineStart(first.start), first.start);
-    const isOnLines = /^\s*$/.test(lead) && this.#lineStart(first.start) > (node.range?.[0] ?? 0);
+    const lead = this.#text.slice(this.#lines.lineStart(first.start), first.start);
+    const isOnLines = /^\s*$/.test(lead) && this.#lines.lineStart(first.start) > (node.range?.[0] ?? 0);
     const separator = isOnLines ? `${this.#style.eol}${lead}` : ' ';
     const write = (value: Json): string =>
       `${about.prefix()}${flowText(value, isOnLines ? lead : undefined, this.#style)}`;
@@ -256,8 +254,9 @@ class Editor {
         if (item.value === undefined || !this.change(item.value, about.before(from), value))
           this.#rewriteFlow(item, value);
         previous = item;
-      } else if (previous !== undefined) this.#replace(previous.end, previous.end, `,${separator}${write(value)}`);
-      else this.#replace(first.start, first.start, `${write(value)},${separator}`);
+      } else if (previous !== undefined)
+        this.#lines.replace(previous.end, previous.end, `,${separator}${write(value)}`);
+      else this.#lines.replace(first.start, first.start, `${write(value)},${separator}`);
     }
     return true;
   }
@@ -269,74 +268,17 @@ class Editor {
       let end = i;
       while (end + 1 < items.length && !kept.has(end + 1)) end += 1;
       const [from, to, next, above] = [items[i], items[end], items[end + 1], items[i - 1]];
-      if (next !== undefined) this.#replace(from?.start ?? 0, next.start, '');
-      else this.#replace(above?.end ?? from?.start ?? 0, to?.end ?? 0, '');
+      if (next !== undefined) this.#lines.replace(from?.start ?? 0, next.start, '');
+      else this.#lines.replace(above?.end ?? from?.start ?? 0, to?.end ?? 0, '');
       i = end;
     }
   }
 
   #rewriteFlow(item: Span, value: Json): void {
     const start = item.value?.range?.[0] ?? item.start;
-    const indent = /^\s*/.exec(this.#text.slice(this.#lineStart(item.start)))?.[0] ?? '';
-    this.#replace(start, item.end, flowText(value, this.#text.includes('\n') ? indent : undefined, this.#style));
+    const indent = /^\s*/.exec(this.#text.slice(this.#lines.lineStart(item.start)))?.[0] ?? '';
+    this.#lines.replace(start, item.end, flowText(value, this.#text.includes('\n') ? indent : undefined, this.#style));
   }
-
-  // Lines.
-
-  #lineStart(offset: number): number {
-    return this.#text.lastIndexOf('\n', offset - 1) + 1;
-  }
-
-  /** Behind the line break of the line that `offset` ends; block texts end behind theirs already. */
-  #lineEnd(offset: number): number {
-    if (offset > 0 && this.#text[offset - 1] === '\n') return offset;
-    const end = this.#text.indexOf('\n', offset);
-    return end === -1 ? this.#text.length : end + 1;
-  }
-
-  /** Before the line break. */
-  #textEnd(offset: number): number {
-    const end = this.#lineEnd(offset);
-    return end - (/\r?\n$/.exec(this.#text.slice(Math.max(0, end - 2), end))?.[0].length ?? 0);
-  }
-
-  #column(offset: number): number {
-    return offset - this.#lineStart(offset);
-  }
-
-  #aboveComments(lineStart: number): number {
-    let start = lineStart;
-    while (start > 0) {
-      const above = this.#lineStart(start - 1);
-      if (!/^ *#/.test(this.#text.slice(above, start))) return start;
-      start = above;
-    }
-    return start;
-  }
-
-  #insertLines(at: number, lines: string): void {
-    const { eol } = this.#style;
-    const isOpen = at > 0 && this.#text[at - 1] !== '\n';
-    this.#replace(at, at, isOpen ? `${eol}${lines}` : `${lines}${eol}`);
-  }
-
-  #deleteLines(start: number, end: number): void {
-    // The last lines of a text without a line break at its end take the one before them along, however many deletions they are.
-    const isOpen = end === this.#text.length && this.#text[end - 1] !== '\n';
-    let from = start;
-    if (isOpen) {
-      const isAbove = (edit: Edit): boolean => edit.text === '' && edit.end === from && edit.start < from;
-      for (let i = this.edits.findLastIndex(isAbove); i !== -1; i = this.edits.findLastIndex(isAbove))
-        from = this.edits.splice(i, 1)[0]?.start ?? from;
-    }
-    this.#replace(isOpen && from > 0 ? from - this.#style.eol.length : from, end, '');
-  }
-}
-
-interface Span {
-  readonly start: number;
-  readonly end: number;
-  readonly value: Node | undefined;
 }
 
 interface Dashed {
@@ -345,76 +287,6 @@ interface Dashed {
   readonly node: Node;
 }
 
-interface Keyed extends Span {
-  readonly key: string;
-}
-
-interface Aligned {
-  /** Place in the list before; undefined for what is new. */
-  readonly from: number | undefined;
-  readonly value: Json;
-}
-
 function isFilled(node: YAMLMap | YAMLSeq, after: Json): boolean {
   return node.items.length > 0 && (isList(after) ? after.length > 0 : Object.keys(after ?? {}).length > 0);
-}
-
-/** The pairs of a map with plain keys, in order; undefined where some key is more than a text. */
-function keyedPairs(node: YAMLMap): readonly Keyed[] | undefined {
-  const pairs = node.items.map((pair) => keyed(pair));
-  const found = pairs.filter((pair) => pair !== undefined);
-  return found.length === pairs.length ? found : undefined;
-}
-
-function keyed({ key, value }: Pair): Keyed | undefined {
-  if (!isScalar(key) || !key.range) return undefined;
-  const node = isNode(value) ? value : undefined;
-  return {
-    key: String(key.value),
-    start: key.range[0],
-    end: Math.max(endOf(key), node === undefined ? 0 : endOf(node)),
-    value: node,
-  };
-}
-
-/** Where the text of a node ends; the range of a block collection goes on to the next token. */
-function endOf(node: Node): number {
-  const end = node.range?.[1] ?? 0;
-  if (isAlias(node) || isScalar(node)) return end;
-  if (isMap(node) && node.flow !== true) {
-    const last = node.items.at(-1);
-    const pair = last === undefined ? undefined : keyed(last);
-    return pair?.end ?? end;
-  }
-  if (isSeq(node) && node.flow !== true) {
-    const last = node.items.at(-1);
-    return isNode(last) ? endOf(last) : end;
-  }
-  return end;
-}
-
-/** Which element came from which: each from the one in its place where none came or went, else equal ones and those of one name. */
-function align(before: readonly Json[], after: readonly Json[]): readonly Aligned[] {
-  if (before.length === after.length) return after.map((value, from) => ({ from, value }));
-  const names = after.map(nameOf);
-  const texts = after.map((item) => JSON.stringify(item));
-  const aligned: Aligned[] = after.map((value) => ({ from: undefined, value }));
-  let cursor = 0;
-  for (const [from, item] of before.entries()) {
-    const name = nameOf(item);
-    const text = JSON.stringify(item);
-    let to = cursor;
-    while (to < after.length && texts[to] !== text && (name === undefined || names[to] !== name)) to += 1;
-    const value = after[to];
-    if (to >= after.length || value === undefined) continue;
-    aligned[to] = { from, value };
-    cursor = to + 1;
-  }
-  return aligned;
-}
-
-/** What tells elements of Kubernetes lists apart: the name, and the path of a mount. */
-function nameOf(item: Json): string | undefined {
-  const name = textAt(item, 'name');
-  return name === undefined ? undefined : JSON.stringify([name, textAt(item, 'mountPath')]);
 }

@@ -10,7 +10,7 @@ import { isDeepStrictEqual } from 'node:util';
 
 import type { Json } from '../../webhook/json.ts';
 import { editsFor } from './manifest-edit.ts';
-import type { Edit } from './manifest-edit.ts';
+import type { Edit } from './manifest-lines.ts';
 import { readManifest } from './manifest.ts';
 import type { Manifest, ManifestDocument } from './manifest.ts';
 import { documentText, flowText, styleOf } from './manifest-style.ts';

@@ -3,7 +3,7 @@
  *
  * Pure. Invariant: applying the hunks to the old text gives the new one. May import: everything but test.
  */
-import type { Edit } from './manifest-edit.ts';
+import type { Edit } from './manifest-lines.ts';
 
 const CONTEXT_LINES = 3;
 
