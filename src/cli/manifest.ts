@@ -39,6 +39,13 @@ export interface Place {
 /** All objects of a large cluster are some tens of MiB; the tree takes some 30 times the text. */
 export const MANIFEST_BYTES_MAX = 64 * MiB;
 
+/**
+ * Levels of a document: no object of Kubernetes has a tenth of it (the API server itself takes 10,000), and what walks a value, the YAML
+ * parser among it, has a stack that ends.
+ */
+const DEPTH_MAX = 500;
+const TOO_DEEP = `more than ${DEPTH_MAX} levels`;
+
 /** Booleans and octal numbers of YAML 1.1 as sigs.k8s.io/yaml (go-yaml) resolves them; `y` and `n` are texts there. */
 const KUBECTL_TAGS: ScalarTag[] = [
   {
@@ -64,7 +71,7 @@ const KUBECTL_TAGS: ScalarTag[] = [
 export function readManifest(name: string, text: string): Manifest {
   const slices = jsonSlices(text);
   if (slices !== undefined) {
-    const documents = slices.map(([start, end]) => jsonDocument(text, start, end));
+    const documents = slices.map(([start, end]) => jsonDocument(name, text, start, end));
     return { name, text, format: 'json', documents };
   }
   const documents = parseTree(text).map((document) => yamlDocument(name, text, document));
@@ -99,16 +106,30 @@ function parseTree(text: string): readonly Document.Parsed[] {
 function yamlDocument(name: string, text: string, document: Document.Parsed): ManifestDocument {
   const [fault] = document.errors;
   if (fault !== undefined) {
-    const found = (fault.message.split('\n', 1)[0] ?? '').replace(/ at line \d+, column \d+:$/, '');
+    // The parser takes the end of its own stack for a fault of the text.
+    const isDeep = fault.message.includes('call stack');
+    const found = isDeep ? TOO_DEEP : (fault.message.split('\n', 1)[0] ?? '').replace(/ at line \d+, column \d+:$/, '');
     throw unreadable(name, placesIn(text)(fault.pos[0]), found, text);
   }
   const [start, , end] = document.range;
   try {
-    return { root: document.contents, value: document.toJS() as Json, start, end, base: 0 };
+    const value = document.toJS() as Json;
+    if (!isDeeperThan(value, DEPTH_MAX)) return { root: document.contents, value, start, end, base: 0 };
   } catch (error) {
     // An alias without its anchor, or one that would blow the document up (the parser's own bound).
     throw unreadable(name, placesIn(text)(start), errorText(error), text);
   }
+  throw unreadable(name, placesIn(text)(start), TOO_DEEP, text);
+}
+
+/** Without recursion, which is what deep values break. */
+function isDeeperThan(value: Json, levels: number): boolean {
+  let level: readonly Json[] = [value];
+  for (let depth = 0; depth <= levels; depth += 1) {
+    level = level.flatMap((item) => (typeof item === 'object' && item !== null ? Object.values(item) : []));
+    if (level.length === 0) return false;
+  }
+  return true;
 }
 
 function unreadable(name: string, { line, column }: Place, found: string, text: string): OperationalError {
@@ -159,9 +180,10 @@ function isJson(text: string): boolean {
   }
 }
 
-function jsonDocument(text: string, start: number, end: number): ManifestDocument {
+function jsonDocument(name: string, text: string, start: number, end: number): ManifestDocument {
   const slice = text.slice(start, end);
   const value = JSON.parse(slice) as Json;
+  if (isDeeperThan(value, DEPTH_MAX)) throw unreadable(name, placesIn(text)(start), TOO_DEEP, text);
   const [document] = parseTree(slice);
   // The tree is for places only: JSON may have what YAML has not (a key twice, of which the last counts).
   const root = document === undefined || document.errors.length > 0 ? null : document.contents;

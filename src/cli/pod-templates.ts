@@ -47,14 +47,20 @@ const DEPTH_MAX = 24;
 
 /** The objects of a document: itself, or the items of a List at any depth. */
 export function objectsOf(document: Json): readonly ManifestObject[] {
-  return collectObjects(document, []);
+  return collectObjects(document, [], '');
 }
 
-function collectObjects(value: Json, path: readonly (string | number)[]): readonly ManifestObject[] {
+/**
+ * @param listed kind of what has none: an item of a PodList is a Pod, as kubectl takes it (k8s.io/apimachinery, unstructured/helpers.go,
+ *   decodeToList)
+ */
+function collectObjects(value: Json, path: readonly (string | number)[], listed: string): readonly ManifestObject[] {
   if (!isObject(value) || path.length > DEPTH_MAX) return [];
-  const kind = textAt(value, 'kind') ?? '';
-  if (isListKind(value, kind))
-    return listAt(value, 'items').flatMap((item, i) => collectObjects(item, [...path, 'items', i]));
+  const kind = textAt(value, 'kind') ?? listed;
+  if (isListKind(value, kind)) {
+    const itemKind = kind.slice(0, -'List'.length);
+    return listAt(value, 'items').flatMap((item, i) => collectObjects(item, [...path, 'items', i], itemKind));
+  }
   const generateName = textAt(value, 'metadata', 'generateName');
   const name = textAt(value, 'metadata', 'name') ?? (generateName === undefined ? '(no name)' : `${generateName}*`);
   return [{ path, value, kind, name, namespace: textAt(value, 'metadata', 'namespace') }];

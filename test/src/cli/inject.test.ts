@@ -179,6 +179,28 @@ spec:
     );
   });
 
+  it('finds the items of a list as an API server answers it, which do not repeat their kind', async () => {
+    // k8s.io/apimachinery, unstructured/helpers.go, decodeToList: what an item lacks comes from the kind of the list.
+    const pod = {
+      metadata: { name: 'a', annotations: { 'logging.io/inject': 'true' } },
+      spec: { containers: [{ name: 'app' }] },
+    };
+    const text = JSON.stringify({ kind: 'PodList', apiVersion: 'v1', items: [pod, { kind: 'ConfigMap' }, {}] });
+    const { out, err, code } = await inject({ '-': text });
+    assert.match(err, /^pod\/a: injected/m);
+    assert.equal(code, 1, 'the last is a pod that is none');
+    assert.match(err, /^pod\/\(no name\): manifest_invalid/m);
+    const items = listAt(JSON.parse(out) as Json, 'items');
+    assert.deepEqual(
+      items.map((item) => [sidecarOf(item) !== undefined, textAt(item, 'kind')]),
+      [
+        [true, undefined],
+        [false, 'ConfigMap'],
+        [false, undefined],
+      ],
+    );
+  });
+
   it('takes namespaces from the stream, and options for the others', async () => {
     const bare = POD.replace(/ {4}logging.io.*\n/g, '').replace('  annotations:\n', '');
     const inNamespace = (name: string): string => bare.replace('name: web-1', `name: web-1\n  namespace: ${name}`);
@@ -287,6 +309,13 @@ spec:
         .join('\n')}\n`,
       /line 1/,
     ],
+    [
+      'JSON that is nested deeper than anything',
+      `{"a":${'['.repeat(5_000)}${']'.repeat(5_000)}}`,
+      /line 1, column 1: expected YAML or JSON, got: more than 500 levels/,
+    ],
+    ['YAML that is', `a: ${'{a: '.repeat(5_000)}1${'}'.repeat(5_000)}\n`, /line 1, column \d+: .*more than 500 levels/],
+    ['YAML that nearly is', `a: ${'{a: '.repeat(600)}1${'}'.repeat(600)}\n`, /more than 500 levels/],
     ['a chart', 'metadata:\n  name: {{ .Release.Name }}-web\n', /line 2/],
   ];
   for (const [name, text, message] of UNREADABLE) {
