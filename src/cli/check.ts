@@ -1,5 +1,5 @@
 /**
- * `logtender check sink`: the steps of each configured sink, a line each, with what to do.
+ * `logtender check sink`: the steps of each configured sink, a line each, with what to do. `check injection` has its own file.
  *
  * May import: everything but test.
  */
@@ -18,6 +18,7 @@ export async function runCheck(
   io: CommandIo,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<number> {
+  if (args[0] === 'injection') return (await import('./check-injection.ts')).runCheckInjection(args.slice(1), io);
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
@@ -30,9 +31,13 @@ export async function runCheck(
     },
   });
   if (positionals.length !== 1 || positionals[0] !== 'sink' || !['text', 'json'].includes(values.output)) {
-    throw new OperationalError('USAGE', 'logtender check: expected `check sink` and -o text or json', {
-      hint: 'logtender help check',
-    });
+    throw new OperationalError(
+      'USAGE',
+      'logtender check: expected `check sink` or `check injection`, and -o text or json',
+      {
+        hint: 'logtender help check',
+      },
+    );
   }
   const known = SINK_NAMES.find((name) => name === values.sink);
   if (values.sink !== undefined && known === undefined) {

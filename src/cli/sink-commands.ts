@@ -23,10 +23,13 @@ Everything else comes from the environment, as the sidecar reads it: kubectl exe
 export const SINK_COMMANDS: Readonly<Record<string, SinkCommand>> = {
   check: {
     usage:
-      'check sink [--sink NAME] [--write] [--url URL] [--secret-dir FOLDER] [-o text|json]   what stands between us and a sink',
+      'check sink [--sink NAME] [--write] [--url URL] [--secret-dir FOLDER] [-o text|json] | check injection [-n NAMESPACE]   what stands between us and a sink, or a pod and its sidecar',
     details: `
-Name, connection, certificate, clock, credentials, privilege and template, each with what to do. Nothing is written without --write, which
-sends one record.
+injection: asks the API server for a pod that asks, as a dry run, and looks for its sidecar. Takes --kubeconfig, --context and -n as
+kubectl does; needs the right to create pods there. Exit 0 when the sidecar is there.
+
+sink: name, connection, certificate, clock, credentials, privilege and template, each with what to do. Nothing is written without --write,
+which sends one record.
 
   --sink NAME          one of the sinks that SINKS names, or another
 ${WHERE}Exit 0, 1 when a step has failed.

@@ -6,28 +6,23 @@
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { cached, cacheKey, defaultPreparation, findCached, type Entry, type Preparation } from '../cache.ts';
+import { defaultPreparation, type Preparation } from '../cache.ts';
+import { buildGoProgram, goProgramAvailability, type GoProgram } from '../go-program.ts';
 import { ask } from '../http-json.ts';
-import { canBuild } from '../kubernetes/build.ts';
 import { freePorts } from '../loopback-ports.ts';
 import { ManagedProcess } from '../managed-process.ts';
-import { findProgram, mustRun, run } from '../programs.ts';
+import { findProgram } from '../programs.ts';
 import type { Availability, HaltableServer, ServerKind } from '../server-kind.ts';
 import { createWorkFolder, discardWorkFolder } from '../work-folder.ts';
 
-const VERSION = 'v1.8.0';
-const PACKAGE = `github.com/versity/versitygw/cmd/versitygw@${VERSION}`;
-const ENTRY: Entry = { name: 'versitygw', key: cacheKey(PACKAGE, process.platform, process.arch) };
-/** Some 120 CPU seconds with an empty build cache. */
-const BUILD_MS_MAX = 30 * 60_000;
+const VERSITYGW: GoProgram = {
+  name: 'versitygw',
+  package: 'github.com/versity/versitygw/cmd/versitygw@v1.8.0',
+  cost: 'downloading about 40 MB of Go modules and compiling, about 2 CPU minutes',
+};
 const ASK_MS_MAX = 60_000;
 const READY_MS_MAX = 60_000;
-/** A linker takes memory: more at once would not fit a small machine. */
-const PARALLEL_MAX = 4;
-const REMEDY_GO = 'install Go 1.26 or newer from https://go.dev/dl';
 
 export interface S3Server extends HaltableServer {
   readonly region: string;
@@ -46,14 +41,7 @@ async function availability(cache: string): Promise<Availability> {
       remedy: 'set TMPDIR to a folder on ext4, xfs, btrfs, or tmpfs of Linux 6.6 and newer',
     };
   }
-  if (findCached(cache, ENTRY) !== undefined) return { available: true, prepared: true };
-  const go = findProgram('go');
-  if (go === undefined)
-    return { available: false, reason: 'Go was not found, which builds versitygw', remedy: REMEDY_GO };
-  const { stdout } = await run(go, ['env', 'GOVERSION', 'GOTOOLCHAIN'], { cwd: '/', timeoutMs: ASK_MS_MAX });
-  const [version = '', toolchain = ''] = stdout.split('\n');
-  if (canBuild(version, toolchain)) return { available: true, prepared: false };
-  return { available: false, reason: `Go 1.26 or newer is needed, found ${version}`, remedy: REMEDY_GO };
+  return goProgramAvailability(VERSITYGW, cache);
 }
 
 /** Asked of the folder itself: Python has the system call, Node has not. */
@@ -71,37 +59,9 @@ function hasUserAttributes(): boolean {
   }
 }
 
-/** Path of the program. */
-async function prepare({ cache, progress }: Preparation): Promise<string> {
-  const folder = await cached(cache, ENTRY, async (target) => {
-    const go = findProgram('go');
-    if (go === undefined) throw new Error(`build versitygw: expected go on PATH, got none (${REMEDY_GO})`);
-    progress(`versitygw ${VERSION}: downloading about 40 MB of Go modules and compiling, about 2 CPU minutes`);
-    const scratch = join(target, 'scratch');
-    mkdirSync(scratch);
-    const { stdout } = await mustRun(go, ['env', 'GOMODCACHE', 'GOPROXY'], { cwd: scratch, timeoutMs: ASK_MS_MAX });
-    const [modules = '', proxy = ''] = stdout.split('\n');
-    // A module cache is itself a proxy (https://go.dev/ref/mod#goproxy-protocol): what is not in it comes from the user's proxy.
-    const own = pathToFileURL(join(modules, 'cache/download')).href;
-    const parallel = String(Math.min(availableParallelism(), PARALLEL_MAX));
-    await mustRun(go, ['install', '-modcacherw', '-trimpath', '-p', parallel, '-ldflags', '-s -w', PACKAGE], {
-      cwd: scratch,
-      env: {
-        CGO_ENABLED: '0',
-        GOBIN: target,
-        GOPROXY: [own, proxy].filter((part) => part !== '').join(','),
-        GOMODCACHE: join(scratch, 'modules'),
-      },
-      timeoutMs: BUILD_MS_MAX,
-    });
-    rmSync(scratch, { recursive: true });
-  });
-  return join(folder, 'versitygw');
-}
-
 /** Starts a gateway with an empty folder. */
 export async function startS3(preparation: Preparation = defaultPreparation()): Promise<S3Server> {
-  const program = await prepare(preparation);
+  const program = await buildGoProgram(VERSITYGW, preparation);
   const [port = 0] = await freePorts(1);
   const work = createWorkFolder('s3');
   const data = join(work, 'data');
@@ -151,7 +111,7 @@ export async function startS3(preparation: Preparation = defaultPreparation()): 
 export const s3: ServerKind<S3Server> = {
   availability,
   prepare: async (preparation) => {
-    await prepare(preparation);
+    await buildGoProgram(VERSITYGW, preparation);
   },
   start: startS3,
 };
