@@ -8,6 +8,7 @@ import { errorText } from '../../src/core/errors.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { availableServers, skipText } from './available.ts';
 import { defaultPreparation, type Preparation } from './cache.ts';
+import { buildHelm } from './helm.ts';
 import type { RunningServer } from './server-kind.ts';
 import {
   SERVERS,
@@ -33,7 +34,10 @@ async function main(args: readonly string[]): Promise<number> {
   const preparation = defaultPreparation();
   const chosen = await choose(names, preparation);
   const prepared = await prepareAll(chosen.names, preparation);
-  if (args.includes('--prepare')) return chosen.complete && prepared ? 0 : 1;
+  if (args.includes('--prepare')) {
+    const hasPrograms = names.length > 0 || (await preparePrograms(preparation));
+    return chosen.complete && prepared && hasPrograms ? 0 : 1;
+  }
   return chosen.names.length > 0 && prepared ? play(chosen.names, preparation) : 1;
 }
 
@@ -68,6 +72,19 @@ async function prepareAll(names: readonly ServerName[], preparation: Preparation
     }
   }
   return complete;
+}
+
+/** What suites run beside the servers and would build themselves otherwise, in the middle of a run. */
+async function preparePrograms(preparation: Preparation): Promise<boolean> {
+  const begin = systemClock.monotonic();
+  try {
+    await buildHelm(preparation);
+    say(`helm: prepared in ${seconds(begin)}`);
+    return true;
+  } catch (error) {
+    say(`helm: ${errorText(error)}`);
+    return false;
+  }
 }
 
 async function play(names: readonly ServerName[], preparation: Preparation): Promise<number> {

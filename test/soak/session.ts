@@ -96,7 +96,7 @@ export function figuresOf(rotations: RotationCounts, counts: LoadCounts, growth:
 }
 
 /** Requests as a member of system:masters. */
-function adminClient(plane: ControlPlane, server: ApiServer): KubeClient {
+export function adminClient(plane: ControlPlane, server: ApiServer): KubeClient {
   const credentials = { headers: { authorization: `Bearer ${plane.adminToken}` }, ca: plane.ca };
   return createKubeClient({
     server: new URL(server.url),
@@ -106,7 +106,7 @@ function adminClient(plane: ControlPlane, server: ApiServer): KubeClient {
 }
 
 /** The namespaces of the load; each API server knows them, their accounts and the webhook when this resolves. */
-async function makeNamespaces(plane: ControlPlane, clients: readonly KubeClient[]): Promise<void> {
+export async function makeNamespaces(plane: ControlPlane, clients: readonly KubeClient[]): Promise<void> {
   for (const { name, labels } of LOAD_NAMESPACES) {
     const manifest = { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } };
     await plane.kubectl(['apply', '-f', '-'], { input: manifest });
