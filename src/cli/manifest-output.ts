@@ -35,7 +35,11 @@ export interface WrittenStream {
   readonly rewritten: readonly string[];
 }
 
-/** The stream, with the wanted values of each manifest's documents. */
+/**
+ * The stream, with the wanted values of each manifest's documents.
+ *
+ * @throws OperationalError MANIFEST_UNREADABLE where a number would be changed
+ */
 export function writeStream(
   manifests: readonly (readonly [manifest: Manifest, values: readonly Json[]])[],
   format: OutputFormat | undefined,
@@ -43,12 +47,34 @@ export function writeStream(
   const rewritten: string[] = [];
   const parts = manifests.map(([manifest, values]): readonly [OutputFormat, string] => {
     const wanted = format ?? manifest.format;
-    if (wanted !== manifest.format) return [wanted, converted(values, wanted)];
+    if (wanted !== manifest.format) {
+      refuseRounding(manifest.name, values);
+      return [wanted, converted(values, wanted)];
+    }
     const written = rewrite(manifest, values);
+    refuseRounding(
+      manifest.name,
+      written.rewritten.map((i) => values[i] ?? null),
+    );
     if (written.rewritten.length > 0) rewritten.push(manifest.name);
     return [wanted, written.text];
   });
   return { text: joined(parts), rewritten };
+}
+
+/** A number that JavaScript has not got would be another one in what is written anew; in place it keeps its bytes. */
+function refuseRounding(name: string, values: readonly Json[]): void {
+  if (!values.some(holdsForeignNumber)) return;
+  throw new OperationalError(
+    'MANIFEST_UNREADABLE',
+    `convert ${name}: expected whole numbers up to ${Number.MAX_SAFE_INTEGER}, got one that would be changed`,
+    { hint: 'leave out -o: what does not change keeps its bytes' },
+  );
+}
+
+function holdsForeignNumber(value: Json): boolean {
+  if (typeof value === 'number') return Number.isInteger(value) && !Number.isSafeInteger(value);
+  return typeof value === 'object' && value !== null && Object.values(value).some(holdsForeignNumber);
 }
 
 function converted(values: readonly Json[], format: OutputFormat): string {

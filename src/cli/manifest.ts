@@ -112,14 +112,28 @@ function yamlDocument(name: string, text: string, document: Document.Parsed): Ma
     throw unreadable(name, placesIn(text)(fault.pos[0]), found, text);
   }
   const [start, , end] = document.range;
+  const refuse = (found: string): OperationalError => unreadable(name, placesIn(text)(start), found, text);
+  let value: Json;
   try {
-    const value = document.toJS() as Json;
-    if (!isDeeperThan(value, DEPTH_MAX)) return { root: document.contents, value, start, end, base: 0 };
+    value = document.toJS() as Json;
   } catch (error) {
     // An alias without its anchor, or one that would blow the document up (the parser's own bound).
-    throw unreadable(name, placesIn(text)(start), errorText(error), text);
+    throw refuse(errorText(error));
   }
-  throw unreadable(name, placesIn(text)(start), TOO_DEEP, text);
+  const found = notTaken(value);
+  if (found !== undefined) throw refuse(found);
+  return { root: document.contents, value, start, end, base: 0 };
+}
+
+/** What of a value is too much for us, or for the JSON that kubectl makes of it. */
+function notTaken(value: Json): string | undefined {
+  if (isDeeperThan(value, DEPTH_MAX)) return TOO_DEEP;
+  return hasNumberWithoutEnd(value) ? 'a number without end, which JSON has not got' : undefined;
+}
+
+function hasNumberWithoutEnd(value: Json): boolean {
+  if (typeof value === 'number') return !Number.isFinite(value);
+  return typeof value === 'object' && value !== null && Object.values(value).some(hasNumberWithoutEnd);
 }
 
 /** Without recursion, which is what deep values break. */
@@ -183,7 +197,8 @@ function isJson(text: string): boolean {
 function jsonDocument(name: string, text: string, start: number, end: number): ManifestDocument {
   const slice = text.slice(start, end);
   const value = JSON.parse(slice) as Json;
-  if (isDeeperThan(value, DEPTH_MAX)) throw unreadable(name, placesIn(text)(start), TOO_DEEP, text);
+  const found = notTaken(value);
+  if (found !== undefined) throw unreadable(name, placesIn(text)(start), found, text);
   const [document] = parseTree(slice);
   // The tree is for places only: JSON may have what YAML has not (a key twice, of which the last counts).
   const root = document === undefined || document.errors.length > 0 ? null : document.contents;

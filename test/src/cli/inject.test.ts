@@ -171,6 +171,27 @@ spec:
     assert.deepEqual(documents(yaml.out)[0], JSON.parse(json.out.split('\n}\n{\n')[0]?.concat('\n}') ?? ''));
   });
 
+  it('keeps the bytes of a number that JavaScript has not got, and converts none', async () => {
+    for (const number of ['9007199254740993', '123456789012345678901234567890', '-9007199254740993']) {
+      const text = POD.replace('spec:', `spec:\n  unknown: ${number}`);
+      const run = await inject({ '-': text });
+      assert(run.out.includes(`  unknown: ${number}\n`), run.out);
+      assert(sidecarOf(documents(run.out)[0]) !== undefined);
+      await assert.rejects(inject({ '-': text }, '-f', '-', '-o', 'json'), {
+        code: 'MANIFEST_UNREADABLE',
+        message: /^convert \(stdin\): expected whole numbers up to 9007199254740991, got one that would be changed/,
+      });
+    }
+    const { out } = await inject(
+      { '-': POD.replace('spec:', 'spec:\n  unknown: 9007199254740991') },
+      '-f',
+      '-',
+      '-o',
+      'json',
+    );
+    assert.match(out, /"unknown": 9007199254740991,/);
+  });
+
   it('joins several inputs to one stream', async () => {
     const { out } = await inject({ a: POD.trimEnd(), b: DEPLOYMENT }, '-f', 'a', '-f', 'b');
     assert.deepEqual(
@@ -316,6 +337,12 @@ spec:
     ],
     ['YAML that is', `a: ${'{a: '.repeat(5_000)}1${'}'.repeat(5_000)}\n`, /line 1, column \d+: .*more than 500 levels/],
     ['YAML that nearly is', `a: ${'{a: '.repeat(600)}1${'}'.repeat(600)}\n`, /more than 500 levels/],
+    [
+      'a number that JSON has not got',
+      'kind: Pod\nspec: {a: [-.inf]}\n',
+      /line 1, column 1: .*got: a number without end/,
+    ],
+    ['the same in JSON', '{"kind":"Pod","spec":1e999}', /a number without end/],
     ['a chart', 'metadata:\n  name: {{ .Release.Name }}-web\n', /line 2/],
   ];
   for (const [name, text, message] of UNREADABLE) {
