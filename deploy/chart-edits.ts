@@ -203,7 +203,7 @@ const apiEgress: Edit = {
 /** The manifest explains each key where it stands; here values.yaml does. The image is named once, for our pods and the sidecars. */
 const CONFIG_DATA = `data:
   webhook.yaml: |
-    {{- merge (deepCopy .Values.config) (dict "image" (include "logtender.image" .)) | toYaml | nindent 4 }}
+    {{- merge (deepCopy (.Values.config | default dict)) (dict "image" (include "logtender.image" .)) | toYaml | nindent 4 }}
   certs.yaml: |
     {{- toYaml .Values.certificates.config | nindent 4 }}
 `;

@@ -153,7 +153,8 @@ function statusProblems(
 }
 
 function trustProblems(facts: CertsFacts, entries: CertsReport['entries']): readonly string[] {
-  if (facts.entries.status === 'absent') return ['the webhook configuration does not exist: kubectl apply -k deploy'];
+  if (facts.entries.status === 'absent')
+    return ['the webhook configuration does not exist: kubectl apply -k deploy, or helm install'];
   const empty = entries.filter(({ certificates }) => certificates.length === 0).map(({ name }) => name);
   const distrusting = entries
     .filter(({ certificates, trustsServed }) => certificates.length > 0 && trustsServed === false)

@@ -148,13 +148,13 @@ function ofWebhook({ webhook, isPaused }: ExplainFacts): Verdict | undefined {
     return verdict(
       'webhook_absent',
       'logtender is not installed in this cluster, or under another name',
-      'kubectl apply -k deploy',
+      'kubectl apply -k deploy, or helm install logtender deploy/chart -n logtender',
     );
   if (entries !== 'unknown' && entries.length === 0)
     return verdict(
       'entry_missing',
       'no entry of the webhook configuration takes pods of this namespace',
-      'kubectl apply -k deploy, which puts the entries right',
+      'kubectl apply -k deploy, or helm upgrade, which puts the entries right',
     );
   const empty = entries === 'unknown' ? undefined : entries.find(({ isBundleEmpty }) => isBundleEmpty);
   if (empty !== undefined)

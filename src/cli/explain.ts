@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util';
 
 import type { NamespaceFacts } from '../../webhook/injection.ts';
 import { at, isObject, listAt, textAt, textMapAt } from '../../webhook/json.ts';
-import type { JsonObject } from '../../webhook/json.ts';
+import type { Json, JsonObject } from '../../webhook/json.ts';
 import { FOREIGN_ANNOTATION, PREFIX } from '../../webhook/names.ts';
 import { entriesOf } from '../../certs/ca-bundle.ts';
 import { systemClock } from '../core/clock.ts';
@@ -81,7 +81,13 @@ export async function explain(
   const state = await judge(subject, namespace, operator);
   const facts: ExplainFacts = {
     subject: subject.title,
-    namespace: namespaceIn(namespace, namespaceObject, install),
+    namespace: {
+      ...namespaceIn(namespace, namespaceObject),
+      isExcluded:
+        EXCLUDED_NAMESPACES.includes(namespace.name) ||
+        namespace.name === install.namespace ||
+        isExcludedByName(configuration, namespace.name),
+    },
     workload: workloadIn(subject),
     pod: podIn(subject, state),
     today: {
@@ -109,12 +115,24 @@ async function judge(subject: Subject, namespace: NamespaceFacts, operator: Oper
   return judgePod(subject.template?.value ?? {}, namespace, operator, subject.template?.owner);
 }
 
-function namespaceIn(facts: NamespaceFacts, object: KubeObject, install: Install): ExplainFacts['namespace'] {
+/** Whether every entry leaves the namespace out by its name, as the operator may have asked for (excludedNamespaces of the chart). */
+function isExcludedByName(configuration: Found<KubeObject>, name: string): boolean {
+  const entries = configuration.status === 'found' ? listAt(rawOf(configuration.value), 'webhooks') : [];
+  const excludes = (expression: Json): boolean =>
+    textAt(expression, 'key') === 'kubernetes.io/metadata.name' &&
+    textAt(expression, 'operator') === 'NotIn' &&
+    listAt(expression, 'values').includes(name);
+  return (
+    entries.length > 0 &&
+    entries.every((entry) => listAt(entry, 'namespaceSelector', 'matchExpressions').some(excludes))
+  );
+}
+
+function namespaceIn(facts: NamespaceFacts, object: KubeObject): Omit<ExplainFacts['namespace'], 'isExcluded'> {
   return {
     name: facts.name,
     isLabelled: facts.labels.get(INJECT) === 'true',
     isAnnotated: facts.annotations.has(INJECT),
-    isExcluded: EXCLUDED_NAMESPACES.includes(facts.name) || facts.name === install.namespace,
     failurePolicy: facts.labels.get(`${PREFIX}failure-policy`) === 'fail' ? 'fail' : 'ignore',
     labelledMs: labelledMs(rawOf(object)),
   };

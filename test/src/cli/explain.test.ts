@@ -57,6 +57,27 @@ describe('logtender explain', () => {
     await local.close();
   });
 
+  it('a namespace that the operator excluded by name in every entry', async () => {
+    const kube = await cluster();
+    const byName = { key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: ['logtender', 'shop'] };
+    const [one, two] = [{ matchExpressions: [byName] }, { matchExpressions: [{ ...byName, values: ['logtender'] }] }];
+    await putPod(kube, 'shop', askingPod('web'));
+    for (const [selectors, isExcluded] of [
+      [[one, one], true],
+      [[one, two], false],
+    ] as const) {
+      const webhooks = selectors.map((namespaceSelector, i) => ({ name: `entry-${i}`, namespaceSelector }));
+      const patched = await kube.others.patch(
+        webhookConfigurationPath('logtender-injector'),
+        { webhooks },
+        'application/merge-patch+json',
+      );
+      assert.ok(patched.ok);
+      const { facts, verdict } = await ask(kube, 'pod/web');
+      assert.deepEqual([facts.namespace.isExcluded, verdict.code === 'excluded_namespace'], [isExcluded, isExcluded]);
+    }
+  });
+
   it('an injected pod', async () => {
     const kube = await cluster();
     await putPod(kube, 'shop', injected(askingPod('web'), 'shop'));

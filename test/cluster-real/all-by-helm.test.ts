@@ -2,7 +2,8 @@
  * logtender by Helm on an empty cluster, as the README has it: installed, proven, upgraded, rolled, drained and killed while 50 dry-run
  * creations a second run in `fail` namespaces, all pods lost at once, and taken away without a trace.
  *
- * The API server reaches the webhook through its Service and kube-proxy. CHART_ROUNDS repeats what is rolled and drained.
+ * The API server reaches the webhook through its Service and kube-proxy. CHART_ROUNDS repeats what is rolled and drained. The name of this
+ * file is the first of its folder: the cluster is empty then, and the other suites install by the manifests afterwards.
  */
 import assert from 'node:assert/strict';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
