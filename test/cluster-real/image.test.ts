@@ -62,7 +62,7 @@ describe('image of this checkout', function () {
     assert.deepEqual(programs, ['usr/local/bin/node']);
   });
 
-  it('webhook and certificate manager run from it: Ready, not root, read-only root, no capability, limits', async () => {
+  it('webhook and certificate manager run from it: Ready, not root, read-only root, no capability, limits (B8 60)', async () => {
     const pods = await podsOf(real.kubectl, 'logtender');
     assert.equal(pods.length, 4);
     for (const pod of pods) {

@@ -104,7 +104,7 @@ describe('alert rules', () => {
   before(async () => {
     text = await exposed();
     // The TLS context of the server belongs to a listening server; its name is in the source that makes it.
-    text += readFileSync(join(ROOT, 'webhook/server.ts'), 'utf8').includes("'logtender_tls_reloads_total'")
+    text += readFileSync(join(ROOT, 'webhook/handshakes.ts'), 'utf8').includes("'logtender_tls_reloads_total'")
       ? 'logtender_tls_reloads_total{result="refused"} 0\n'
       : '';
   });
