@@ -4,7 +4,8 @@
  *
  * A template is a manifest with edits: each names a text of the manifest that must be there so many times, so that a manifest that
  * changed does not lose a value in silence. The result is committed; a test makes it anew and compares, another renders both ways and
- * compares the objects. Written by hand are only values, their schema, the helpers, the notes and the test of `helm test`.
+ * compares the objects. Written by hand are only the values, the helpers, the notes and the test of `helm test`; the schema of the values is
+ * made as well (chart-schema.ts).
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
