@@ -2,14 +2,18 @@
  * The forwarder process: reads its env, puts the parts together, and ends in order.
  *
  * The app comes first: whatever is wrong with our config, our sinks or our state, this process says so and stays. It ends with 0 after
- * SIGTERM or SIGINT (or by itself with ONCE=true), with 1 only on a bug of its own, and kills itself only when a disk does not answer.
+ * SIGTERM or SIGINT (or by itself with ONCE=true; then with 1 where not everything was delivered), with 1 on a bug of its own, and kills
+ * itself only when a disk does not answer. With LOGTENDER_CONFIG_FILE that file is read beside the env, and again when it changes.
  * May import: every room under src but cli and kube; webhook and certs never.
  */
 import { readFile, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
 
 import type { NamedCheck } from './admin/server.ts';
 import { problemText } from './config/fields.ts';
-import { DEFAULTS, ENV, parseForwarderEnv } from './config/forwarder-config.ts';
+import type { ForwardFile } from './config/forward-file.ts';
+import { CONFIG_FILE, DEFAULTS, ENV, parseForwarderEnv } from './config/forwarder-config.ts';
 import type { ForwarderConfig, SinkName } from './config/forwarder-config.ts';
 import { backoffMs } from './core/backoff.ts';
 import { randomHex, systemClock, systemRandom } from './core/clock.ts';
@@ -23,16 +27,17 @@ import { cutBytes, exitSummary, TERMINATION_MESSAGE_BYTES_MAX } from './pipeline
 import { Forwarder } from './pipeline/forwarder.ts';
 import { nodeStateFiles } from './pipeline/state-files.ts';
 import type { DeadLetterCopy } from './sinks/s3/dead-letter-copy.ts';
+import type { ConfigFollower } from './config/config-follower.ts';
+import { SinkDoctor } from './sinks/sink-doctor.ts';
 
 /** Of the pod's grace period this much is left to the kubelet and to the last writes: a tenth, within reason. */
 const GRACE_MARGIN_MS = { min: 250, max: 2_000 };
 /** After everything is closed and saved the process is gone within this time, or half the margin where that is less. */
 const EXIT_WAIT_MS = 500;
+/** What is in flight has this long before a newer configuration takes over; then it is dropped and sent again. */
+const SETTLE_MS_MAX = 10_000;
 /** Changes with each boot of the machine, for containers as well (Linux, proc_sys_kernel(5), "random"). */
 const BOOT_ID_PATH = '/proc/sys/kernel/random/boot_id';
-
-/** Probes and people come from outside the pod. */
-const ADMIN_HOST = '0.0.0.0';
 
 /** SIGTERM and SIGINT: the first asks for an end in order, the second for an end at once. */
 interface Signals {
@@ -61,13 +66,29 @@ async function main(): Promise<number> {
   // A reader that went away must not end us.
   process.stdout.on('error', () => {});
   process.stderr.on('error', () => {});
-  const parsed = parseForwarderEnv(process.env);
-  const level = parsed.ok ? parsed.value.logLevel : 'info';
+  const parsed = await readConfig(process.env);
+  const level = parsed.ok ? parsed.value.config.logLevel : 'info';
   const log = createLog({ clock: systemClock, level, write: (line) => process.stderr.write(line) });
   const metrics = createMetrics();
   if (parsed.ok) await forward(parsed.value, { signals, log, metrics });
-  else await stayWithBadConfig(parsed.problems.map(problemText), { signals, log, metrics });
-  return parsed.ok ? exitWaitMs(parsed.value) : EXIT_WAIT_MS;
+  else await stayWithBadConfig(parsed.problems, { signals, log, metrics });
+  return parsed.ok ? exitWaitMs(parsed.value.config) : EXIT_WAIT_MS;
+}
+
+type ReadConfig =
+  { readonly ok: true; readonly value: ForwardFile } | { readonly ok: false; readonly problems: readonly string[] };
+
+/** From env, and from the file that env names, if it does. */
+async function readConfig(env: Readonly<Record<string, string | undefined>>): Promise<ReadConfig> {
+  const path = env[CONFIG_FILE];
+  if (path === undefined || path === '') {
+    const parsed = parseForwarderEnv(env);
+    return parsed.ok
+      ? { ok: true, value: { config: parsed.value, env } }
+      : { ok: false, problems: parsed.problems.map(problemText) };
+  }
+  const { loadForwardFile } = await import('./config/config-follower.ts');
+  return loadForwardFile(path, { env, host: hostname() });
 }
 
 interface Surroundings {
@@ -84,12 +105,9 @@ async function stayWithBadConfig(problems: readonly string[], { signals, log, me
   await writeTerminationMessage(path, words, log);
   const port = Number(process.env[ENV.adminPort] ?? DEFAULTS.adminPort);
   const ready = [{ name: 'config', check: () => ({ ok: false as const, reason: problems.join('; ') }) }];
-  const close = await startAdmin(Number.isInteger(port) && port >= 0 && port < 65_536 ? port : 0, {
-    log,
-    metrics,
-    ready,
-    pages: {},
-  });
+  const adminHost = process.env[ENV.adminHost] ?? DEFAULTS.adminHost;
+  const adminPort = Number.isInteger(port) && port >= 0 && port < 65_536 ? port : 0;
+  const close = await startAdmin({ adminHost, adminPort }, { log, metrics, ready, pages: {} });
   // Nothing else keeps the process alive when the admin port is off.
   const keepAlive = setInterval(() => {}, RETRY_MAX_MS);
   const signal = await signals.ended;
@@ -98,8 +116,19 @@ async function stayWithBadConfig(problems: readonly string[], { signals, log, me
   await close();
 }
 
-async function forward(config: ForwarderConfig, surroundings: Surroundings): Promise<void> {
+/** A forwarder with all that its configuration brought: a newer configuration gets another one, on the same positions. */
+interface Generation {
+  readonly config: ForwarderConfig;
+  readonly forwarder: Forwarder;
+  readonly copy: DeadLetterCopy | undefined;
+  readonly doctor: SinkDoctor;
+  /** Ends what it does in the background. */
+  readonly atWork: AbortController;
+}
+
+async function forward(first: ForwardFile, surroundings: Surroundings): Promise<void> {
   const { signals, log, metrics } = surroundings;
+  const { config } = first;
   log.info('forwarder starts', {
     pod: config.pod.pod,
     namespace: config.pod.namespace,
@@ -108,30 +137,102 @@ async function forward(config: ForwarderConfig, surroundings: Surroundings): Pro
     flush_interval_ms: config.flushIntervalMs,
   });
   const ending = beginEnding(config, surroundings);
-  const copy = await openDeadLetterCopy(config, surroundings);
-  const forwarder = await openForwarder(config, { ...surroundings, ending, copy });
-  if (forwarder === undefined) return;
-  const atWork = new AbortController();
-  for (const name of config.sinks) void openSink(name, config, { forwarder, log, metrics, signal: atWork.signal });
-  const closeAdmin = await startAdmin(config.adminPort, {
+  const opened = await openGeneration(config, ending, surroundings);
+  if (opened === undefined) return;
+  let now = opened;
+  const follower = await followConfig(first, surroundings, () => now.forwarder);
+  const ready: NamedCheck[] = readiness(now, follower);
+  const closeAdmin = await startAdmin(config, {
     log,
-    metrics: { ...metrics, expose: () => (forwarder.observe(), metrics.expose()) },
-    ready: readiness(forwarder),
-    pages: { '/ledger': () => forwarder.ledger() },
+    metrics: { ...metrics, expose: () => (now.forwarder.observe(), metrics.expose()) },
+    ready,
+    pages: { '/ledger': () => now.forwarder.ledger() },
   });
+  let hasEnded = false;
   let saying: Promise<void> = Promise.resolve();
   void signals.ended.then((signal) => {
-    forwarder.stop();
+    hasEnded = true;
+    now.forwarder.stop();
     // The time that is left may be shorter than we were told, and a kill leaves none for words.
-    const summary = exitSummary(forwarder.summaries(), [`killed while it drained; at ${signal} it stood so`]);
+    const summary = exitSummary(now.forwarder.summaries(), [`killed while it drained; at ${signal} it stood so`]);
     saying = writeTerminationMessage(config.terminationMessagePath, summary, log);
     return undefined;
   });
-  if (!config.once) await forwarder.run();
-  await end(config, forwarder, { log, ending, said: () => saying });
-  await copy?.end(ending);
-  atWork.abort();
+  if (!config.once) await now.forwarder.run();
+  for (let next = follower?.take(); next !== undefined && !hasEnded; next = follower?.take()) {
+    await closeGeneration(now);
+    const renewed = await openGeneration(next, ending, surroundings);
+    if (renewed === undefined) return;
+    now = renewed;
+    ready.splice(0, ready.length, ...readiness(now, follower));
+    follower?.applied();
+    if (!hasEnded) await now.forwarder.run();
+  }
+  await follower?.close();
+  await end(now.config, now.forwarder, { log, ending, said: () => saying });
+  await now.copy?.end(ending);
+  now.atWork.abort();
   await closeAdmin();
+}
+
+async function openGeneration(
+  config: ForwarderConfig,
+  ending: AbortSignal,
+  surroundings: Surroundings,
+): Promise<Generation | undefined> {
+  const { log, metrics } = surroundings;
+  const copy = await openDeadLetterCopy(config, surroundings);
+  const forwarder = await openForwarder(config, { ...surroundings, ending, copy });
+  if (forwarder === undefined) return undefined;
+  const atWork = new AbortController();
+  const { signal } = atWork;
+  for (const name of config.sinks) void openSink(name, config, { forwarder, log, metrics, signal });
+  const doctor = new SinkDoctor({
+    config,
+    log,
+    clock: systemClock,
+    isIll: (name) => forwarder.problems()[`sink-${name}`],
+  });
+  void doctor.run(signal);
+  return { config, forwarder, copy, doctor, atWork };
+}
+
+/** In order, so that what is in flight is settled and not sent again where a destination could not tell. */
+async function closeGeneration({ forwarder, copy, atWork }: Generation): Promise<void> {
+  await forwarder.settle(AbortSignal.timeout(SETTLE_MS_MAX));
+  await forwarder.close();
+  await copy?.end(AbortSignal.timeout(SETTLE_MS_MAX));
+  atWork.abort();
+}
+
+/** Undefined where no file is followed. */
+async function followConfig(
+  first: ForwardFile,
+  { log, metrics }: Surroundings,
+  current: () => Forwarder,
+): Promise<ConfigFollower | undefined> {
+  const path = process.env[CONFIG_FILE];
+  if (path === undefined || path === '' || first.config.once) return undefined;
+  const { ConfigFollower: Follower } = await import('./config/config-follower.ts');
+  const follower = new Follower({
+    path,
+    env: process.env,
+    host: hostname(),
+    first,
+    clock: systemClock,
+    log,
+    metrics,
+    // What only this process can still read, and what the disk does not know yet, must not get lost for a new setting.
+    obstacle: () => {
+      const { positions } = current().problems();
+      const bytes = current().unnamedBytes;
+      if (positions !== undefined) return `positions cannot be saved (${positions})`;
+      return bytes === 0 ? undefined : `${bytes} bytes of deleted files are not delivered yet`;
+    },
+    onReady: () => current().stop(),
+  });
+  await follower.start();
+  return follower;
 }
 
 /** Copies of dead records in S3, where the operator asked for them. */
@@ -233,6 +334,18 @@ async function end(
   for (const line of summary.split('\n')) log.info('exit summary', { summary: line });
   await said();
   await writeTerminationMessage(config.terminationMessagePath, summary, log);
+  await saveLedger(config, forwarder, log);
+  // Who waits for the end of `--once` wants to know whether all of it arrived.
+  if (config.once && !(isEmpty && isSaved)) process.exitCode = 1;
+}
+
+/** The ledger page as a file, for `logtender verify` after the end. */
+async function saveLedger({ stateDir }: ForwarderConfig, forwarder: Forwarder, log: Log): Promise<void> {
+  try {
+    await writeFile(join(stateDir, 'ledger.json'), `${JSON.stringify(forwarder.ledger())}\n`, { mode: 0o600 });
+  } catch (error) {
+    log.debug('ledger cannot be written', { state_dir: stateDir, error: errorText(error) });
+  }
 }
 
 function lastWords({ isEmpty, isSaved }: { isEmpty: boolean; isSaved: boolean }): readonly string[] {
@@ -267,25 +380,28 @@ async function openSink(
   }
 }
 
-function readiness(forwarder: Forwarder): NamedCheck[] {
-  return Object.keys(forwarder.problems()).map((name) => ({
+function readiness({ forwarder, doctor }: Generation, follower: ConfigFollower | undefined): NamedCheck[] {
+  const parts = Object.keys(forwarder.problems()).map((name): NamedCheck => ({
     name,
     check: () => {
       const reason = forwarder.problems()[name];
-      return reason === undefined ? { ok: true } : { ok: false, reason };
+      if (reason === undefined) return { ok: true };
+      const found = doctor.finding(name.replace(/^sink-/, ''));
+      return { ok: false, reason: found === undefined ? reason : `${reason}; ${found}` };
     },
   }));
+  return follower === undefined ? parts : [...parts, { name: 'config', check: () => follower.check() }];
 }
 
 /** Serves probes and pages; a port that cannot be had costs the pages and nothing else. */
 async function startAdmin(
-  port: number,
+  { adminHost: host, adminPort: port }: Pick<ForwarderConfig, 'adminHost' | 'adminPort'>,
   parts: { log: Log; metrics: Metrics; ready: readonly NamedCheck[]; pages: Readonly<Record<string, () => unknown>> },
 ): Promise<() => Promise<void>> {
   if (port === 0) return async () => {};
   try {
     const { startAdminServer } = await import('./admin/server.ts');
-    const server = await startAdminServer({ host: ADMIN_HOST, port, ...parts });
+    const server = await startAdminServer({ host, port, ...parts });
     return () => server.close();
   } catch (error) {
     parts.log.warn('admin port cannot be had, going on without it', { port, error: errorText(error) });

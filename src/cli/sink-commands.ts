@@ -21,6 +21,23 @@ Everything else comes from the environment, as the sidecar reads it: kubectl exe
 `;
 
 export const SINK_COMMANDS: Readonly<Record<string, SinkCommand>> = {
+  forward: {
+    usage:
+      'forward [--config FILE] [--check | --try LINE|- | --once] [-o text|json]   the forwarder, without Kubernetes',
+    details: `
+Ships the files that FILE names until a signal ends it. The configuration is one YAML file (docs/forward.md) and the env of the sidecar;
+env wins. All that is wrong with it is said at once, before anything starts; a file that changes later is taken up without a restart.
+
+  --config FILE        the file; without it env alone
+  --check              says what would be shipped where, and ends
+  --try LINE|-         the records that the line (-: the standard input) would become; what is dropped is told on standard error
+  --once               ships what is there and ends
+  -o text|json         form of --check
+
+Exit 0; 1 with --once when not everything was delivered; 2 when the configuration is wrong.
+`,
+    run: async (args, io, env) => (await import('./forward.ts')).runForward(args, io, env),
+  },
   check: {
     usage:
       'check sink [--sink NAME] [--write] [--url URL] [--secret-dir FOLDER] [-o text|json] | check injection [-n NAMESPACE]   what stands between us and a sink, or a pod and its sidecar',

@@ -184,6 +184,11 @@ export class Reader {
     this.#options.record?.(shape);
   }
 
+  /** Whether the object says anything under the key. */
+  has(key: string): boolean {
+    return Object.hasOwn(this.#raw, key) && this.#raw[key] !== undefined && this.#raw[key] !== null;
+  }
+
   /** Adds a problem that only the caller can see (a value that is well-formed but wrong). */
   report(key: string, expected: string, hint?: string): void {
     this.#problem(key, expected, Object.hasOwn(this.#raw, key) ? this.#raw[key] : undefined, hint);

@@ -7,7 +7,7 @@
 import { CLOUDWATCH_ENV, readCloudWatchConfig } from './cloudwatch-config.ts';
 import type { CloudWatchConfig } from './cloudwatch-config.ts';
 import { durationMs, nearest, problemText, Reader, shown } from './fields.ts';
-import type { Parsed, Problem } from './fields.ts';
+import type { FieldShape, Parsed, Problem } from './fields.ts';
 import { FILE_SINK_BYTES } from './file-sink-config.ts';
 import type { FileSinkConfig } from './file-sink-config.ts';
 import { readS3Options, S3_PREFIX_DEFAULT } from './s3-config.ts';
@@ -79,6 +79,8 @@ export interface ForwarderConfig extends RecordRules {
   readonly stateDir: string;
   /** Port of /livez, /readyz, /metrics and /ledger; 0 switches it off. */
   readonly adminPort: number;
+  /** Address that it listens on. Probes and people come from outside the pod; on a machine of one's own they need not. */
+  readonly adminHost: string;
   readonly terminationMessagePath: string;
   /** The pod's terminationGracePeriodSeconds, in milliseconds. */
   readonly graceMs: number;
@@ -145,6 +147,7 @@ export const ENV = {
   sinkSecretDir: 'SINK_SECRET_DIR',
   stateDir: 'STATE_DIR',
   adminPort: 'ADMIN_PORT',
+  adminHost: 'ADMIN_HOST',
   terminationMessagePath: 'TERMINATION_MESSAGE_PATH',
   grace: 'GRACE_PERIOD',
   flushInterval: 'FLUSH_INTERVAL',
@@ -159,6 +162,9 @@ export const ENV = {
   logLevel: 'LOG_LEVEL',
   once: 'ONCE',
 } as const satisfies Readonly<Record<string, string>>;
+
+/** Names the forwarder's own file, for runs without a webhook that writes the env: `logtender forward --config` sets it. */
+export const CONFIG_FILE = 'LOGTENDER_CONFIG_FILE';
 
 const S3_ENV_NAMES = {
   endpoint: ENV.s3Endpoint,
@@ -182,6 +188,7 @@ export const DEFAULTS = {
   terminationMessagePath: '/dev/termination-log',
   graceMs: 30_000,
   adminPort: 15_099,
+  adminHost: '0.0.0.0',
 } as const;
 
 /** The forwarder's bundle in the image. */
@@ -214,14 +221,18 @@ export const SECRET_KEYS: Readonly<Record<string, string>> = {
  * Reads the env of a forwarder. All problems at once; a text that is not set takes its default.
  *
  * @param env the process env, or what the webhook is about to write
+ * @param record told of every variable that is read
  */
-export function parseForwarderEnv(env: Readonly<Record<string, string | undefined>>): Parsed<ForwarderConfig> {
+export function parseForwarderEnv(
+  env: Readonly<Record<string, string | undefined>>,
+  record?: (shape: FieldShape) => void,
+): Parsed<ForwarderConfig> {
   const raw: Record<string, unknown> = {};
   for (const name of Object.values(ENV)) {
     const value = env[name];
     if (value !== undefined && value !== '') raw[name] = value;
   }
-  const reader = new Reader(raw, '', [], { isText: true });
+  const reader = new Reader(raw, '', [], { isText: true, ...(record === undefined ? {} : { record }) });
   const problems = reader.problems;
   const files = parseFiles(reader.raw(ENV.files), problems);
   const sinks = parseSinks(reader.list(ENV.sinks, ['console']), problems);
@@ -274,6 +285,7 @@ export function parseForwarderEnv(env: Readonly<Record<string, string | undefine
     sinkSecretDir: reader.text(ENV.sinkSecretDir, DEFAULTS.sinkSecretDir),
     stateDir: reader.text(ENV.stateDir, DEFAULTS.stateDir),
     adminPort: reader.integer(ENV.adminPort, { min: 0, max: 65_535 }, DEFAULTS.adminPort),
+    adminHost: reader.text(ENV.adminHost, DEFAULTS.adminHost, NOT_EMPTY),
     terminationMessagePath: reader.text(ENV.terminationMessagePath, DEFAULTS.terminationMessagePath),
     graceMs: reader.duration(ENV.grace, { minMs: 0, maxMs: durationMs('7d') ?? 0 }, DEFAULTS.graceMs),
     flushIntervalMs: reader.duration(

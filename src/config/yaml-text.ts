@@ -80,7 +80,8 @@ function danglingAliases(document: Document.Parsed): readonly { readonly name: s
 export function withLines<T>(parsed: Parsed<T>, yaml: YamlText): Parsed<T> {
   if (parsed.ok) return parsed;
   const problems = parsed.problems.map((problem): Problem => {
-    const line = yaml.line(problem.path);
+    // An item of a list has the line of its list.
+    const line = yaml.line(problem.path.replace(/\[.*$/s, ''));
     return line === undefined ? problem : { ...problem, line };
   });
   const lineOf = (problem: Problem): number => problem.line ?? Number.MAX_SAFE_INTEGER;

@@ -9,6 +9,7 @@ import { errorText } from '../core/errors.ts';
 import { MiB } from '../core/limits.ts';
 import type { Log } from '../core/log.ts';
 import type { Metrics } from '../core/metrics.ts';
+import { deadLine } from './dead-line.ts';
 import type { StateFiles } from './state-files.ts';
 
 /** The state folder is a small emptyDir: enough for thousands of refused records, far below any eviction threshold. */
@@ -26,7 +27,11 @@ export interface DeadRecord {
   /** Id of the source and where the record begins in it, in bytes. */
   readonly source: string;
   readonly offset: number;
-  /** The record as it was sent. */
+  /** Where it ends there: behind its newline, and behind what was filtered out before the next record. */
+  readonly to: number;
+  /** Where its request went, in the words of the sink's encoder: an index, a log group and stream, a bucket and the stem of a key. */
+  readonly destination: string;
+  /** The record as it was encoded. */
   readonly record: string;
 }
 
@@ -69,7 +74,7 @@ export class DeadLetter {
 
   async #write(records: readonly DeadRecord[]): Promise<void> {
     const time = new Date(this.#clock.now()).toISOString();
-    const content = Buffer.from(records.map((record) => `${JSON.stringify({ time, ...record })}\n`).join(''));
+    const content = Buffer.from(records.map((record) => deadLine(time, record)).join(''));
     const [first] = records;
     if (first === undefined) return;
     this.#copy?.(first, content, records.length);

@@ -169,6 +169,25 @@ export class Forwarder {
     return this.#isSettled();
   }
 
+  /** After `run`: waits for the requests in flight, at most until the signal is aborted. Nothing new is sent. */
+  async settle(signal: AbortSignal): Promise<void> {
+    const over = new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    await Promise.race([Promise.all(this.lanes.map((lane) => lane.settle())), over]);
+  }
+
+  /** Bytes of files that have no name any more and are not delivered: only this process can still read them. */
+  get unnamedBytes(): number {
+    const isUnnamed = (source: SourceFile): boolean => source.fd !== undefined && source.deletedAt !== undefined;
+    const left = (source: SourceFile): number =>
+      Math.max(0, ...this.lanes.map((lane) => source.size - lane.cursorOf(source).acked));
+    return this.#open()
+      .filter(isUnnamed)
+      .reduce((sum, source) => sum + left(source), 0);
+  }
+
   /** Saves positions and lets go of everything. True when the positions are on the disk. */
   async close(): Promise<boolean> {
     this.abort();

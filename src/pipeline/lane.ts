@@ -222,6 +222,11 @@ export class Lane {
     this.#put(cursor);
   }
 
+  /** Resolves when the request in flight, if any, is settled. */
+  async settle(): Promise<void> {
+    await this.#sending;
+  }
+
   /** Drops what is in flight and takes no more. */
   abort(): void {
     this.#abort.abort();
@@ -615,6 +620,8 @@ export class Lane {
         path,
         source: id,
         offset: offsetOf(batch, span, index),
+        to: offsetOf(batch, span, index + 1),
+        destination: batch.destination,
         record,
       });
     }

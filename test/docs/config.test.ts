@@ -15,6 +15,9 @@ import { parse as parseYaml } from 'yaml';
 import { parseCertsConfig } from '../../src/config/certs-config.ts';
 import { CERTS_KEYS, WEBHOOK_KEYS } from '../../src/config/config-keys.ts';
 import { durationMs } from '../../src/config/fields.ts';
+import { readForwardFile } from '../../src/config/forward-file.ts';
+import { FORWARD_KEYS, hostDefaults } from '../../src/config/forward-keys.ts';
+import { SINK_NAMES } from '../../src/config/forwarder-config.ts';
 import type { FieldShape, Parsed, Problem } from '../../src/config/fields.ts';
 import { readWebhookConfig } from '../../src/config/webhook-config.ts';
 import { KEYS } from '../../webhook/annotations.ts';
@@ -33,6 +36,9 @@ type Read = (raw: unknown, record?: (shape: FieldShape) => void) => Parsed<unkno
 const readWebhook: Read = (raw, record) =>
   readWebhookConfig(raw, { image: IMAGE, checkDefault, ...(record === undefined ? {} : { record }) });
 const readCerts: Read = (raw, record) => parseCertsConfig(raw, {}, record === undefined ? {} : { record });
+
+const readForward: Read = (raw, record) =>
+  readForwardFile(raw, { env: {}, defaults: hostDefaults('HOST'), ...(record === undefined ? {} : { record }) });
 
 function shapesOf(read: Read): readonly FieldShape[] {
   const shapes: FieldShape[] = [];
@@ -67,16 +73,82 @@ const CERTS: ConfigFile & { readonly read: Read } = {
   free: {},
   read: readCerts,
 };
-const FILES = { webhook: WEBHOOK, certs: CERTS } as const;
+/** A text, or a list of texts. */
+const RULES: Schema = { anyOf: [{ type: ['string', 'null'] }, { type: 'array', items: { type: 'string' } }] };
+/** What a section of the forwarder's file is about. */
+const FORWARD_SECTIONS = {
+  identity: 'who ships: what templates and records say about it',
+  elasticsearch: 'the sink elasticsearch (docs/elasticsearch.md)',
+  cloudwatch: 'the sink cloudwatch (docs/cloudwatch.md)',
+  s3: 'the sink s3 (docs/s3.md)',
+  file: 'the sink file: NDJSON in a bounded set of files',
+  admin: 'the pages of the process',
+} as const;
+const forwardKeys = new Map<string, { readonly meaning: string; readonly needsRestart: boolean }>([
+  ...Object.entries(FORWARD_KEYS),
+  ...Object.entries(FORWARD_SECTIONS).map(
+    ([path, meaning]) => [path, { meaning, needsRestart: path === 'admin' }] as const,
+  ),
+]);
+const FORWARD: ConfigFile & { readonly read: Read } = {
+  title: 'Configuration file of logtender forward',
+  shapes: shapesOf(readForward).map((shape): FieldShape =>
+    shape.path === 'sinks' ? { path: shape.path, kind: 'free' } : shape,
+  ),
+  keys: Object.fromEntries(forwardKeys),
+  free: {
+    files: {
+      type: ['array', 'null'],
+      items: {
+        anyOf: [
+          { type: 'string' },
+          {
+            type: 'object',
+            required: ['path'],
+            properties: Object.fromEntries(
+              ['path', 'container', 'directory', 'mount'].map((key) => [key, { type: ['string', 'null'] }]),
+            ),
+            additionalProperties: false,
+          },
+        ],
+      },
+    },
+    sinks: { type: ['array', 'null'], items: { enum: SINK_NAMES } },
+    ...Object.fromEntries(
+      ['multiline', 'include', 'exclude', 'redact', 'sample', 'detect'].map((path) => [path, RULES]),
+    ),
+  },
+  read: readForward,
+};
+const FILES = { webhook: WEBHOOK, certs: CERTS, forward: FORWARD } as const;
+const ABOUT_FORWARD: Readonly<Record<string, readonly [format: string, byDefault: string]>> = {
+  files: ['list of globs or objects', 'none'],
+  sinks: [`list of ${SINK_NAMES.join(', ')}`, 'console'],
+  multiline: ['text or list', 'none'],
+  include: ['text or list of patterns', 'none'],
+  exclude: ['text or list of patterns', 'none'],
+  redact: ['text or list of patterns', 'none'],
+  sample: ['text or list', 'none'],
+  detect: ['text or list of time, level', 'none'],
+};
+/** Of keys whose default is the host's. */
+const HOST_DEFAULTS = hostDefaults('name of the host');
 
 const cell = (text: string): string => text.replaceAll('|', '\\|');
 
 function table(file: ConfigFile): readonly string[] {
   return file.shapes.map((shape) => {
     const about = aboutOf(file, shape.path);
-    const cells = [formatOf(shape), defaultOf(shape), about.needsRestart ? 'restart' : 'at once', `${about.meaning}.`];
+    const [format, byDefault] = file === FORWARD ? forwardCells(shape) : [formatOf(shape), defaultOf(shape)];
+    const cells = [format, byDefault, about.needsRestart ? 'restart' : 'at once', `${about.meaning}.`];
     return `| \`${shape.path}\` | ${cells.map(cell).join(' | ')} |`;
   });
+}
+
+function forwardCells(shape: FieldShape): readonly [string, string] {
+  const variable = Object.hasOwn(FORWARD_KEYS, shape.path) ? FORWARD_KEYS[shape.path]?.env : undefined;
+  const own = variable === undefined ? undefined : HOST_DEFAULTS[variable];
+  return ABOUT_FORWARD[shape.path] ?? [formatOf(shape), own ?? defaultOf(shape)];
 }
 
 const HEAD = ['| key | format | default | a change holds | meaning |', '|---|---|---|---|---|'];
@@ -127,6 +199,15 @@ function page(): string {
   ].join('\n');
 }
 
+/** Between these two lines of docs/forward.md stands the table. */
+const FORWARD_TABLE = ['<!-- keys: written by test/docs/config.test.ts -->', '<!-- end of keys -->'] as const;
+
+function forwardPage(text: string): string {
+  const [before = '', rest = ''] = text.split(FORWARD_TABLE[0]);
+  const after = rest.split(FORWARD_TABLE[1])[1] ?? '';
+  return [before + FORWARD_TABLE[0], '', ...HEAD, ...table(FORWARD), '', FORWARD_TABLE[1] + after].join('\n');
+}
+
 function golden(path: string, want: string): void {
   if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(path, want);
   assert.equal(readFileSync(path, 'utf8'), want, 'run UPDATE_GOLDEN=1 npx mocha test/docs/config.test.ts');
@@ -134,6 +215,22 @@ function golden(path: string, want: string): void {
 
 describe('configuration reference', () => {
   it('docs/config.md is what the parsers say', () => golden(join(ROOT, 'docs/config.md'), page()));
+
+  it('docs/forward.md has the keys of the forwarder as its parser has them', () => {
+    const path = join(ROOT, 'docs/forward.md');
+    golden(path, forwardPage(readFileSync(path, 'utf8')));
+  });
+
+  it('the example of docs/forward.md is valid', () => {
+    const [, example = ''] =
+      /```yaml\n(# yaml-language-server[^`]*)```/.exec(readFileSync(join(ROOT, 'docs/forward.md'), 'utf8')) ?? [];
+    assert.notEqual(example, '');
+    const raw: unknown = parseYaml(example);
+    const parsed = readForward(raw);
+    assert(parsed.ok, parsed.ok ? '' : JSON.stringify(parsed.problems));
+    const validate = new Ajv({ allowUnionTypes: true }).compile(schemaOf(FORWARD));
+    assert(validate(raw), JSON.stringify(validate.errors));
+  });
 
   for (const [name, file] of Object.entries(FILES)) {
     it(`deploy/schema/${name}.schema.json is what the parser says`, async () => {
@@ -152,7 +249,7 @@ describe('configuration reference', () => {
   it('the ConfigMap names the schemas, and its files pass them', () => {
     const text = readFileSync(join(ROOT, 'deploy/config.yaml'), 'utf8');
     const { data } = parseYaml(text) as { data: Readonly<Record<string, string>> };
-    for (const [name, file] of Object.entries(FILES)) {
+    for (const [name, file] of Object.entries({ webhook: WEBHOOK, certs: CERTS })) {
       const content = data[`${name}.yaml`] ?? '';
       assert.match(content, new RegExp(`^# yaml-language-server: \\$schema=\\./schema/${name}\\.schema\\.json\\n`));
       const validate = new Ajv({ allowUnionTypes: true }).compile(schemaOf(file));
@@ -162,7 +259,7 @@ describe('configuration reference', () => {
 });
 
 /** Problems that no JSON Schema can say: bounds of durations and quantities, numbers in URLs, relations of keys, formats of defaults. */
-const RELATIONS = ['server.inFlightBytesMax', 'leafLife', 'caLife', 'restoreGrace'] as const;
+const RELATIONS = ['server.inFlightBytesMax', 'leafLife', 'caLife', 'restoreGrace', 'cloudwatch.fips'] as const;
 
 function isBeyondSchema(problem: Problem, shapes: readonly FieldShape[], raw: unknown): boolean {
   const shape = shapes.find(({ path }) => path === problem.path);
@@ -170,7 +267,11 @@ function isBeyondSchema(problem: Problem, shapes: readonly FieldShape[], raw: un
   const value = valueAt(raw, problem.path);
   // A key that has to be there because another is.
   if (value === undefined) return true;
+  // Lists of the forwarder whose items no schema can judge.
+  if (/^files\[|\.tags$|^(?:include|exclude|redact|sample|detect|multiline)$/.test(problem.path)) return true;
+  if (shape?.path === 'cloudwatch.retentionDays') return true;
   if (typeof value !== 'string') return false;
+  if (shape?.kind === 'text' && shape.form !== undefined && shape.form.pattern === undefined) return true;
   if (shape?.kind === 'duration') return durationMs(value) !== undefined;
   return shape?.kind === 'text' && shape.form?.pattern !== undefined && new RegExp(shape.form.pattern, 'u').test(value);
 }
@@ -272,7 +373,20 @@ function put(raw: Record<string, unknown>, [key = '', ...rest]: readonly string[
 }
 
 describe('JSON Schema and parser', () => {
-  const TABLE: readonly (readonly ['webhook' | 'certs', unknown])[] = [
+  const TABLE: readonly (readonly [keyof typeof FILES, unknown])[] = [
+    ['forward', null],
+    ['forward', { files: ['/var/log/a/*.log', { path: '/x/y', container: 'c' }], sinks: ['elasticsearch', 's3'] }],
+    ['forward', { files: '/var/log/a/*.log' }],
+    ['forward', { files: [5] }],
+    ['forward', { files: [{ path: '/x/y', pth: 1 }] }],
+    ['forward', { sinks: 'console' }],
+    ['forward', { sinks: ['kafka'] }],
+    ['forward', { elasticsearch: { gzip: 'true' } }],
+    ['forward', { elasticsearch: 5, s3: null }],
+    ['forward', { elasticsearch: { url: 'es:9200' } }],
+    ['forward', { cloudwatch: { retentionDays: 31 }, flushInterval: 5 }],
+    ['forward', { include: ['a(', 'b'], multiline: ['java', 'python'], detect: ['time'] }],
+    ['forward', { redact: [1] }],
     ['webhook', null],
     ['webhook', {}],
     ['webhook', { server: null, hosts: null, defaults: null, paused: null, cluster: null }],

@@ -18,7 +18,9 @@ const record = (offset: number): DeadRecord => ({
   path: '/log/a.log',
   source: 'AAAAAAAAAAAAAAAA',
   offset,
-  record: 'x'.repeat(100),
+  to: offset + 1,
+  destination: 'logs',
+  record: `{"message":"${'x'.repeat(80)}"}\n`,
 });
 
 function build(bytesMax: number): { disk: MemoryDisk; letter: DeadLetter; discarded: () => number } {
@@ -40,8 +42,8 @@ describe('dead letter', () => {
     await letter.keep([record(7), record(9)]);
     const kept = lines(disk, 'dead-letter.ndjson');
     assert.deepEqual(kept, [
-      { time: kept[0]?.time, ...record(7) },
-      { time: kept[0]?.time, ...record(9) },
+      { time: kept[0]?.time, ...record(7), record: { message: 'x'.repeat(80) } },
+      { time: kept[0]?.time, ...record(9), record: { message: 'x'.repeat(80) } },
     ]);
     assert.match(kept[0]?.time ?? '', /^\d{4}-\d\d-\d\dT/);
   });
