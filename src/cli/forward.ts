@@ -10,8 +10,10 @@ import { loadForwardFile } from '../config/config-follower.ts';
 import { overridingVariables } from '../config/forward-file.ts';
 import type { ForwardFile } from '../config/forward-file.ts';
 import { CONFIG_FILE, ENV } from '../config/forwarder-config.ts';
+import type { ForwarderConfig } from '../config/forwarder-config.ts';
 import { OperationalError } from '../core/errors.ts';
 import type { CommandIo } from './command-io.ts';
+import { sinkEnvironment } from './sink-environment.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -58,6 +60,11 @@ export async function readForward(path: string | undefined, env: Env): Promise<F
   const { problemText } = await import('../config/fields.ts');
   const parsed = parseForwardFile('', { env, defaults: hostDefaults(source.host) });
   return settled(parsed.ok ? parsed : { ok: false, problems: parsed.problems.map(problemText) });
+}
+
+/** The same for commands that look at a forwarder from its side: without a file the env alone, as a sidecar has it. */
+export async function readConfiguration(path: string | undefined, env: Env): Promise<ForwarderConfig> {
+  return path === undefined ? sinkEnvironment(env, {}) : (await readForward(path, env)).config;
 }
 
 function settled(loaded: Awaited<ReturnType<typeof loadForwardFile>>): ForwardFile {

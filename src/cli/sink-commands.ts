@@ -53,6 +53,42 @@ ${WHERE}Exit 0, 1 when a step has failed.
 `,
     run: async (args, io, env) => (await import('./check.ts')).runCheck(args, io, env),
   },
+  replay: {
+    usage:
+      'replay FILE --sink NAME [--config FILE] [--filter KEY=VALUE]... [--dry-run] [--again FILE] [--timeout 10m] [-o text|json]   sends dead records again',
+    details: `
+Sends the records of a dead letter to where they were meant to go, under the ids of their first sending: what is there already is
+recognised by Elasticsearch, OpenSearch and S3. FILE is never changed. What is refused again, and lines that cannot be read, go to another
+file with the new reason. After an interruption, a kill included, the same command goes on where it was.
+
+  --sink NAME          elasticsearch, cloudwatch or s3: records that this sink refused
+  --config FILE        the forwarder's file (docs/forward.md); without it the environment, as the sidecar reads it
+  --filter KEY=VALUE   reason, source, path, container, since, before (times); several have to hold at once
+  --dry-run            what would be sent where; sends nothing
+  --again FILE         where what is left goes (FILE.again.ndjson)
+  --timeout DURATION   gives up after this time (10m)
+
+Exit 0 when all that was meant is delivered, 1 when something is left, 2 when the input is wrong.
+`,
+    run: async (args, io, env) => (await import('./replay.ts')).runReplay(args, io, env),
+  },
+  verify: {
+    usage:
+      'verify --ledger FILE|URL --sink elasticsearch|s3 [--config FILE] [--index PATTERN] [-o text|json]   is every delivered record there, once?',
+    details: `
+Holds the ledger of a forwarder against what its destination has, and names what is missing or twice by source and offset. Where the log
+file is still there, it says which records are missing; else how many.
+
+  --ledger FILE|URL    ledger.json of the state folder, or the page http://HOST:PORT/ledger
+  --sink NAME          elasticsearch (OpenSearch too) or s3
+  --config FILE        the forwarder's file (docs/forward.md); without it the environment, as the sidecar reads it
+  --index PATTERN      in place of what the configuration names, dates as stars
+  -o text|json         sentences, or a line of JSON for each source and one for all
+
+Exit 0 when every delivered record is there once, 1 when one is missing or twice, 2 when that cannot be told.
+`,
+    run: async (args, io, env) => (await import('./verify.ts')).runVerify(args, io, env),
+  },
   templates: {
     usage:
       'templates print|apply [--flavour elasticsearch|opensearch] [--pattern PATTERN] [--retention-days N] [--url URL] [--secret-dir FOLDER]   index template, lifecycle and role',

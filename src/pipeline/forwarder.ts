@@ -11,7 +11,7 @@ import type { RecordRules } from '../config/record-rules.ts';
 import type { Clock, Random } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { Counter, Labels, Metrics } from '../core/metrics.ts';
-import { groupingName } from '../parse/record-shaper.ts';
+import { groupingName, needsShaping } from '../parse/record-shaper.ts';
 import type { Sink } from '../sinks/sink.ts';
 import { FileSet } from '../source/file-set.ts';
 import type { KnownSource, SourceFile } from '../source/source-file.ts';
@@ -221,10 +221,15 @@ export class Forwarder {
   /** The ledger page. */
   ledger(): unknown {
     return {
+      uid: this.#options.uid,
+      /** Then `lines` are records, and a record begins where a line does: `logtender verify` can look for each. */
+      lines_are_records: !needsShaping(this.#options.rules),
       sinks: this.lanes.map((lane) => {
         const { account } = lane;
         const sources = [...lane.cursors].slice(0, LEDGER_SOURCES_MAX).map(({ source, read, acked, account: own }) => ({
           ...source.info,
+          device: source.identity.dev,
+          inode: source.identity.ino,
           state: source.state,
           size: source.size,
           read_to: read,
