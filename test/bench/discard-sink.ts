@@ -1,5 +1,5 @@
 /**
- * A destination that counts and forgets, in a process of its own: answers as Elasticsearch or as CloudWatch Logs do.
+ * A destination that counts and forgets, in a process of its own: answers as Elasticsearch, CloudWatch Logs or S3 do.
  *
  * Started by forwarder.ts with a fork: gets its orders as the first message, reports over the same channel.
  */
@@ -7,10 +7,11 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { gunzipSync } from 'node:zlib';
 import { LineCounter } from './numbered-lines.ts';
 
 export interface DiscardOrders {
-  readonly kind: 'elasticsearch' | 'cloudwatch';
+  readonly kind: 'elasticsearch' | 'cloudwatch' | 's3';
   readonly lines: number;
   /** PEM of key and certificate: TLS. */
   readonly tls: { readonly key: string; readonly cert: string } | undefined;
@@ -37,7 +38,7 @@ async function serve(orders: DiscardOrders): Promise<void> {
       cpuBefore = process.cpuUsage();
     }
     read(request, (body) => {
-      const found = counter.count(body);
+      const found = counter.count(plain(body));
       answer(orders.kind, found, response);
       if (counter.lost > 0 || isComplete) return;
       isComplete = true;
@@ -76,11 +77,19 @@ function read(request: IncomingMessage, done: (body: Buffer) => void): void {
   request.on('end', () => done(Buffer.concat(chunks)));
 }
 
-/** Elasticsearch: one item per document, as with `filter_path=errors,items.*.status,items.*.error`; CloudWatch Logs: PutLogEvents. */
+/** Objects of S3 come compressed: gzip by its two magic bytes (RFC 1952). */
+function plain(body: Buffer): Buffer {
+  return body[0] === 0x1f && body[1] === 0x8b ? gunzipSync(body) : body;
+}
+
+/** S3: nothing but the status. Elasticsearch: one item per document, as with `filter_path=errors,items.*.status,items.*.error`; CloudWatch Logs: PutLogEvents. */
 function answer(kind: DiscardOrders['kind'], documents: number, response: ServerResponse): void {
   const items = Array.from({ length: documents }, () => '{"create":{"status":201}}').join(',');
-  const body = kind === 'elasticsearch' ? `{"errors":false,"items":[${items}]}` : '{"nextSequenceToken":"1"}';
-  const type = kind === 'elasticsearch' ? 'application/json' : 'application/x-amz-json-1.1';
+  const [type, body] = {
+    elasticsearch: ['application/json', `{"errors":false,"items":[${items}]}`],
+    cloudwatch: ['application/x-amz-json-1.1', '{"nextSequenceToken":"1"}'],
+    s3: ['application/xml', ''],
+  }[kind] as [string, string];
   response.writeHead(200, { 'content-type': type, 'content-length': String(body.length) });
   response.end(body);
 }

@@ -28,6 +28,8 @@ export interface ForwarderRun {
   readonly node?: string;
   /** The file that takes the process into its control group. */
   readonly procsPath?: string;
+  /** Keys of the AWS identity, for a server that checks them. */
+  readonly keys?: { readonly accessKeyId: string; readonly secretAccessKey: string } | undefined;
   /** Further flags for Node. */
   readonly flags?: readonly string[];
   /** Further variables, which win over the usual ones. */
@@ -85,11 +87,11 @@ async function end(child: ChildProcess, ended: Promise<unknown>): Promise<void> 
   clearTimeout(timer);
 }
 
-function environment({ root, logs, sink, metadata, port, ca }: ForwarderRun): Record<string, string> {
+function environment({ root, logs, sink, metadata, port, ca, keys }: ForwarderRun): Record<string, string> {
   const secret = join(root, 'secret');
   mkdirSync(secret, { recursive: true });
-  writeFileSync(join(secret, 'aws-access-key-id'), 'AKIDBENCH');
-  writeFileSync(join(secret, 'aws-secret-access-key'), 'bench');
+  writeFileSync(join(secret, 'aws-access-key-id'), keys?.accessKeyId ?? 'AKIDBENCH');
+  writeFileSync(join(secret, 'aws-secret-access-key'), keys?.secretAccessKey ?? 'bench');
   writeFileSync(join(root, 'ca.pem'), ca ?? '');
   const files = [{ container: 'app', path: '/var/log/app/*.log', directory: '/var/log/app', mount: logs }];
   return {
@@ -102,7 +104,9 @@ function environment({ root, logs, sink, metadata, port, ca }: ForwarderRun): Re
     SINKS: sink,
     METADATA: metadata,
     ELASTICSEARCH_URL: `http://127.0.0.1:${port}`,
-    CLOUDWATCH_ENDPOINT: `https://127.0.0.1:${port}`,
+    CLOUDWATCH_ENDPOINT: `${ca === undefined ? 'http' : 'https'}://127.0.0.1:${port}`,
+    S3_ENDPOINT: `http://127.0.0.1:${port}`,
+    S3_BUCKET: 'bench',
     AWS_REGION: 'eu-central-1',
     SINK_SECRET_DIR: secret,
     STATE_DIR: join(root, 'state'),

@@ -36,7 +36,16 @@ export const FORWARDER_CASES: readonly ForwarderCase[] = [
   { workload: 'json', sink: 'elasticsearch', variant: 'items+metadata', metadata: 'full' },
   { workload: 'plain', sink: 'cloudwatch', variant: 'tls', metadata: 'none' },
   { workload: 'json', sink: 'cloudwatch', variant: 'tls', metadata: 'none' },
+  // TLS and compression aside, to be held against plain/elasticsearch/items, whose server does nothing but count.
+  { workload: 'plain', sink: 'cloudwatch', variant: 'http', metadata: 'none' },
+  { workload: 'plain', sink: 's3', variant: 'uncompressed', metadata: 'none' },
+  { workload: 'plain', sink: 's3', variant: 'gzip', metadata: 'none' },
 ];
+
+/** What a variant asks of the forwarder. */
+const VARIANT_ENV: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  uncompressed: { S3_COMPRESSION: 'none' },
+};
 
 /** One measurement of one case, as the object that is printed. `note` gets what is not a figure. */
 export async function runForwarderCase(
@@ -72,7 +81,16 @@ async function measure(
   await mkdir(logs);
   const bytes = writeWorkload(join(logs, 'app.log'), which.workload, 0, lines);
   const { sink: kind, metadata } = which;
-  const forwarder = startForwarder({ root, logs, sink: kind, metadata, port: sink.port, ca, entry });
+  const forwarder = startForwarder({
+    root,
+    logs,
+    sink: kind,
+    metadata,
+    port: sink.port,
+    ca,
+    entry,
+    env: VARIANT_ENV[which.variant] ?? {},
+  });
   const memory = watchMemory(forwarder.pid);
   let peak: PeakMemory;
   let cpu = 0;

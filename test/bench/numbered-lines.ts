@@ -73,3 +73,10 @@ export class LineCounter {
     }
   }
 }
+
+/** The numbers of a text, in their order. */
+export function numbersOf(text: Buffer): readonly number[] {
+  return [...text.toString('latin1').matchAll(new RegExp(`${MARKER}(\\d{${NUMBER_DIGITS}})`, 'g'))].map(([, number]) =>
+    Number(number),
+  );
+}

@@ -39,7 +39,7 @@ describe('soak forwarder', function () {
       [['forwarder', '--lines', 'many'], /--lines: expected an integer from 1000 to/],
       [
         ['forwarder', '--sink', 'kafka'],
-        /--sink: expected one of memory, elasticsearch, opensearch, cloudwatch, got "kafka"/,
+        /--sink: expected one of memory, elasticsearch, opensearch, cloudwatch, s3, got "kafka"/,
       ],
       [['forwarder', '--outage', 'long'], /--outage: expected a duration such as 30s/],
       [['forwarder', '--rotations', '1'], /--rotations/],

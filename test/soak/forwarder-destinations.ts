@@ -3,18 +3,23 @@
  *
  * May import: src/core, test/bench, test/servers, test/soak.
  */
-import { LineCounter } from '../bench/numbered-lines.ts';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { LineCounter, numbersOf } from '../bench/numbered-lines.ts';
 import { defaultPreparation } from '../servers/cache.ts';
-import type { CloudWatchServer, SearchServer } from '../servers/servers.ts';
+import type { CloudWatchServer, S3Server, SearchServer } from '../servers/servers.ts';
 import { SERVERS } from '../servers/servers.ts';
 import { CountingDestination } from './counting-destination.ts';
 import type { StoredCounts } from './counting-destination.ts';
 
-export const SOAK_SINKS = ['memory', 'elasticsearch', 'opensearch', 'cloudwatch'] as const;
+export const SOAK_SINKS = ['memory', 'elasticsearch', 'opensearch', 'cloudwatch', 's3'] as const;
 export type SoakSink = (typeof SOAK_SINKS)[number];
 
 export interface SoakDestination {
-  readonly sink: 'elasticsearch' | 'cloudwatch';
+  readonly sink: 'elasticsearch' | 'cloudwatch' | 's3';
+  /** Keys of an AWS identity that the destination knows; any will do where it asks for none. */
+  readonly keys?: { readonly accessKeyId: string; readonly secretAccessKey: string };
   /** A resend is recognised there, so that nothing may be stored twice. */
   readonly isIdempotent: boolean;
   /** Variables of the forwarder that name it. */
@@ -30,6 +35,7 @@ export interface SoakDestination {
 export async function openDestination(name: SoakSink, lines: number, files: number): Promise<SoakDestination> {
   if (name === 'memory') return inMemory(new CountingDestination(lines, files));
   if (name === 'cloudwatch') return cloudWatch(await SERVERS.cloudwatch.start(defaultPreparation()), lines);
+  if (name === 's3') return objects(await SERVERS.s3.start(defaultPreparation()), lines);
   return search(await SERVERS[name].start(defaultPreparation()), lines);
 }
 
@@ -96,6 +102,41 @@ function cloudWatch(server: CloudWatchServer, lines: number): SoakDestination {
           const number = Number(/seq=(\d+)/.exec(message)?.[1]);
           if (counter.distinct > before && number < highest) outOfOrder += 1;
           highest = Math.max(highest, number);
+        }
+      }
+      return { lost: counter.lost, duplicates: counter.duplicates, outOfOrder };
+    },
+    stop: () => server.stop(),
+  };
+}
+
+/** Objects are read from the disk of the server; their names are the ranges of the files, so their order is that of the lines. */
+function objects(server: S3Server, lines: number): SoakDestination {
+  const bucket = 'soak';
+  const folder = server.createBucket(bucket);
+  return {
+    sink: 's3',
+    keys: server.credentials,
+    isIdempotent: true,
+    env: {
+      S3_ENDPOINT: server.url,
+      S3_BUCKET: bucket,
+      AWS_REGION: server.region,
+      S3_OBJECT_AGE: '1s',
+      S3_OBJECT_BYTES: String(1024 * 1024),
+    },
+    halt: () => server.halt('SIGKILL'),
+    resume: () => server.resume(),
+    counts: async () => {
+      const counter = new LineCounter(lines);
+      let outOfOrder = 0;
+      for (const key of server.keys(bucket)) {
+        const body = gunzipSync(readFileSync(join(folder, key)));
+        counter.count(body);
+        let before = -1;
+        for (const number of numbersOf(body)) {
+          if (number < before) outOfOrder += 1;
+          before = number;
         }
       }
       return { lost: counter.lost, duplicates: counter.duplicates, outOfOrder };

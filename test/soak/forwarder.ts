@@ -132,6 +132,7 @@ class Soak {
       root: this.#root,
       logs: this.#logs,
       sink: this.#destination.sink,
+      keys: this.#destination.keys,
       metadata: 'full',
       port: 1,
       ca: undefined,

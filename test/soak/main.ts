@@ -3,7 +3,7 @@
  * failed, 2 for a mistake in the command.
  *
  *     npm run -s soak -- certs [--rotations N] [--ca-life 30s] [--leaf-life 10s] [--settle 1s] [--rate 50]
- *     npm run -s soak -- forwarder [--lines N] [--sink memory|elasticsearch|opensearch|cloudwatch] [--kills N] [--outages N]
+ *     npm run -s soak -- forwarder [--lines N] [--sink memory|elasticsearch|opensearch|cloudwatch|s3] [--kills N] [--outages N]
  *                                  [--outage 30s] [--seed N]
  */
 import { parseArgs } from 'node:util';
