@@ -50,7 +50,7 @@ export async function runCheck(
   let hasFailed = false;
   for (const sink of known === undefined ? config.sinks : [known]) {
     const check = await checkOf(sink);
-    if (check === undefined) io.err(`${sink}: has no check in this version\n`);
+    if (check === undefined) io.err(`${sink}: has no destination of its own to check\n`);
     for await (const step of check?.({ config, clock: systemClock, writes: values.write }) ?? []) {
       hasFailed ||= step.outcome === 'failed';
       io.out(values.output === 'json' ? `${JSON.stringify({ sink, ...step })}\n` : stepText(sink, step));

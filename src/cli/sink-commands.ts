@@ -45,8 +45,8 @@ Exit 0; 1 with --once when not everything was delivered; 2 when the configuratio
 injection: asks the API server for a pod that asks, as a dry run, and looks for its sidecar. Takes --kubeconfig, --context and -n as
 kubectl does; needs the right to create pods there. Exit 0 when the sidecar is there.
 
-sink: name, connection, certificate, clock, credentials, privilege and template, each with what to do. Nothing is written without --write,
-which sends one record.
+sink: name, connection, certificate and whose it is, clock, region, credentials, the right to write (which privilege on which index, which
+IAM action on which ARN) and template, each with what to do. Nothing is written without --write, which sends one record.
 
   --sink NAME          one of the sinks that SINKS names, or another
 ${WHERE}Exit 0, 1 when a step has failed.

@@ -10,7 +10,7 @@ import type { Clock } from '../core/clock.ts';
 export type CheckOutcome = 'ok' | 'warning' | 'failed' | 'skipped';
 
 export interface CheckStep {
-  /** `dns`, `tcp`, `tls`, `clock`, `auth`, `privilege`, `template`, … */
+  /** `dns`, `tcp`, `tls`, `clock`, `region`, `identity`, `auth`, `privilege`, `permission`, `template`, `write`, … */
   readonly name: string;
   readonly outcome: CheckOutcome;
   /** What was found. */
@@ -32,9 +32,11 @@ export type SinkCheck = (options: CheckOptions) => AsyncIterable<CheckStep>;
 /** Sink -> the file that checks it. Those without a destination of their own have none. */
 const CHECKS: Readonly<Partial<Record<SinkName, () => Promise<SinkCheck>>>> = {
   elasticsearch: async () => (await import('./elasticsearch/check.ts')).checkElasticsearch,
+  cloudwatch: async () => (await import('./cloudwatch-logs/check.ts')).checkCloudWatch,
+  s3: async () => (await import('./s3/check.ts')).checkS3,
 };
 
-/** The check of a sink; undefined where there is nothing to check, or not yet. */
+/** The check of a sink; undefined where there is nothing to check. */
 export async function checkOf(sink: SinkName): Promise<SinkCheck | undefined> {
   return CHECKS[sink]?.();
 }

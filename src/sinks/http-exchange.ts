@@ -25,7 +25,7 @@ export type Exchange =
     };
 
 export interface ExchangeRequest {
-  readonly method: 'POST' | 'GET' | 'PUT';
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT';
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: readonly Buffer[];

@@ -7,6 +7,7 @@ import type { ForwarderConfig, SinkName } from '../config/forwarder-config.ts';
 import type { Clock, Random } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { Metrics } from '../core/metrics.ts';
+import { createInstanceRegion } from './aws/instance-region.ts';
 import type { Sink } from './sink.ts';
 
 export interface SinkDeps {
@@ -27,11 +28,11 @@ export async function createSink(name: SinkName, config: ForwarderConfig, deps: 
   }
   if (name === 'cloudwatch') {
     const { CloudWatchLogsSink } = await import('./cloudwatch-logs/sink.ts');
-    return new CloudWatchLogsSink({ config, clock, log, metrics });
+    return new CloudWatchLogsSink({ config, clock, log, metrics, instanceRegion: createInstanceRegion({ clock }) });
   }
   if (name === 's3') {
     const { S3Sink } = await import('./s3/sink.ts');
-    return new S3Sink({ config, clock, metrics });
+    return new S3Sink({ config, clock, metrics, instanceRegion: createInstanceRegion({ clock }) });
   }
   if (name === 'file') {
     const { FileSink } = await import('./file/sink.ts');

@@ -25,6 +25,8 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import { FORWARDER_NODE_FLAGS } from '../../src/config/forwarder-config.ts';
 import { systemClock, systemRandom } from '../../src/core/clock.ts';
 import { createMetrics } from '../../src/core/metrics.ts';
+import { createSigner } from '../../src/sinks/aws/signature.ts';
+import { checkS3 } from '../../src/sinks/s3/check.ts';
 import { S3Sink } from '../../src/sinks/s3/sink.ts';
 import type { Delivery } from '../../src/sinks/sink.ts';
 import { describeSink } from '../conformance/sink.ts';
@@ -139,6 +141,91 @@ describe('real s3 (versitygw)', function () {
     rmSync(wrong, { recursive: true });
   });
 
+  describe('policies of deploy/iam', () => {
+    let user: { readonly accessKeyId: string; readonly secretAccessKey: string };
+    let dir = '';
+    before(async () => {
+      user = await server.createUser('forwarder');
+      dir = mkdtempSync(join(tmpdir(), 'logtender-secret-'));
+      writeFileSync(join(dir, 'aws-access-key-id'), user.accessKeyId);
+      writeFileSync(join(dir, 'aws-secret-access-key'), user.secretAccessKey);
+    });
+    after(() => rmSync(dir, { recursive: true, force: true }));
+
+    /** A policy of an identity as one of the bucket: the same statements, with that identity as their principal. */
+    const allow = async (bucket: string, file: string): Promise<void> => {
+      const text = readFileSync(join(import.meta.dirname, '../../deploy/iam', file), 'utf8');
+      const { Version, Statement } = JSON.parse(text.replaceAll('BUCKET', bucket).replaceAll('PREFIX', 'test')) as {
+        readonly Version: string;
+        readonly Statement: ReadonlyArray<Readonly<Record<string, unknown>>>;
+      };
+      // What is about a key of KMS is no matter of a bucket.
+      const own = Statement.filter(({ Action }) => String(Action).startsWith('s3:'));
+      const statements = own.map((statement) => ({ ...statement, Principal: { AWS: [user.accessKeyId] } }));
+      const body = JSON.stringify({ Version, Statement: statements });
+      const { host } = new URL(server.url);
+      const sign = createSigner({
+        region: server.region,
+        service: 's3',
+        credentials: async () => server.credentials,
+        isPathLiteral: true,
+        hasBodyHash: true,
+      });
+      const query = { policy: '' };
+      const headers = await sign({ method: 'PUT', host, path: `/${bucket}`, query, headers: {}, body }, Date.now());
+      const answer = await fetch(`${server.url}/${bucket}?policy=`, { method: 'PUT', headers, body });
+      assert(answer.ok, await answer.text());
+    };
+    const checked = async (bucket: string, env: Readonly<Record<string, string>> = {}): Promise<readonly string[]> => {
+      const config = forwarderConfig({ ...envOf(server.url, bucket), SINK_SECRET_DIR: dir, ...env });
+      const steps: string[] = [];
+      for await (const { name, outcome, text } of checkS3({ config, clock: systemClock, writes: true }))
+        steps.push(`${name} ${outcome}: ${text}`);
+      return steps.slice(3);
+    };
+
+    it('without one nothing is put, and check sink says which action is missing on which ARN', async () => {
+      const bucket = newBucket();
+      const steps = await checked(bucket.name);
+      assert.match(
+        steps.at(-1) ?? '',
+        new RegExp(`^permission failed: 403: AccessDenied.*allow s3:PutObject on arn:aws:s3:::${bucket.name}/\\*`),
+      );
+      assert.deepEqual(server.keys(bucket.name), []);
+    });
+
+    it('s3-put is enough for the prefix and for nothing else', async () => {
+      const bucket = newBucket();
+      await allow(bucket.name, 's3-put.json');
+      const steps = await checked(bucket.name);
+      assert.match(steps.at(-2) ?? '', /^permission ok: s3:PutObject on /);
+      assert.match(steps.at(-1) ?? '', /^write ok: one record is in s3:/);
+      const [key = '', ...more] = server.keys(bucket.name);
+      assert.match(key, /^test\/.*\.ndjson\.gz$/);
+      assert.deepEqual(more, [], 'the object with the wrong hash was not stored');
+      const outside = await checked(bucket.name, { S3_PREFIX: 'elsewhere/' });
+      assert.match(outside.at(-1) ?? '', /^permission failed: 403: AccessDenied/);
+      assert.equal(server.keys(bucket.name).length, 1);
+    });
+
+    it('s3-put-with-options is enough for tags', async () => {
+      const bucket = newBucket();
+      await allow(bucket.name, 's3-put-with-options.json');
+      const steps = await checked(bucket.name, { S3_TAGS: 'team=shop' });
+      assert.match(steps.at(-1) ?? '', /^write ok/);
+    });
+  });
+
+  it('zstd is read by others', async () => {
+    const bucket = newBucket();
+    const delivery = await putOne({ ...envOf(server.url, bucket.name), S3_COMPRESSION: 'zstd' }, 'a\né"\nthree\n');
+    assert.equal(delivery.status, 'delivered');
+    const files = `${bucket.folder}/**/*.ndjson.zst`;
+    const rows = await readByDuckDb(`SELECT message FROM read_json('${files}', format = 'newline_delimited',
+      compression = 'zstd', columns = {message: 'VARCHAR'})`);
+    assert.deepEqual(rows, [['a'], ['é"'], ['three']]);
+  });
+
   it(`${LINES} lines, killed ${KILLS} times, answers lost, the server away for ${OUTAGE_MS / 1000} s: each once`, async () => {
     const bucket = newBucket();
     const relay = new TcpRelay(server.url);
@@ -184,12 +271,12 @@ describe('real s3 (versitygw)', function () {
     rmSync(root, { recursive: true });
   });
 
-  /** One record, sent once. */
-  async function putOne(env: Readonly<Record<string, string>>): Promise<Delivery> {
+  /** One batch, sent once. */
+  async function putOne(env: Readonly<Record<string, string>>, lines = 'x\n'): Promise<Delivery> {
     const clock = new VirtualClock(Date.now());
     const sink = new S3Sink({ config: forwarderConfig(env), clock, metrics: createMetrics() });
     const encoder = sink.createEncoder();
-    encoder.append(sourceInfo(), Buffer.from('x\n'), 0, 2, 0, clock.now());
+    encoder.append(sourceInfo(), Buffer.from(lines), 0, Buffer.byteLength(lines), 0, clock.now());
     const { signal } = new AbortController();
     const delivery = await sink.deliver(encoder.finish(), { selection: undefined, sentBefore: () => false, signal });
     await sink.close();
@@ -198,18 +285,23 @@ describe('real s3 (versitygw)', function () {
 
   /** An independent reader counts the same, finds the partitions, and each record in the partition of its time. */
   async function assertReadByDuckDb(folder: string): Promise<void> {
-    const database = await DuckDBInstance.create(':memory:');
-    const connection = await database.connect();
-    const reader = await connection.runAndReadAll(`
+    const [row] = await readByDuckDb(`
       SELECT count(*), count(DISTINCT message), min(year) >= 2020,
         count_if(strftime("@timestamp", '%Y-%m-%d-%H') <> printf('%04d-%02d-%02d-%02d', year, month, day, hour))
       FROM read_json('${folder}/**/*.ndjson.gz', format = 'newline_delimited', hive_partitioning = true,
         hive_types = {year: INT, month: INT, day: INT, hour: INT},
         columns = {"@timestamp": 'TIMESTAMP', message: 'VARCHAR'})`);
-    const [row] = reader.getRows();
-    assert.deepEqual(row?.map(String), [String(LINES), String(LINES), 'true', '0']);
+    assert.deepEqual(row, [String(LINES), String(LINES), 'true', '0']);
+  }
+
+  async function readByDuckDb(query: string): Promise<readonly (readonly string[])[]> {
+    const database = await DuckDBInstance.create(':memory:');
+    const connection = await database.connect();
+    const reader = await connection.runAndReadAll(query);
+    const rows = reader.getRows().map((row) => row.map(String));
     connection.closeSync();
     database.closeSync();
+    return rows;
   }
 });
 

@@ -19,8 +19,10 @@ import type { Scripted, SinkHarness } from '../conformance/sink.ts';
 import { forwarderConfig, sourceInfo } from '../fakes/forwarder-config.ts';
 import { TcpRelay } from '../fakes/tcp-relay.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
-import { requireServer } from '../servers/require-server.ts';
+import { requireOwn, requireServer } from '../servers/require-server.ts';
+import { startElasticsearch7, startOpenSearch3 } from '../servers/servers.ts';
 import type { CloudWatchServer, SearchServer } from '../servers/servers.ts';
+import { SMALL_BODIES, testRequestLimits } from './search-limits.ts';
 
 /** On two cores that also compile, a first index takes seconds. */
 const TEST_MS_MAX = 60_000;
@@ -52,13 +54,32 @@ async function readIndex(server: SearchServer, index: string): Promise<readonly 
 
 let indexes = 0;
 
-for (const name of ['elasticsearch', 'opensearch'] as const) {
+/** The newest of each line, and the last before it. */
+const SEARCH = [
+  { name: 'elasticsearch', flavour: 'elasticsearch', start: undefined },
+  // Its minimal distribution has no data streams.
+  { name: 'elasticsearch-7', flavour: 'elasticsearch', start: startElasticsearch7 },
+  { name: 'opensearch', flavour: 'opensearch', start: undefined },
+  { name: 'opensearch-3', flavour: 'opensearch', start: startOpenSearch3 },
+] as const;
+
+for (const { name, flavour, start } of SEARCH) {
+  const hasDataStreams = name !== 'elasticsearch-7';
+  const describeWithDataStreams = (title: string, run: () => void): void => {
+    if (hasDataStreams) describe(title, run);
+  };
+  const itWithDataStreams = (title: string, run: () => Promise<void>): void => {
+    if (hasDataStreams) it(title, run);
+  };
   describe(`real ${name}`, function () {
     this.timeout(TEST_MS_MAX);
     let server: SearchServer;
+    let own: SearchServer | undefined;
     before(async function () {
-      server = await requireServer(this, name);
+      if (start !== undefined) own = await requireOwn(this, name, () => start(SMALL_BODIES));
+      server = own ?? (await requireServer(this, name));
     });
+    after(async () => own?.stop());
 
     describeSink(name, {
       isIdempotent: true,
@@ -148,7 +169,9 @@ for (const name of ['elasticsearch', 'opensearch'] as const) {
       await sink.close();
     });
 
-    it('writes into a data stream', async () => {
+    if (start !== undefined) testRequestLimits(() => server);
+
+    itWithDataStreams('writes into a data stream', async () => {
       const stream = `logs-other-shop${process.pid}`;
       const template = { index_patterns: ['logs-other-*'], data_stream: {}, priority: 200 };
       assert.equal((await server.request('PUT', '/_index_template/logtender-test', template)).status, 200);
@@ -159,19 +182,20 @@ for (const name of ['elasticsearch', 'opensearch'] as const) {
       assert.equal(hits.length, 2);
     });
 
-    describe('with the templates of logtender', () => {
+    describeWithDataStreams('with the templates of logtender', () => {
       before(async () => {
         const output: string[] = [];
         const write = (text: string): void => void output.push(text);
         const io = { read: async () => '', out: write, err: write, hasColour: false };
-        const args = ['apply', '--flavour', name, '--url', server.url];
+        const args = ['apply', '--flavour', flavour, '--url', server.url];
         // The second time changes nothing, and succeeds as well.
         for (let i = 0; i < 2; i += 1) assert.equal(await runTemplates(args, io, {}), 0, output.join(''));
         // The embedded Elasticsearch lacks the native library that its best_compression needs, which every distribution has.
         const has = { hasPolicy: false, hasMatchOnlyText: false };
-        const template = indexTemplate({ flavour: name, pattern: TEMPLATE_PATTERN, retentionDays: 1, ...has });
+        const template = indexTemplate({ flavour, pattern: TEMPLATE_PATTERN, retentionDays: 1, ...has });
         const text = JSON.stringify(template).replace('"index.codec":"best_compression",', '');
         assert.notEqual(text, JSON.stringify(template));
+        if (name !== 'elasticsearch') return;
         const { status } = await server.request('PUT', '/_index_template/logtender', JSON.parse(text));
         assert.equal(status, 200);
       });
@@ -238,6 +262,39 @@ for (const name of ['elasticsearch', 'opensearch'] as const) {
         await relay.stop();
       });
     });
+
+    if (name === 'elasticsearch-7') {
+      it('takes the template of logtender for indices, where there are no data streams', async () => {
+        const has = { hasPolicy: false, hasMatchOnlyText: false };
+        const template = indexTemplate({ flavour, pattern: 'seven-*', retentionDays: 1, ...has });
+        const { data_stream: _, ...plain } = template;
+        const put = await server.request('PUT', '/_index_template/logtender', plain);
+        assert.equal(put.status, 200, JSON.stringify(put.body));
+        const lines = '{"log":{"level":"info"},"n":1}\n{"n":"one"}\n';
+        const { delivery, sink } = await send(server.url, 'seven-2026.01.01', Buffer.from(lines));
+        assert.deepEqual(delivery, { status: 'delivered', duplicates: 0 });
+        await sink.close();
+        const { body } = await server.request('GET', '/seven-2026.01.01/_mapping');
+        const [mapping] = Object.values(body as Readonly<Record<string, { mappings: { properties: Fields } }>>);
+        assert.equal(mapping?.mappings.properties['kubernetes']?.properties?.['namespace']?.type, 'keyword');
+      });
+    }
+
+    if (name === 'opensearch-3') {
+      it('gives up the record that an ingest pipeline refuses, alone', async () => {
+        const processors = [{ fail: { if: "ctx.message == 'bad'", message: 'no such thing' } }];
+        assert.equal((await server.request('PUT', '/_ingest/pipeline/strict', { processors })).status, 200);
+        const index = `ingest-${process.pid}`;
+        const settings = { 'index.default_pipeline': 'strict' };
+        assert.equal((await server.request('PUT', `/${index}`, { settings })).status, 200);
+        const { delivery, sink } = await send(server.url, index, Buffer.from('good\nbad\nbetter\n'));
+        assert(delivery.status === 'partial', JSON.stringify(delivery));
+        assert.deepEqual([delivery.rejected.map(({ index: at }) => at), delivery.retry], [[1], []]);
+        assert.match(delivery.rejected[0]?.text ?? '', /no such thing/);
+        await sink.close();
+        assert.equal((await readIndex(server, index)).length, 2);
+      });
+    }
 
     it('puts a record into the index of its own day, and knows it there', async () => {
       const config = forwarderConfig({

@@ -185,7 +185,7 @@ describe('S3Sink', () => {
       /404: NoSuchBucket: words; create the bucket/,
     );
     fake.server.faults.push({ status: 403, body: error('AccessDenied') });
-    assert.match(await text(sinkFor(fake, clock)), /needs s3:PutObject on arn:aws:s3:::logs\/\*/);
+    assert.match(await text(sinkFor(fake, clock)), /allow s3:PutObject on arn:aws:s3:::logs\/\*/);
     fake.server.faults.push({ status: 403, body: error('RequestTimeTooSkewed') });
     assert.match(await text(sinkFor(fake, clock)), /clock of the node/);
     fake.server.faults.push({ status: 301, headers: { 'x-amz-bucket-region': 'us-west-2' } });

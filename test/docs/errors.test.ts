@@ -1,17 +1,22 @@
 /**
- * The section on CloudWatch Logs of docs/errors.md says what the code says: it is written from it (UPDATE_GOLDEN=1) and compared here.
+ * The sections on CloudWatch Logs and S3 of docs/errors.md say what the code says: they are written from it (UPDATE_GOLDEN=1) and compared
+ * here. What the SDK's own documentation lists for the calls that are made has a row.
  */
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { callContext } from '../../src/sinks/cloudwatch-logs/arns.ts';
 import { classifyError } from '../../src/sinks/cloudwatch-logs/classify.ts';
-import { ERROR_RULES } from '../../src/sinks/cloudwatch-logs/errors.ts';
+import { ERROR_RULES, RULE_OF } from '../../src/sinks/cloudwatch-logs/errors.ts';
 import type { ErrorMeaning, ErrorRule } from '../../src/sinks/cloudwatch-logs/errors.ts';
+import { classifyPut } from '../../src/sinks/s3/classify.ts';
+import { S3_ERROR_RULES } from '../../src/sinks/s3/errors.ts';
+import type { S3ErrorMeaning } from '../../src/sinks/s3/errors.ts';
 
 const PAGE = join(import.meta.dirname, '../../docs/errors.md');
-const BEGIN = /<!-- cloudwatch: [^>]*-->\n/;
-const END = '<!-- /cloudwatch -->';
+const COMMANDS = join(import.meta.dirname, '../../node_modules/@aws-sdk');
+const CLOUDWATCH = { begin: /<!-- cloudwatch: [^>]*-->\n/, end: '<!-- /cloudwatch -->' };
+const S3 = { begin: /<!-- s3: [^>]*-->\n/, end: '<!-- /s3 -->' };
 
 const DONE: Readonly<Record<ErrorMeaning, string>> = {
   missing: 'stream and, if need be, group are made, then it is sent again',
@@ -34,7 +39,7 @@ function counted({ meaning, isUndone }: ErrorRule): string {
   return isUndone ? retries : `${retries}, \`logtender_possible_duplicate_lines_total\``;
 }
 
-function section(): string {
+function cloudwatchSection(): string {
   const rows = ERROR_RULES.map((rule) => {
     const names = rule.names.map((name) => `\`${name}\``).join(', ');
     const advice = rule.advice.replaceAll(/\{(\w+)\}/g, '<$1>');
@@ -67,18 +72,101 @@ function section(): string {
   ].join('\n');
 }
 
+const S3_DONE: Readonly<Record<S3ErrorMeaning, string>> = {
+  exists: 'success where this range was promised under this name before; else the source goes on under a new id',
+  too_large: 'sent in halves, each with a name of its own',
+  elsewhere: 'sent again, with growing waits up to 30 s',
+  throttled: 'sent again, with growing waits up to 30 s',
+  server_error: 'sent again, with growing waits up to 30 s',
+  timeout: 'sent again, with growing waits up to 30 s',
+  unreachable: 'sent again, with growing waits up to 30 s',
+  not_found: 'sent again, with growing waits up to 30 s',
+  credentials: 'sent again, with growing waits up to 30 s; keys of the Secret are read again',
+};
+
+function s3Counted(meaning: S3ErrorMeaning): string {
+  if (meaning === 'exists') return '`logtender_duplicate_lines_total` or `logtender_id_conflicts_total`';
+  if (meaning === 'too_large') return '-';
+  return `\`logtender_retries_total{reason="${meaning === 'elsewhere' ? 'not_found' : meaning}"}\``;
+}
+
+function s3Section(): string {
+  const rows = S3_ERROR_RULES.map(({ codes, meaning, advice }) => {
+    const names = codes.map((code) => `\`${code}\``).join(', ');
+    const words = meaning === 'elsewhere' ? 'the bucket is in <region>, we asked in <region>: set AWS_REGION' : advice;
+    const read = words === '' ? 'the words of the service' : `the words of the service; ${words}`;
+    return `| ${names} | ${S3_DONE[meaning]} | ${s3Counted(meaning)} | ${read.replaceAll(/\{(\w+)\}/g, '<$1>')} |`;
+  });
+  return [
+    '',
+    '## S3',
+    '',
+    'Errors of PutObject, the only call that is made (S3 API reference, "Error responses"; codes of other calls are left out). Nothing that S3',
+    'answers is about a record, so nothing is dropped: everything is tried again until it works. Others go by their HTTP status: 401 and 403 as',
+    '`AccessDenied`, 412 as `PreconditionFailed`, 413 as `EntityTooLarge`, 429 and 503 as `SlowDown`, 408, 409 and 5xx as `InternalError`, 301 and',
+    '307 as `PermanentRedirect`, the rest as `InvalidRequest`. Errors of credentials and of the network: as with CloudWatch Logs above, with the',
+    'key `s3-ca.crt` of the sink Secret in the place of NODE_EXTRA_CA_CERTS.',
+    '',
+    '| error | what is done | counted | what you read |',
+    '|---|---|---|---|',
+    ...rows,
+    '',
+    '',
+  ].join('\n');
+}
+
 describe('docs/errors.md', () => {
-  it('says of CloudWatch Logs what the code says', () => {
-    const page = readFileSync(PAGE, 'utf8');
-    const begin = BEGIN.exec(page);
-    const end = page.indexOf(END);
-    assert(begin !== null && end > begin.index, 'the section has its marks');
-    const from = begin.index + begin[0].length;
-    if (process.env['UPDATE_GOLDEN'] === '1') {
-      writeFileSync(PAGE, page.slice(0, from) + section() + page.slice(end));
-      return;
+  for (const [name, marks, section] of [
+    ['CloudWatch Logs', CLOUDWATCH, cloudwatchSection()],
+    ['S3', S3, s3Section()],
+  ] as const) {
+    it(`says of ${name} what the code says`, () => {
+      const page = readFileSync(PAGE, 'utf8');
+      const begin = marks.begin.exec(page);
+      const end = page.indexOf(marks.end);
+      assert(begin !== null && end > begin.index, 'the section has its marks');
+      const from = begin.index + begin[0].length;
+      if (process.env['UPDATE_GOLDEN'] === '1') {
+        writeFileSync(PAGE, page.slice(0, from) + section + page.slice(end));
+        return;
+      }
+      assert.equal(page.slice(from, end), section, 'run UPDATE_GOLDEN=1 npx mocha test/docs/errors.test.ts');
+    });
+  }
+
+  it('has a row for every error that the documentation of the SDK lists for the calls that are made', () => {
+    const logs = [
+      'PutLogEvents',
+      'CreateLogGroup',
+      'CreateLogStream',
+      'PutRetentionPolicy',
+      'GetLogEvents',
+      'TagResource',
+    ];
+    const files = [
+      ...logs.map((call) => `client-cloudwatch-logs/dist-types/commands/${call}Command.d.ts`),
+      'nested-clients/dist-types/submodules/sts/commands/AssumeRoleWithWebIdentityCommand.d.ts',
+    ];
+    for (const file of files) {
+      const listed = [...readFileSync(join(COMMANDS, file), 'utf8').matchAll(/@throws \{@link (\w+Exception)/g)];
+      // The base class of each client is thrown for what it does not know.
+      const names = listed.map(([, name = '']) => name).filter((name) => !name.endsWith('ServiceException'));
+      assert(names.length >= 3, file);
+      for (const name of names) assert(RULE_OF.has(name), `${name} of ${file} has no rule`);
     }
-    assert.equal(page.slice(from, end), section(), 'run UPDATE_GOLDEN=1 npx mocha test/docs/errors.test.ts');
+  });
+
+  it('does with every code of S3 what its row says', () => {
+    const sent = { bucket: 'b', region: 'eu-central-1', records: 1, indexAt: (i: number) => i, isResend: true };
+    for (const { codes, meaning } of S3_ERROR_RULES) {
+      for (const code of codes) {
+        const body = Buffer.from(`<Error><Code>${code}</Code><Message>words</Message></Error>`);
+        const delivery = classifyPut({ status: 400, body, retryAfter: undefined, bucketRegion: undefined }, sent);
+        const got = delivery.status === 'retryable' ? delivery.reason : delivery.status;
+        const want = { exists: 'delivered', elsewhere: 'not_found', too_large: 'too_large' };
+        assert.equal(got, meaning in want ? want[meaning as keyof typeof want] : meaning, code);
+      }
+    }
   });
 
   it('counts as possible duplicates what the code does', () => {

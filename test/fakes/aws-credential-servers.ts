@@ -36,6 +36,7 @@ export function instanceMetadata(issued: Issued, version: 1 | 2): ScriptedServer
       return isAsked ? { status: 200, body: token } : { status: 400, body: '' };
     }
     if (version === 2 && request.headers['x-aws-ec2-metadata-token'] !== token) return REFUSED;
+    if (request.url === '/latest/meta-data/placement/region') return { status: 200, body: 'eu-west-3' };
     const role = '/latest/meta-data/iam/security-credentials/';
     if (request.url === role) return { status: 200, body: 'node-role' };
     if (request.url !== `${role}node-role`) return { status: 404, body: '' };

@@ -1,7 +1,7 @@
 /**
  * PutObject as strictly as S3 reads it, in memory.
  *
- * Each rule with its source: [put] S3 API reference, PutObject; [cond] S3 user guide, "Conditional writes"; [sig] the same,
+ * Each rule with its source: [put] S3 API reference, PutObject; [head] the same, HeadBucket; [cond] S3 user guide, "Conditional writes"; [sig] the same,
  * "Authenticating Requests (AWS Signature Version 4)"; [int] the same, "Checking object integrity"; [gw] seen on versitygw 1.8 by
  * test/servers/s3.test.ts.
  */
@@ -26,7 +26,17 @@ export class FakeS3 {
   region = 'eu-central-1';
   /** Keys that the fake has beyond those that were put. */
   readonly foreign = new Set<string>();
-  readonly server = new ScriptedServer((request, body) => this.#put(request, body));
+  /** The identity may not put. */
+  isDenied = false;
+  readonly server = new ScriptedServer((request, body) =>
+    request.method === 'HEAD' ? this.#head(request) : this.#put(request, body),
+  );
+
+  /** [head] Whoever asks and whatever he may: where the bucket is, or that there is none; never a body. */
+  #head(request: IncomingMessage): Answer {
+    if (request.url !== `/${this.bucket}`) return { status: 404, body: '' };
+    return { status: 403, body: '', headers: { 'x-amz-bucket-region': this.region } };
+  }
 
   #put(request: IncomingMessage, body: Buffer): Answer {
     const { headers } = request;
@@ -34,6 +44,8 @@ export class FakeS3 {
     assert.equal(request.method, 'PUT');
     const wrong = this.#signatureProblem(request, path);
     if (wrong !== undefined) return failure(403, wrong);
+    // [gw] Whether an identity may is decided before its body is looked at.
+    if (this.isDenied) return failure(403, 'AccessDenied');
     const [, bucket = '', ...rest] = path.split('/').map(decodeURIComponent);
     const key = rest.join('/');
     if (bucket !== this.bucket) return failure(404, 'NoSuchBucket');

@@ -21,6 +21,7 @@ export type Fault =
 
 export interface Answer {
   readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly body: string;
 }
 
@@ -94,6 +95,7 @@ export class ScriptedServer {
     response.writeHead(answer.status, {
       'content-type': 'application/json',
       'content-length': String(Buffer.byteLength(answer.body)),
+      ...answer.headers,
     });
     if (fault === 'cut_in_answer') response.write(answer.body.slice(0, 20), () => response.destroy());
     else response.end(answer.body);

@@ -3,11 +3,10 @@
  */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
+import { SMALL_BODIES, testRequestLimits } from '../cluster/search-limits.ts';
 import { requireOwn } from './require-server.ts';
 import { startElasticsearch, startOpenSearch, type SearchServer } from './servers.ts';
 
-/** The smallest that passes a test of the limit itself in no time. */
-const SETTINGS = { 'http.max_content_length': '1mb' };
 /** A restart takes 3 s when the machine is idle. */
 const TEST_MS_MAX = 300_000;
 
@@ -39,7 +38,7 @@ for (const name of ['elasticsearch', 'opensearch'] as const) {
     };
 
     before(async function () {
-      server = await requireOwn(this, name, () => STARTS[name](SETTINGS));
+      server = await requireOwn(this, name, () => STARTS[name](SMALL_BODIES));
       const template = { index_patterns: ['logs-server-*'], data_stream: {}, priority: 200 };
       assert.equal((await request('PUT', '/_index_template/server-test', template)).status, 200);
     });
@@ -54,6 +53,11 @@ for (const name of ['elasticsearch', 'opensearch'] as const) {
     it('takes settings: a body that is too large gets 413', async () => {
       const { status } = await request('POST', '/logs-server-test/_bulk', 'x'.repeat(1024 * 1024 + 1));
       assert.equal(status, 413);
+    });
+
+    testRequestLimits(() => {
+      assert.ok(server !== undefined);
+      return server;
     });
 
     it('is away after a halt and back with the same address and data', async () => {

@@ -7,6 +7,7 @@
  * output before content length and signature are made, so nothing is parsed or escaped twice. May import: core.
  */
 import assert from 'node:assert/strict';
+import type { LookupFunction } from 'node:net';
 import {
   CloudWatchLogsClient,
   CreateLogGroupCommand,
@@ -30,6 +31,8 @@ export interface LogsClientOptions {
   /** Undefined: the SDK's default chain (env, web identity, container, profile, instance role). */
   readonly credentials: { accessKeyId: string; secretAccessKey: string; sessionToken?: string } | undefined;
   readonly log: Log;
+  /** How a host name becomes an address; the system's way unless given. */
+  readonly lookup?: LookupFunction | undefined;
 }
 
 /** What a new log group has beside its name. */
@@ -55,6 +58,8 @@ export interface EventPage {
 export interface LogsClient {
   /** Throws when there is no region. */
   region(): Promise<string>;
+  /** Where its calls go. Throws when there is no region. */
+  endpoint(): Promise<URL>;
   /** What the service's clock is ahead of ours, in milliseconds, by the Date of its answers: to within a second or two. */
   clockOffsetMs(): number;
   putLogEvents(destination: LogDestination, body: Buffer, signal: AbortSignal): Promise<PutLogEventsCommandOutput>;
@@ -74,7 +79,11 @@ export function createLogsClient(options: LogsClientOptions): LogsClient {
     ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
     ...(options.fips ? { useFipsEndpoint: true } : {}),
     // No time-out of idle sockets: the caller has the only clock, and a time-out without a code is that of the connection.
-    requestHandler: { connectionTimeout: CONNECTION_TIMEOUT_MS, socketTimeout: 0 },
+    requestHandler: {
+      connectionTimeout: CONNECTION_TIMEOUT_MS,
+      socketTimeout: 0,
+      ...(options.lookup === undefined ? {} : { httpAgent: { lookup: options.lookup } }),
+    },
     logger: sdkLogger(options.log),
   });
   /** Body for an input object; the input itself names group and stream and has no events. */
@@ -95,6 +104,16 @@ export function createLogsClient(options: LogsClientOptions): LogsClient {
   );
   return {
     region: () => client.config.region(),
+    endpoint: async () => {
+      const { endpointProvider, region, useFipsEndpoint, useDualstackEndpoint } = client.config;
+      const { url } = endpointProvider({
+        Endpoint: options.endpoint,
+        Region: await region(),
+        UseFIPS: await useFipsEndpoint(),
+        UseDualStack: await useDualstackEndpoint(),
+      });
+      return url;
+    },
     clockOffsetMs: () => client.config.systemClockOffset,
     putLogEvents: async ({ group, stream }, body, abortSignal) => {
       const input = { logGroupName: group, logStreamName: stream, logEvents: [] };

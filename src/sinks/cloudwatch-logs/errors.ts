@@ -86,7 +86,18 @@ export const ERROR_RULES: readonly ErrorRule[] = [
     'a quota of the account is used up: delete log groups, or ask Service Quotas for more',
   ),
   undone('throttled', 'CreateLogGroup, PutRetentionPolicy', ['OperationAbortedException']),
-  open('server_error', COMMON, ['ServiceUnavailableException', 'ServiceUnavailable', 'InternalFailure']),
+  undone(
+    'refused',
+    'CreateLogGroup with tags (TagResource)',
+    ['TooManyTagsException'],
+    'a log group has 50 tags at most: correct cloudwatch.tags',
+  ),
+  open('server_error', COMMON, [
+    'ServiceUnavailableException',
+    'ServiceUnavailable',
+    'InternalFailure',
+    'InternalServerException',
+  ]),
   undone('timeout', COMMON, ['RequestTimeoutException']),
   open('server_error', COMMON, ['RequestAbortedException']),
   undone(

@@ -9,6 +9,7 @@ import type { Clock } from '../../core/clock.ts';
 import { errorText } from '../../core/errors.ts';
 import { REQUEST_TIMEOUT_MS } from '../../core/limits.ts';
 import type { Log } from '../../core/log.ts';
+import type { InstanceRegion } from '../aws/instance-region.ts';
 import { AWS_SECRET_KEYS, staticCredentials } from '../aws/static-credentials.ts';
 import { createSecretFiles } from '../secret-files.ts';
 import type { SecretFiles } from '../secret-files.ts';
@@ -29,6 +30,8 @@ export interface SessionOptions {
   readonly log: Log;
   /** Makes the client; the SDK unless a test says otherwise. */
   readonly createClient?: (options: LogsClientOptions) => LogsClient;
+  /** Asked where no region is configured; nobody is asked unless given. */
+  readonly instanceRegion?: InstanceRegion | undefined;
 }
 
 export type Called<T> = { readonly kind: 'done'; readonly value: T } | CallFailure;
@@ -68,19 +71,24 @@ export class Session {
     this.#connected = undefined;
     const { config, log, clock, createClient = createLogsClient } = this.#options;
     const credentials = staticCredentials(secret);
-    const client = createClient({
-      endpoint: config.cloudwatchEndpoint,
-      region: config.awsRegion,
-      fips: config.cloudwatch.fips,
-      credentials,
-      log,
-    });
+    const create = (given: string | undefined): LogsClient =>
+      createClient({
+        endpoint: config.cloudwatchEndpoint,
+        region: given,
+        fips: config.cloudwatch.fips,
+        credentials,
+        log,
+      });
+    let client = create(config.awsRegion);
     let region: string;
     try {
       region = await client.region();
     } catch (error) {
       client.close();
-      return { problem: `no AWS region: set AWS_REGION (${errorText(error)})` };
+      const found = await this.#options.instanceRegion?.();
+      if (found === undefined) return { problem: `no AWS region: set AWS_REGION (${errorText(error)})` };
+      client = create(found);
+      region = found;
     }
     const { version } = secret;
     this.#connected = { version, client, region, hasOwnKeys: credentials !== undefined, sinceMs: clock.monotonic() };

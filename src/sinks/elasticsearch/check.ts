@@ -4,9 +4,8 @@
  * Nothing is written unless it is asked for. Sources: Elasticsearch reference, "Has privileges" and "Authenticate" API; OpenSearch
  * documentation, Security plugin, `authinfo`. May import: core, config.
  */
-import type { ForwarderConfig } from '../../config/forwarder-config.ts';
-import type { SourceInfo } from '../../core/record.ts';
 import type { CheckOptions, CheckStep } from '../check.ts';
+import { exampleSource } from '../check-record.ts';
 import { checkClock, checkNetwork } from '../network-check.ts';
 import { createSecretFiles } from '../secret-files.ts';
 import { callApi, memberOf, productOf, wordsOf } from './api.ts';
@@ -131,10 +130,4 @@ async function writeStep(cluster: ClusterConnection, index: string, now: number)
     return { name: 'write', outcome: 'ok', text: `one record is in ${String(memberOf(item, '_index'))}` };
   const text = wordsOf({ status, body: item ?? answer.body });
   return { name: 'write', outcome: 'failed', text, remedy: status === 403 ? ROLE : 'see docs/errors.md' };
-}
-
-function exampleSource({ files }: ForwarderConfig): SourceInfo {
-  const [first] = files;
-  const path = first?.path ?? '/var/log/app/app.log';
-  return { id: '', container: first?.container ?? 'app', path, file: path.replace(/^\//, '') };
 }

@@ -11,6 +11,7 @@ import type { Clock, Random } from '../../core/clock.ts';
 import { MiB, REQUEST_TIMEOUT_MS, RETRY_BASE_MS, RETRY_MAX_MS } from '../../core/limits.ts';
 import type { Log } from '../../core/log.ts';
 import type { Counter, Metrics } from '../../core/metrics.ts';
+import { createInstanceRegion } from '../aws/instance-region.ts';
 import { objectPlace, partitionOf } from './object-key.ts';
 import { ObjectStore } from './object-store.ts';
 
@@ -47,7 +48,7 @@ export class DeadLetterCopy {
     this.#clock = clock;
     this.#random = random;
     this.#log = log;
-    this.#store = new ObjectStore({ config: this.#config, clock });
+    this.#store = new ObjectStore({ config: this.#config, clock, instanceRegion: createInstanceRegion({ clock }) });
     this.#failed = metrics.counter('logtender_dead_letter_uncopied_total', 'Dead records whose copy to S3 failed.');
   }
 

@@ -4,10 +4,12 @@
  * The sink Secret is looked at before each request, and the connection is built anew when it changed. One connection to each bucket's
  * host. May import: core, config, sinks.
  */
+import type { LookupFunction } from 'node:net';
 import type { ForwarderConfig } from '../../config/forwarder-config.ts';
 import type { Clock } from '../../core/clock.ts';
 import { errorText } from '../../core/errors.ts';
 import { credentialProvider } from '../aws/credentials.ts';
+import type { InstanceRegion } from '../aws/instance-region.ts';
 import { createSigner } from '../aws/signature.ts';
 import type { Signer } from '../aws/signature.ts';
 import { AWS_SECRET_KEYS } from '../aws/static-credentials.ts';
@@ -21,7 +23,7 @@ import { objectAddress, putHeaders } from './request.ts';
 import type { ObjectAddress } from './request.ts';
 
 /** The files of the sink Secret that this sink reads. */
-const S3_SECRET_KEYS = [...AWS_SECRET_KEYS, 's3-ca.crt'] as const;
+export const S3_SECRET_KEYS = [...AWS_SECRET_KEYS, 's3-ca.crt'] as const;
 
 /** Until somebody corrects a configuration: the Secret is looked at as often. */
 const CONFIGURATION_RETRY_MS = 10_000;
@@ -47,6 +49,15 @@ export type PutOutcome =
   | ({ readonly kind: 'answer'; readonly region: string } & PutAnswer)
   | { readonly kind: 'failed'; readonly delivery: Delivery };
 
+export interface ObjectStoreOptions {
+  readonly config: ForwarderConfig;
+  readonly clock: Clock;
+  /** How a host name becomes an address; the system's way unless given. */
+  readonly lookup?: LookupFunction | undefined;
+  /** Asked where no region is configured; nobody is asked unless given. */
+  readonly instanceRegion?: InstanceRegion | undefined;
+}
+
 interface Connected {
   readonly version: number;
   readonly secret: SecretValues;
@@ -54,23 +65,32 @@ interface Connected {
   readonly hosts: Map<string, HttpConnection>;
 }
 
+/** The region that requests are signed for; undefined: nobody says which of AWS. */
+export function signingRegion({ awsRegion, s3 }: ForwarderConfig): string | undefined {
+  return awsRegion ?? (s3.endpoint === undefined ? undefined : REGION_OF_OTHERS);
+}
+
 export class ObjectStore {
   readonly #config: ForwarderConfig;
   readonly #clock: Clock;
   readonly #secret: SecretFiles;
+  readonly #lookup: LookupFunction | undefined;
+  readonly #instanceRegion: InstanceRegion | undefined;
   #connected: Connected | undefined;
 
-  constructor(options: { config: ForwarderConfig; clock: Clock }) {
+  constructor(options: ObjectStoreOptions) {
     this.#config = options.config;
     this.#clock = options.clock;
+    this.#lookup = options.lookup;
+    this.#instanceRegion = options.instanceRegion;
     const { sinkSecretDir: dir } = options.config;
     this.#secret = createSecretFiles({ dir, keys: S3_SECRET_KEYS, clock: options.clock });
   }
 
   /** Puts an object unless one of that key is there. Never rejects. */
   async put(bucket: string, key: string, body: Buffer, options: PutOptions): Promise<PutOutcome> {
-    const { s3, awsRegion } = this.#config;
-    const region = awsRegion ?? (s3.endpoint === undefined ? undefined : REGION_OF_OTHERS);
+    const { s3 } = this.#config;
+    const region = signingRegion(this.#config) ?? (await this.#instanceRegion?.());
     if (region === undefined) return failed('not_found', 'no AWS region: set AWS_REGION', CONFIGURATION_RETRY_MS);
     if (bucket === '') return failed('not_found', 'no bucket: set logging.io/bucket', CONFIGURATION_RETRY_MS);
     const address = objectAddress(s3, region, bucket, key);
@@ -128,7 +148,7 @@ export class ObjectStore {
       connection.close();
       hosts.delete(oldest);
     }
-    const made = await openConnection({ url, ca: secret.value('s3-ca.crt'), clock: this.#clock });
+    const made = await openConnection({ url, ca: secret.value('s3-ca.crt'), lookup: this.#lookup, clock: this.#clock });
     hosts.set(host, made);
     return made;
   }

@@ -10,7 +10,6 @@ import { promisify } from 'node:util';
 import { constants, gzip, zstdCompress } from 'node:zlib';
 import type { ForwarderConfig } from '../../config/forwarder-config.ts';
 import type { S3Config } from '../../config/s3-config.ts';
-import type { Clock } from '../../core/clock.ts';
 import { MiB, REQUEST_TIMEOUT_MS } from '../../core/limits.ts';
 import type { Counter, Metrics } from '../../core/metrics.ts';
 import type { Batch } from '../../core/record.ts';
@@ -22,6 +21,7 @@ import { ObjectEncoder, SourceHours } from './encode.ts';
 import { namedObject } from './object-key.ts';
 import type { NamedObject } from './object-key.ts';
 import { ObjectStore } from './object-store.ts';
+import type { ObjectStoreOptions } from './object-store.ts';
 
 /** An error document of S3 has some hundred bytes. */
 const ANSWER_BYTES_MAX = 1 * MiB;
@@ -47,7 +47,7 @@ export class S3Sink implements Sink {
   /** The last body, for a resend of the same. */
   #body: { readonly batch: Batch; readonly key: string; readonly bytes: Buffer } | undefined;
 
-  constructor(options: { config: ForwarderConfig; clock: Clock; metrics: Metrics }) {
+  constructor(options: ObjectStoreOptions & { readonly metrics: Metrics }) {
     this.#config = options.config;
     this.#store = new ObjectStore(options);
     const { objectAgeMs, objectBytes } = options.config.s3;

@@ -12,7 +12,7 @@ import { buildGoProgram, goProgramAvailability, type GoProgram } from '../go-pro
 import { ask } from '../http-json.ts';
 import { freePorts } from '../loopback-ports.ts';
 import { ManagedProcess } from '../managed-process.ts';
-import { findProgram } from '../programs.ts';
+import { findProgram, mustRun } from '../programs.ts';
 import type { Availability, HaltableServer, ServerKind } from '../server-kind.ts';
 import { createWorkFolder, discardWorkFolder } from '../work-folder.ts';
 
@@ -29,6 +29,8 @@ export interface S3Server extends HaltableServer {
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
   /** A bucket is a folder here: objects are read back from the disk, not through what is tested. */
   createBucket(name: string): string;
+  /** A user who may nothing until a policy of a bucket says so. */
+  createUser(name: string): Promise<{ readonly accessKeyId: string; readonly secretAccessKey: string }>;
   /** Keys of a bucket, sorted. */
   keys(bucket: string): readonly string[];
 }
@@ -65,14 +67,26 @@ export async function startS3(preparation: Preparation = defaultPreparation()): 
   const [port = 0] = await freePorts(1);
   const work = createWorkFolder('s3');
   const data = join(work, 'data');
-  mkdirSync(data);
+  const users = join(work, 'users');
+  for (const folder of [data, users]) mkdirSync(folder);
   const url = `http://127.0.0.1:${port}`;
   const credentials = { accessKeyId: 'test', secretAccessKey: 'testsecret' };
   const region = 'eu-central-1';
   const gateway = new ManagedProcess({
     name: 'versitygw',
     program,
-    args: ['--port', `127.0.0.1:${port}`, '--region', region, '--keep-alive', '--quiet', 'posix', data],
+    args: [
+      '--port',
+      `127.0.0.1:${port}`,
+      '--region',
+      region,
+      '--iam-dir',
+      users,
+      '--keep-alive',
+      '--quiet',
+      'posix',
+      data,
+    ],
     env: { ROOT_ACCESS_KEY: credentials.accessKeyId, ROOT_SECRET_KEY: credentials.secretAccessKey },
     cwd: work,
     logFile: join(work, 'versitygw.log'),
@@ -93,6 +107,14 @@ export async function startS3(preparation: Preparation = defaultPreparation()): 
     createBucket: (name) => {
       mkdirSync(join(data, name));
       return join(data, name);
+    },
+    createUser: async (name) => {
+      const keys = { accessKeyId: name, secretAccessKey: `${name}-secret` };
+      const admin = ['admin', '--access', credentials.accessKeyId, '--secret', credentials.secretAccessKey];
+      const where = ['--endpoint-url', url, '--region', region];
+      const user = ['create-user', '--access', name, '--secret', keys.secretAccessKey, '--role', 'user'];
+      await mustRun(program, [...admin, ...where, ...user], { cwd: work, timeoutMs: ASK_MS_MAX });
+      return keys;
     },
     keys: (bucket) =>
       readdirSync(join(data, bucket), { withFileTypes: true, recursive: true })
