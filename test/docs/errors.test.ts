@@ -9,9 +9,11 @@ import { callContext } from '../../src/sinks/cloudwatch-logs/arns.ts';
 import { classifyError } from '../../src/sinks/cloudwatch-logs/classify.ts';
 import { ERROR_RULES, RULE_OF } from '../../src/sinks/cloudwatch-logs/errors.ts';
 import type { ErrorMeaning, ErrorRule } from '../../src/sinks/cloudwatch-logs/errors.ts';
+import { classifyBulk } from '../../src/sinks/elasticsearch/classify.ts';
 import { classifyPut } from '../../src/sinks/s3/classify.ts';
 import { S3_ERROR_RULES } from '../../src/sinks/s3/errors.ts';
 import type { S3ErrorMeaning } from '../../src/sinks/s3/errors.ts';
+import type { Delivery } from '../../src/sinks/sink.ts';
 
 const PAGE = join(import.meta.dirname, '../../docs/errors.md');
 const COMMANDS = join(import.meta.dirname, '../../node_modules/@aws-sdk');
@@ -178,5 +180,60 @@ describe('docs/errors.md', () => {
         assert.equal(isCounted, counted(rule).includes('possible_duplicate'), name);
       }
     }
+  });
+
+  describe('of Elasticsearch and OpenSearch', () => {
+    const page = readFileSync(PAGE, 'utf8');
+    const rowsOf = (title: string): ReadonlyArray<readonly string[]> => {
+      const [, after = ''] = page.split(`### ${title}\n`);
+      const [table = ''] = after.split(/\n##/);
+      const lines = table.split('\n').filter((line) => line.startsWith('| '));
+      return lines.slice(1).map((line) => line.split(' | ').map((cell) => cell.replaceAll(/^\| | \|$/g, '')));
+    };
+    const sent = { count: 1, indexAt: (): number => 0, sentBefore: (): boolean => true };
+    const classify = (status: number, body: string): Delivery =>
+      classifyBulk({ status, retryAfter: undefined, location: undefined, body: Buffer.from(body) }, sent);
+    /** Statuses and types of the first cell; a status without a type stands for an answer that names none. */
+    const answersOf = (cell: string): ReadonlyArray<readonly [status: number, type: string]> => {
+      const statuses = [...cell.matchAll(/\b[1-5]\d\d\b/g)].map(([status]) => Number(status));
+      const types = [...cell.matchAll(/`(\w+_exception)`/g)].map(([, type = '']) => type);
+      return statuses.flatMap((status) => (types.length === 0 ? [''] : types).map((type) => [status, type] as const));
+    };
+    /** The word that stands in the column `counted`. */
+    const wordOf = (delivery: Delivery): string => {
+      if (delivery.status === 'delivered') return 'delivered';
+      if (delivery.status !== 'partial') return 'reason' in delivery ? delivery.reason : delivery.status;
+      return delivery.retry.length > 0 ? delivery.retryReason : (delivery.rejected[0]?.reason ?? 'conflict');
+    };
+
+    it('does with every item what its row says', () => {
+      let rows = 0;
+      for (const [cell = '', , , counted = ''] of rowsOf('One item of an answer')) {
+        if (cell.includes('never sent') || cell.startsWith('any other') || cell.startsWith('other')) continue;
+        for (const [status, type] of answersOf(cell)) {
+          const error = type === '' ? '' : `,"error":{"type":"${type}","reason":"words"}`;
+          const got = wordOf(classify(200, `{"errors":true,"items":[{"create":{"status":${status}${error}}}]}`));
+          assert(counted.includes(got), `${status} ${type}: the page says "${counted}", the code ${got}`);
+          rows += 1;
+        }
+      }
+      assert(rows >= 20, String(rows));
+    });
+
+    it('does with every request what its row says', () => {
+      let rows = 0;
+      for (const [cell = '', , what = '', counted = ''] of rowsOf('The whole request')) {
+        if (!/^[34]\d\d|^5\d\d/.test(cell) || cell.includes('3xx') || cell.includes('a type of the server')) continue;
+        for (const [status, type] of answersOf(cell)) {
+          const delivery = classify(status, type === '' ? '' : `{"error":{"type":"${type}","reason":"words"}}`);
+          const got = delivery.status === 'too_large' ? 'halves' : wordOf(delivery);
+          const isSaid =
+            counted.includes(got) || what.includes(got) || (counted === 'as above' && delivery.status === 'retryable');
+          assert(isSaid, `${status} ${type}: the page says "${what}" and "${counted}", the code ${got}`);
+          rows += 1;
+        }
+      }
+      assert(rows >= 14, String(rows));
+    });
   });
 });
