@@ -8,6 +8,7 @@
  */
 import { crc32 } from 'node:zlib';
 
+import { KiB } from '../core/limits.ts';
 import { DROP_REASONS } from './ledger.ts';
 import type { AccountState, Count } from './ledger.ts';
 
@@ -56,6 +57,8 @@ export interface LaneEntry {
   readonly sentTail: string;
   /** When the bytes of the last request were read, milliseconds since the epoch: a resend carries the same time. */
   readonly sentMs?: number;
+  /** What lies before this offset may be stored under another id; absent where nothing does. */
+  readonly mayRepeatTo?: number;
   /** Offsets beyond `acked` where a record ended without a newline. */
   readonly cuts: readonly number[];
   /** Named requests beyond `acked`, by offset; absent where the sink has none. */
@@ -93,6 +96,25 @@ export interface EndEntry {
 export function encodeLine(entry: Entry | HeaderEntry | EndEntry): string {
   const json = JSON.stringify(entry);
   return `${crc32(json).toString(16).padStart(8, '0')} ${json}\n`;
+}
+
+const PIECE_BYTES = 16 * KiB;
+
+/** Lines one after another. Written straight into the buffer: thousands of entries leave no strings behind that the heap keeps for a while. */
+export function encodeLines(entries: Iterable<Entry | HeaderEntry | EndEntry>): Buffer {
+  let out = Buffer.allocUnsafeSlow(PIECE_BYTES);
+  let at = 0;
+  for (const entry of entries) {
+    const line = encodeLine(entry);
+    const bytes = Buffer.byteLength(line);
+    if (at + bytes > out.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(out.length * 2, at + bytes));
+      out.copy(larger, 0, 0, at);
+      out = larger;
+    }
+    at += out.write(line, at);
+  }
+  return out.subarray(0, at);
 }
 
 export interface Decoded {
@@ -181,6 +203,7 @@ function isLane(fields: Fields): fields is Fields & LaneEntry {
     fields['t'] === 'lane' &&
     areTexts(fields, ['sink', 'id', 'tail', 'sentTail']) &&
     areCounts(fields, ['acked', 'reserved', 'sent']) &&
+    (fields['mayRepeatTo'] === undefined || areCounts(fields, ['mayRepeatTo'])) &&
     (fields['sentMs'] === undefined || areCounts(fields, ['sentMs'])) &&
     Array.isArray(fields['cuts']) &&
     fields['cuts'].every(Number.isSafeInteger) &&

@@ -10,7 +10,7 @@ import { errorText } from '../core/errors.ts';
 import { KiB } from '../core/limits.ts';
 import type { Log } from '../core/log.ts';
 import type { Metrics } from '../core/metrics.ts';
-import { CHECKPOINT_VERSION, decodeLines, encodeLine } from './checkpoint-codec.ts';
+import { CHECKPOINT_VERSION, decodeLines, encodeLine, encodeLines } from './checkpoint-codec.ts';
 import type { Decoded, Entry, GoneEntry, LaneEntry, SourceEntry } from './checkpoint-codec.ts';
 import type { AccountState } from './ledger.ts';
 import type { StateFiles } from './state-files.ts';
@@ -21,7 +21,10 @@ const WRITE_INTERVAL_MS = 200;
 const SYNC_INTERVAL_MS = 1_000;
 /** After a failure (disk full, read-only) the next try waits this long. */
 const FAILURE_WAIT_MS = 5_000;
-/** A log of this size is folded into a snapshot: about a thousand acknowledgements, read in a few milliseconds at the start. */
+/**
+ * A log of this size, and of twice its snapshot's, is folded into a new one: about a thousand acknowledgements, read in a few milliseconds at
+ * the start. With thousands of files a snapshot is dear, and what folds it must have cost more.
+ */
 const LOG_BYTES_MAX = 256 * KiB;
 
 const SNAPSHOT = 'checkpoint';
@@ -48,6 +51,7 @@ export class Checkpointer {
   #dirty = new Map<string, Entry>();
   #seq = 0;
   #logBytes = 0;
+  #snapshotBytes = 0;
   #needsSnapshot = true;
   #unsynced = false;
   #wroteAt = Number.NEGATIVE_INFINITY;
@@ -163,7 +167,8 @@ export class Checkpointer {
     const now = this.#clock.monotonic();
     try {
       if (this.#isWaiting(now)) return false;
-      if (this.#needsSnapshot || this.#logBytes > LOG_BYTES_MAX) await this.#writeSnapshot();
+      if (this.#needsSnapshot || this.#logBytes > Math.max(LOG_BYTES_MAX, 2 * this.#snapshotBytes))
+        await this.#writeSnapshot();
       else await this.#appendLog(sync);
       this.#wroteAt = now;
       if (sync) this.#syncedAt = now;
@@ -180,7 +185,7 @@ export class Checkpointer {
   async #appendLog(sync: boolean): Promise<void> {
     const name = logName(this.#seq);
     if (this.#dirty.size > 0) {
-      const lines = Buffer.from([...this.#dirty.values()].map(encodeLine).join(''));
+      const lines = encodeLines(this.#dirty.values());
       this.#dirty = new Map();
       this.#unsynced = true;
       this.#logBytes += lines.length;
@@ -194,19 +199,21 @@ export class Checkpointer {
   async #writeSnapshot(): Promise<void> {
     const { sources, lanes, retired } = this.state;
     const seq = this.#seq + 1;
-    const entries: Entry[] = [{ t: 'gone', id: '', retired }, ...sources.values(), ...lanes.values()];
     this.#dirty = new Map();
     // Until both files stand, every failure comes back here: the seq of a half-written pair is never used again.
     this.#needsSnapshot = true;
     this.#seq = seq;
     const boot = this.#boot === undefined ? {} : { boot: this.#boot };
     const grouping = this.#grouping === undefined ? {} : { grouping: this.#grouping };
-    const lines = [
-      encodeLine({ t: 'logtender-checkpoint', version: CHECKPOINT_VERSION, seq, ...boot, ...grouping }),
-      ...entries.map(encodeLine),
-      encodeLine({ t: 'end', entries: entries.length }),
-    ];
-    await this.#files.replace(SNAPSHOT, Buffer.from(lines.join('')));
+    const lines = encodeLines([
+      { t: 'logtender-checkpoint', version: CHECKPOINT_VERSION, seq, ...boot, ...grouping },
+      { t: 'gone', id: '', retired },
+      ...sources.values(),
+      ...lanes.values(),
+      { t: 'end', entries: 1 + sources.size + lanes.size },
+    ]);
+    this.#snapshotBytes = lines.length;
+    await this.#files.replace(SNAPSHOT, lines);
     const header = Buffer.from(encodeLine({ t: 'logtender-checkpoint-log', version: CHECKPOINT_VERSION, seq }));
     await this.#files.replace(logName(seq), header);
     this.#logBytes = header.length;

@@ -4,10 +4,26 @@
  * Invariant: acked <= read <= size, and acked <= reserved once something was sent; `tail` are the bytes right before `read`.
  * May import: core, source, pipeline.
  */
+import assert from 'node:assert/strict';
+
 import { readAnchor, readAt, TAIL_BYTES_MAX } from '../source/identity.ts';
 import type { SourceFile } from '../source/source-file.ts';
-import { Account } from './ledger.ts';
+import { Account, EMPTY_ACCOUNT } from './ledger.ts';
 import type { LaneEntry, PromisedObject } from './checkpoint-codec.ts';
+
+type SavedPlace = Omit<LaneEntry, 't' | 'sink' | 'id'>;
+
+const NOTHING_SAVED: SavedPlace = {
+  acked: 0,
+  tail: '',
+  reserved: 0,
+  sent: 0,
+  sentTail: '',
+  cuts: [],
+  account: EMPTY_ACCOUNT,
+};
+
+const NO_TAIL = Buffer.alloc(0);
 
 export class Cursor {
   readonly source: SourceFile;
@@ -27,6 +43,8 @@ export class Cursor {
   sentMs: number | undefined;
   /** What lies before this offset may have been sent by a process before this one. */
   sentBefore: number;
+  /** What lies before this offset may be stored under another id already: it counts as a possible duplicate when it goes out. */
+  mayRepeatTo: number;
   /**
    * Offsets beyond `acked` where a record ended without a newline. A resend must end there too, or one id would stand for a line and for
    * its beginning.
@@ -40,6 +58,8 @@ export class Cursor {
   scannedTo = 0;
   /** Whole lines beyond `read` wait for what may still belong to their record. */
   isHolding = false;
+  /** The bytes before `read` are not in memory: see `wake`. */
+  isResting = false;
   /** After a failure to read: not again before this time, on the monotonic clock. */
   pausedUntil = 0;
   /** Number of the batch that did not take this source's next record. */
@@ -49,31 +69,34 @@ export class Cursor {
   /** Bytes before this offset were in the last request of a process before this one, and carry its time again. */
   readonly #resentTo: number;
   readonly #resentMs: number;
-  readonly #tail = Buffer.allocUnsafeSlow(TAIL_BYTES_MAX);
+  /** Undefined while nothing stands in it: files that rest need none. */
+  #tail: Buffer | undefined;
   #tailLength = 0;
 
   /** @param saved what the checkpoint says */
-  constructor(source: SourceFile, saved: LaneEntry | undefined) {
+  constructor(source: SourceFile, saved: SavedPlace = NOTHING_SAVED) {
+    const { account, acked, tail, reserved, sent, sentTail, sentMs, mayRepeatTo = 0, cuts, objects = [] } = saved;
     this.source = source;
-    this.account = new Account(saved?.account);
-    this.acked = saved?.acked ?? 0;
-    this.ackedTail = saved?.tail ?? '';
-    this.read = this.acked;
-    this.reserved = saved?.reserved ?? 0;
-    this.sent = saved?.sent ?? 0;
-    this.sentTail = saved?.sentTail ?? '';
-    this.sentMs = saved?.sentMs;
-    this.#resentTo = this.sentMs === undefined ? 0 : this.sent;
-    this.#resentMs = this.sentMs ?? 0;
-    this.cuts = saved?.cuts ?? [];
-    this.objects = saved?.objects ?? [];
-    this.sentBefore = this.reserved;
+    this.account = new Account(account);
+    this.acked = acked;
+    this.ackedTail = tail;
+    this.read = acked;
+    this.reserved = reserved;
+    this.sent = sent;
+    this.sentTail = sentTail;
+    this.sentMs = sentMs;
+    this.#resentTo = sentMs === undefined ? 0 : sent;
+    this.#resentMs = sentMs ?? 0;
+    this.cuts = cuts;
+    this.objects = objects;
+    this.sentBefore = reserved;
+    this.mayRepeatTo = mayRepeatTo;
     this.#reloadTail();
   }
 
   /** Bytes that stand before `read` and are kept for comparison. */
   get tail(): Buffer {
-    return this.#tail.subarray(0, this.#tailLength);
+    return this.#tail?.subarray(0, this.#tailLength) ?? NO_TAIL;
   }
 
   /** The next offset beyond `read` where a record has to end, because it did so before; infinite when there is none. */
@@ -104,6 +127,7 @@ export class Cursor {
   advance(read: number, buffer: Buffer, end: number): void {
     this.read = read;
     this.#tailLength = Math.min(TAIL_BYTES_MAX, read, end);
+    this.#tail ??= Buffer.allocUnsafeSlow(TAIL_BYTES_MAX);
     buffer.copy(this.#tail, 0, end - this.#tailLength, end);
   }
 
@@ -115,6 +139,17 @@ export class Cursor {
     if (this.objects.length > 0) this.objects = this.objects.filter(({ to }) => to > offset);
   }
 
+  /** The source goes on under another id: nothing was sent under that one, and what went out under the old one may come twice. */
+  rename(): void {
+    if (this.sent > this.acked || this.sentBefore > this.acked)
+      this.mayRepeatTo = Math.max(this.mayRepeatTo, this.sent, this.sentBefore);
+    this.reserved = this.acked;
+    this.sent = 0;
+    this.sentTail = '';
+    this.sentBefore = 0;
+    this.objects = [];
+  }
+
   /** Goes back to what is settled: the rest will be read again. */
   rewind(): void {
     this.read = this.acked;
@@ -124,12 +159,28 @@ export class Cursor {
     this.#reloadTail();
   }
 
+  /** The file was closed, everything in it is settled: the bytes before `read` are known by their hash and need not be kept. */
+  rest(): void {
+    assert(this.read === this.acked, 'only what is settled rests');
+    this.isResting = true;
+    this.#tail = undefined;
+    this.#tailLength = 0;
+  }
+
+  /** Takes the bytes before `read` from the file that was opened again. False when they are not what was acknowledged. */
+  wake(): boolean {
+    this.#reloadTail();
+    this.isResting = this.#tailLength < Math.min(TAIL_BYTES_MAX, this.read);
+    return !this.isResting;
+  }
+
   /** Takes the bytes before `read` from the file, if they still are what was acknowledged. */
   #reloadTail(): void {
     this.#tailLength = 0;
     const { fd } = this.source;
     const length = Math.min(TAIL_BYTES_MAX, this.read);
     if (fd === undefined || length === 0 || readAnchor(fd, this.read)?.hash !== this.ackedTail) return;
+    this.#tail ??= Buffer.allocUnsafeSlow(TAIL_BYTES_MAX);
     this.#tailLength = readAt(fd, this.#tail, length, this.read - length);
   }
 }

@@ -13,6 +13,7 @@ import type { Log } from '../core/log.ts';
 import type { Counter, Labels, Metrics } from '../core/metrics.ts';
 import { groupingName, needsShaping } from '../parse/record-shaper.ts';
 import type { Sink } from '../sinks/sink.ts';
+import type { RestRule } from '../source/descriptors.ts';
 import { FileSet } from '../source/file-set.ts';
 import type { KnownSource, SourceFile } from '../source/source-file.ts';
 import { FolderWatch } from '../source/watch.ts';
@@ -57,6 +58,8 @@ export interface ForwarderOptions {
   /** Without it growth is found by polling alone. */
   readonly watch: boolean;
   readonly holdBytesMax?: number;
+  /** When live files are closed; the shipped rule unless given. */
+  readonly rest?: RestRule;
   /** Where dead records go besides the state folder. */
   readonly copyDead?: CopyDead | undefined;
   /** Names this boot of the machine; undefined where that cannot be had. */
@@ -100,6 +103,7 @@ export class Forwarder {
       onChanged: (source) => this.#changed(source),
       onReleased: (source) => this.lanes.forEach((lane) => lane.release(source, 'hold_limit')),
       onEnded: (source) => this.#ended(source),
+      onRested: (source) => this.lanes.forEach((lane) => lane.rest(source)),
       onVanished: (known) => this.#forget(known),
     });
     const { stateFiles: files, clock, log, metrics } = options;

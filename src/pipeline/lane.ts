@@ -32,7 +32,7 @@ import { RecordStage } from './record-stage.ts';
 import { RetryingSink } from './retrying-sink.ts';
 import type { Settlement, Trouble } from './retrying-sink.ts';
 import { SourceReader } from './source-reader.ts';
-import { offsetOf, settledTo, settleSpan, spanAt } from './span.ts';
+import { offsetOf, recordsBefore, settledTo, settleSpan, spanAt } from './span.ts';
 import type { Span } from './span.ts';
 
 const NEWLINE = 0x0a;
@@ -210,15 +210,16 @@ export class Lane {
     if (checkpointer.lane(this.name, source.info.id) !== undefined) this.#put(cursor);
   }
 
+  /** The source's file was closed because nothing is left to do: it is opened again when it changes. */
+  rest(source: SourceFile): void {
+    this.cursorOf(source).rest();
+  }
+
   /** The source's id changed: nothing was sent under the new one. */
   renamed(source: SourceFile): void {
     const cursor = this.#cursors.get(source);
     if (cursor === undefined) return;
-    cursor.reserved = cursor.acked;
-    cursor.sent = 0;
-    cursor.sentTail = '';
-    cursor.sentBefore = 0;
-    cursor.objects = [];
+    cursor.rename();
     this.#put(cursor);
   }
 
@@ -489,7 +490,7 @@ export class Lane {
       this.#settle(batch, spans, NOTHING_SENT);
       return;
     }
-    await this.#reserve(spans);
+    await this.#reserve(batch, spans);
     const only = spans.length === 1 ? spans[0] : undefined;
     const wasNever = spans.every((span) => span.cursor.sentBefore <= span.from);
     const settlement = await this.#retrying.deliver(batch, {
@@ -508,16 +509,19 @@ export class Lane {
    * The checkpoint on disk must say what is about to be sent, and what the file looks like, before it is sent. What is promised ahead
    * costs no fsync, but a write: after a kill the last bytes that were sent are known and can be compared.
    */
-  async #reserve(spans: readonly Span[]): Promise<void> {
+  async #reserve(batch: Batch, spans: readonly Span[]): Promise<void> {
     const { checkpointer, putSource } = this.#options;
     let mustSync = false;
-    for (const { cursor, to, readMs, tail, isCut } of spans) {
+    for (const span of spans) {
+      const { cursor, to, readMs, tail, isCut } = span;
       // A resend after a power cut must know the date of what was sent, as well as how far.
       const isAnotherHour = Math.floor(readMs / HOUR_MS) !== Math.floor((cursor.sentMs ?? 0) / HOUR_MS);
       cursor.sent = to;
       cursor.sentTail = tail;
       cursor.sentMs = readMs;
-      if (to > cursor.reserved || isCut || isAnotherHour) {
+      const again = recordsBefore(batch, span, cursor.mayRepeatTo);
+      cursor.account.duplicatesMax += again;
+      if (to > cursor.reserved || isCut || isAnotherHour || again > 0) {
         mustSync = true;
         // Not ahead of the head hash: until that has its full length it must cover every byte that was sent.
         const ahead = cursor.source.head.length < HEAD_BYTES_MAX ? 0 : RESERVE_AHEAD_BYTES;
@@ -639,6 +643,7 @@ export class Lane {
       sent: cursor.sent,
       sentTail: cursor.sentTail,
       ...(cursor.sentMs === undefined ? {} : { sentMs: cursor.sentMs }),
+      ...(cursor.mayRepeatTo > cursor.acked ? { mayRepeatTo: cursor.mayRepeatTo } : {}),
       cuts: cursor.cuts,
       ...(cursor.objects.length === 0 ? {} : { objects: cursor.objects }),
       account: cursor.account.save(),

@@ -32,10 +32,16 @@ export class SourceReader {
    * @param now on the monotonic clock
    */
   read(cursor: Cursor, now: number): number | undefined {
-    const { source, tail } = cursor;
+    const { source } = cursor;
     if (source.fd === undefined) return undefined;
     let got: number;
+    let tail: Buffer;
     try {
+      if (cursor.isResting && !cursor.wake()) {
+        this.#files.truncated(source);
+        return undefined;
+      }
+      ({ tail } = cursor);
       got = readAt(source.fd, this.buffer, tail.length + READ_BYTES, cursor.read - tail.length);
     } catch (error) {
       cursor.pausedUntil = now + READ_FAILURE_WAIT_MS;

@@ -69,6 +69,14 @@ export function settleSpan(
   account.deliver(delivered);
 }
 
+/** Records of the span that begin before `offset`. */
+export function recordsBefore(batch: Batch, span: Span, offset: number): number {
+  if (span.from >= offset) return 0;
+  let count = span.records;
+  while (count > 0 && (batch.offsets[span.first + count - 1] ?? 0) >= offset) count -= 1;
+  return count;
+}
+
 function spanEntries(span: Span, { from, to }: EntryRange): SpanEntries {
   return { from, to, first: span.first, until: span.to };
 }

@@ -26,6 +26,9 @@ import type { DocumentFrame, FrameOptions } from './document-frame.ts';
 import type { Encoder } from './sink.ts';
 import { Splice } from './splice.ts';
 
+/** Frames that are kept: one is rendered in a few microseconds, and holds about a kilobyte. */
+const FRAMES_MAX = 64;
+
 export interface DocumentEncoderOptions extends FrameOptions {
   readonly parser: ForwarderConfig['parser'];
   readonly bytesMax: number;
@@ -65,7 +68,8 @@ export class DocumentEncoder implements Encoder {
   readonly #scanner = new JsonLineScanner();
   readonly #splice = new Splice();
   readonly #ranges: BatchRanges;
-  readonly #frames = new WeakMap<SourceInfo, DocumentFrame>();
+  /** Of the sources that were written last, oldest first. */
+  readonly #frames = new Map<SourceInfo, DocumentFrame>();
   readonly #fill: BatchFill = { bytes: 0, records: 0, countedBytes: 0 };
   #bytes = 0;
   #destination = '';
@@ -215,6 +219,8 @@ export class DocumentEncoder implements Encoder {
     let frame = this.#frames.get(source);
     if (frame === undefined) {
       frame = renderFrame(source, this.#options);
+      const [oldest] = this.#frames.size < FRAMES_MAX ? [] : this.#frames.keys();
+      if (oldest !== undefined) this.#frames.delete(oldest);
       this.#frames.set(source, frame);
     }
     if (frame.timeMs !== timeMs) {

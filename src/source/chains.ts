@@ -8,7 +8,8 @@ import type { SourceFile } from './source-file.ts';
 
 export class Chains {
   readonly #chains = new Map<string, SourceFile[]>();
-  #list: readonly (readonly SourceFile[])[] = [];
+  /** Made when it is asked for: thousands of files may come or go at once. */
+  #list: readonly (readonly SourceFile[])[] | undefined;
   /** Newer than everything that is known. */
   #newest: number;
 
@@ -17,8 +18,11 @@ export class Chains {
     this.#newest = newest;
   }
 
-  /** All chains. The same arrays until the next `rebuild`. */
+  /** All chains, each older first. The same arrays until a source comes or goes. */
   get list(): readonly (readonly SourceFile[])[] {
+    if (this.#list !== undefined) return this.#list;
+    for (const chain of this.#chains.values()) if (chain.length > 1) chain.sort(compareSources);
+    this.#list = [...this.#chains.values()].map((chain) => [...chain]);
     return this.#list;
   }
 
@@ -27,19 +31,26 @@ export class Chains {
     return (this.#chains.get(key(container, path)) ?? []).toSorted(compareSources);
   }
 
+  /** Its place may still be given before the chains are asked for again. */
   add(source: SourceFile): void {
+    this.#list = undefined;
     const at = key(source.info.container, source.info.path);
     const chain = this.#chains.get(at);
     if (chain === undefined) this.#chains.set(at, [source]);
     else chain.push(source);
   }
 
-  /** The chains of these sources and no others. */
-  rebuild(sources: Iterable<SourceFile>): void {
+  remove(source: SourceFile): void {
+    const at = key(source.info.container, source.info.path);
+    const rest = (this.#chains.get(at) ?? []).filter((other) => other !== source);
+    this.#list = undefined;
+    if (rest.length === 0) this.#chains.delete(at);
+    else this.#chains.set(at, rest);
+  }
+
+  clear(): void {
     this.#chains.clear();
-    for (const source of sources) this.add(source);
-    for (const chain of this.#chains.values()) chain.sort(compareSources);
-    this.#list = [...this.#chains.values()];
+    this.#list = undefined;
   }
 
   /**

@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import type { FileGlob } from '../config/forwarder-config.ts';
 import { globDepth, matchGlob, mayHold, parseGlob } from './glob.ts';
 import type { Glob } from './glob.ts';
+import { keyOf } from './identity.ts';
 import type { FileIdentity } from './identity.ts';
 import { rotationOf } from './rotation.ts';
 
@@ -21,7 +22,7 @@ const FILES_MAX = 20_000;
 
 const COMPRESSED = /\.(?:gz|bz2|xz|zst|lz4|zip)$/;
 
-/** One file as a scan saw it. */
+/** One file as a scan saw it. The same object as in the scan before while nothing of it has changed. */
 export interface Sighting {
   /** Where the sidecar sees it. */
   readonly name: string;
@@ -29,8 +30,10 @@ export interface Sighting {
   readonly path: string;
   readonly container: string;
   readonly identity: FileIdentity;
+  /** Names the inode: `keyOf(identity)`. */
+  readonly key: string;
   readonly size: number;
-  readonly mtimeUs: number;
+  readonly mtimeNs: bigint;
   /** The name that the app writes to when this is a rotated form, as the sidecar and as the app see it. */
   readonly base: { readonly name: string; readonly path: string } | undefined;
   readonly rank: number;
@@ -51,42 +54,77 @@ export interface Scan {
   isTorn: boolean;
 }
 
-/** Looks at everything below `glob.mount` that the glob may mean. A mount that does not exist yet is empty. */
-export function scanGlob(glob: FileGlob, scan: Scan): void {
-  const relative = glob.path.startsWith(`${glob.directory}/`) ? glob.path.slice(glob.directory.length) : glob.path;
-  const pattern = parseGlob(relative);
-  walk({ glob, pattern, depth: Math.min(globDepth(pattern), DEPTH_MAX), scan }, []);
+/** What a scan knew of one name: thousands of files that rest cost no new objects in each scan, which the heap would keep for a while. */
+interface Seen {
+  sighting: Sighting;
+  dev: bigint;
+  ino: bigint;
+  birthNs: bigint;
+  round: number;
+}
+
+/** Looks at the folders of some globs, again and again. */
+export class FolderScanner {
+  readonly #walks: readonly Omit<Walk, 'scan' | 'round'>[];
+  #round = 0;
+
+  constructor(globs: readonly FileGlob[]) {
+    this.#walks = globs.map((glob) => {
+      const { path, directory } = glob;
+      const pattern = parseGlob(path.startsWith(`${directory}/`) ? path.slice(directory.length) : path);
+      return { glob, pattern, depth: Math.min(globDepth(pattern), DEPTH_MAX), seen: new Map() };
+    });
+  }
+
+  /** Looks at everything below each mount that its glob may mean. A mount that does not exist yet is empty. */
+  scan(): Scan {
+    const scan: Scan = { sightings: [], folders: [], problems: [], isTorn: false };
+    this.#round += 1;
+    for (const part of this.#walks) {
+      walk({ ...part, scan, round: this.#round }, []);
+      for (const [folder, names] of part.seen) if (!forget(names, this.#round)) part.seen.delete(folder);
+    }
+    return scan;
+  }
+}
+
+/** Forgets what this round did not see; false when nothing is left. */
+function forget(names: Map<string, Seen>, round: number): boolean {
+  for (const [name, seen] of names) if (seen.round !== round) names.delete(name);
+  return names.size > 0;
 }
 
 interface Walk {
   readonly glob: FileGlob;
   readonly pattern: Glob;
   readonly depth: number;
+  /** By folder, by name in it. */
+  readonly seen: Map<string, Map<string, Seen>>;
+  readonly round: number;
   readonly scan: Scan;
 }
 
 function walk(walking: Walk, folder: readonly string[]): void {
-  const { glob, pattern, depth, scan } = walking;
+  const { glob, pattern, depth, scan, seen } = walking;
   const here = join(glob.mount, ...folder);
   const before = changedAt(here);
   const entries = list(here, scan);
   if (entries === undefined) return;
   scan.folders.push(here);
+  const known = seen.get(here) ?? new Map<string, Seen>();
+  seen.set(here, known);
   for (const entry of entries) {
     if (scan.sightings.length >= FILES_MAX) {
       scan.problems.push({ name: here, code: 'TOO_MANY_FILES' });
       return;
     }
-    const below = [...folder, entry.name];
     if (entry.isDirectory()) {
+      const below = [...folder, entry.name];
       if (folder.length < depth && mayHold(pattern, below)) walk(walking, below);
       continue;
     }
     if ((!entry.isFile() && !entry.isSymbolicLink()) || COMPRESSED.test(entry.name)) continue;
-    const matched = matchGlob(pattern, below);
-    const rotation = rotatedFrom(pattern, folder, entry.name);
-    if (!matched && rotation === undefined) continue;
-    const sighting = look(walking, below, entry, { matched, rotation });
+    const sighting = look(walking, known, folder, entry);
     if (sighting !== undefined) scan.sightings.push(sighting);
   }
   if (changedAt(here) !== before) scan.isTorn = true;
@@ -117,34 +155,30 @@ function rotatedFrom(
   return undefined;
 }
 
-function look(
-  walking: Walk,
-  below: readonly string[],
-  entry: Dirent,
-  rule: { matched: boolean; rotation: { base: string; rank: number } | undefined },
-): Sighting | undefined {
-  const { glob, scan } = walking;
-  const name = join(glob.mount, ...below);
+/** One name. Undefined when the glob does not mean it, or when it cannot be looked at. */
+function look(walking: Walk, known: Map<string, Seen>, folder: readonly string[], entry: Dirent): Sighting | undefined {
+  const { glob, scan, round } = walking;
+  const before = known.get(entry.name);
+  const about = before?.sighting ?? describe(walking, folder, entry.name);
+  if (about === undefined) return undefined;
+  const { name } = about;
   try {
     if (entry.isSymbolicLink() && !staysInside(glob.mount, name)) return undefined;
     const stat = statSync(name, { bigint: true });
     if (!stat.isFile()) return undefined;
-    const folder = below.slice(0, -1);
-    const { rotation } = rule;
-    return {
-      name,
-      path: join(glob.directory, ...below),
-      container: glob.container,
-      identity: { dev: String(stat.dev), ino: String(stat.ino), birthUs: Number(stat.birthtimeNs / 1000n) },
-      size: Number(stat.size),
-      mtimeUs: Number(stat.mtimeNs / 1000n),
-      base:
-        rotation === undefined
-          ? undefined
-          : { name: join(glob.mount, ...folder, rotation.base), path: join(glob.directory, ...folder, rotation.base) },
-      rank: rotation?.rank ?? 0,
-      matched: rule.matched,
-    };
+    const { dev, ino, birthtimeNs: birthNs, size, mtimeNs } = stat;
+    const isSame = before !== undefined && before.dev === dev && before.ino === ino && before.birthNs === birthNs;
+    if (isSame && BigInt(before.sighting.size) === size && before.sighting.mtimeNs === mtimeNs) {
+      before.round = round;
+      return before.sighting;
+    }
+    const identity = isSame
+      ? before.sighting.identity
+      : { dev: String(dev), ino: String(ino), birthUs: Number(birthNs / 1000n) };
+    const key = isSame ? before.sighting.key : keyOf(identity);
+    const sighting = { ...about, identity, key, size: Number(size), mtimeNs };
+    known.set(entry.name, { sighting, dev, ino, birthNs, round });
+    return sighting;
   } catch (error) {
     // Gone between the listing and the look: another scan sees what became of it.
     // A name that is no UTF-8 was garbled by the listing and can never be found.
@@ -153,6 +187,30 @@ function look(
     else scan.problems.push({ name, code });
     return undefined;
   }
+}
+
+/** What follows from the name alone. Undefined when neither the glob nor its rotation rule means it. */
+function describe(
+  { glob, pattern }: Walk,
+  folder: readonly string[],
+  entry: string,
+): Omit<Sighting, 'identity' | 'key' | 'size' | 'mtimeNs'> | undefined {
+  const below = [...folder, entry];
+  const matched = matchGlob(pattern, below);
+  const rotation = rotatedFrom(pattern, folder, entry);
+  if (!matched && rotation === undefined) return undefined;
+  const base =
+    rotation === undefined
+      ? undefined
+      : { name: join(glob.mount, ...folder, rotation.base), path: join(glob.directory, ...folder, rotation.base) };
+  return {
+    name: join(glob.mount, ...below),
+    path: join(glob.directory, ...below),
+    container: glob.container,
+    base,
+    rank: rotation?.rank ?? 0,
+    matched,
+  };
 }
 
 function staysInside(mount: string, name: string): boolean {

@@ -12,30 +12,24 @@ import { closeSync, fstatSync } from 'node:fs';
 
 import type { FileGlob } from '../config/forwarder-config.ts';
 import type { Clock } from '../core/clock.ts';
-import { errorText } from '../core/errors.ts';
 import { HOLD_BYTES_MAX } from '../core/limits.ts';
 import type { Log } from '../core/log.ts';
 import type { Metrics } from '../core/metrics.ts';
 import type { SourceInfo } from '../core/record.ts';
-import { Chains, compareSources } from './chains.ts';
+import { Chains } from './chains.ts';
 import { isCopyOfLive, isCopyOfTruncated, isOlderThanLastChange } from './copies.ts';
-import { codeOf, scanGlob } from './directory-scan.ts';
+import { ACTIVE_MS, heldFiles, REST_RULE, restable } from './descriptors.ts';
+import type { RestRule } from './descriptors.ts';
+import { FolderScanner } from './directory-scan.ts';
 import type { Scan, Sighting } from './directory-scan.ts';
-import {
-  anchorAt,
-  fitsAnchor,
-  fitsHead,
-  keyOf,
-  NO_HEAD,
-  openFile,
-  readHead,
-  sourceId,
-  HEAD_BYTES_MAX,
-} from './identity.ts';
+import { grownExtent, hasGrown, isDeleted, isIntact, NO_EXTENT, readExtent } from './extent.ts';
+import type { Extent } from './extent.ts';
+import { FileAccess } from './file-access.ts';
+import { anchorAt, fitsAnchor, fitsHead, keyOf, sourceId } from './identity.ts';
 import type { Anchor, FileIdentity, OpenedFile } from './identity.ts';
 import { isSameBirth, KnownSources } from './known-sources.ts';
+import { bestSightings, isHidden } from './sightings.ts';
 import type { KnownSource, SourceFile } from './source-file.ts';
-import { UnreadableFiles } from './unreadable-files.ts';
 
 /**
  * A detached file that did not grow for this long is sealed. Loggers reopen at the next line or at a signal and flush what they had
@@ -59,9 +53,6 @@ export const GONE_AFTER_MS = 500;
 /** A scan of a pod's folders takes well under a millisecond; a rotation moves a handful of names. */
 const SCAN_ATTEMPTS_MAX = 5;
 
-/** A file that grew within this time is asked for its size at every poll; others at every scan or when a watch names them. */
-const ACTIVE_MS = 10_000;
-
 export interface FileSetOptions {
   readonly files: readonly FileGlob[];
   readonly uid: string;
@@ -72,6 +63,7 @@ export interface FileSetOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly holdBytesMax?: number;
+  readonly rest?: RestRule;
   /** Has every lane read all of the source that can be read, and had it acknowledged? */
   readonly isSettled: (source: SourceFile) => boolean;
   /** Bytes of the source that the slowest lane has not had acknowledged. */
@@ -83,6 +75,8 @@ export interface FileSetOptions {
   /** Bytes that nobody read are given up (hold limit). Called before the descriptor is closed. */
   readonly onReleased: (source: SourceFile) => void;
   readonly onEnded: (source: SourceFile) => void;
+  /** It was closed for now, with nothing left to read. */
+  readonly onRested: (source: SourceFile) => void;
   /** A source of the checkpoint is not to be found any more. */
   readonly onVanished: (known: KnownSource) => void;
 }
@@ -93,9 +87,8 @@ export class FileSet {
   readonly #sources = new Set<SourceFile>();
   readonly #chains: Chains;
   readonly #known: KnownSources;
-  readonly #unreadable: UnreadableFiles;
-  /** Open sources whose last read failed, with the name that was told. */
-  readonly #failing = new Map<SourceFile, string>();
+  readonly #access: FileAccess;
+  readonly #scanner: FolderScanner;
   #generation = 0;
   /** When a whole scan first left some of the known sources unfound. */
   #knownMissedAt: number | undefined;
@@ -107,7 +100,8 @@ export class FileSet {
     this.#options = options;
     this.#known = new KnownSources(options.known);
     this.#chains = new Chains(options.known.reduce((newest, { order }) => Math.max(newest, order), 0));
-    this.#unreadable = new UnreadableFiles(options);
+    this.#access = new FileAccess({ ...options, onMoved: () => (this.scanWanted = true) });
+    this.#scanner = new FolderScanner(options.files);
   }
 
   /** What can be read, one list for each path, older sources first. The same arrays until the next scan or truncation. */
@@ -122,7 +116,7 @@ export class FileSet {
 
   /** Files that cannot be read, with the reason, for /readyz. */
   get problems(): ReadonlyMap<string, string> {
-    return this.#unreadable.reasons;
+    return this.#access.unreadable.reasons;
   }
 
   /** Looks at all folders: finds new files, follows names, seals, parks and ends. */
@@ -131,24 +125,22 @@ export class FileSet {
     const scan = this.#look();
     this.folders = [...new Set(scan.folders)];
     const cut = new Set(scan.problems.map(({ name }) => name));
-    for (const folder of this.folders) if (!cut.has(folder)) this.#unreadable.clear(folder);
+    for (const folder of this.folders) if (!cut.has(folder)) this.#access.unreadable.clear(folder);
     const seen = bestSightings(scan.sightings, this.#owners);
     this.#followNames(seen, scan);
-    const strangers = [...seen.values()].filter((sighting) => !this.#owners.has(keyOf(sighting.identity)));
+    const strangers = [...seen.values()].filter(({ key }) => !this.#owners.has(key));
     // An original is known before its copy is looked at.
     strangers.sort((a, b) => a.identity.birthUs - b.identity.birthUs || b.rank - a.rank);
     for (const sighting of this.#restore(strangers)) this.#adopt(sighting, seen);
-    for (const { name, code } of scan.problems) this.#unreadable.report(name, code);
+    for (const { name, code } of scan.problems) this.#access.unreadable.report(name, code);
     if (!scan.isTorn) this.#giveUpMissing();
     this.sweep();
-    this.#relist();
   }
 
   /** Names that move while they are listed are looked at again at once; under a storm of renames the next scan has better luck. */
   #look(): Scan {
     for (let attempt = 1; ; attempt += 1) {
-      const scan: Scan = { sightings: [], folders: [], problems: [], isTorn: false };
-      for (const glob of this.#options.files) scanGlob(glob, scan);
+      const scan = this.#scanner.scan();
       if (!scan.isTorn || attempt === SCAN_ATTEMPTS_MAX) return scan;
     }
   }
@@ -158,8 +150,13 @@ export class FileSet {
     const { names, active } = which;
     const now = this.#options.clock.monotonic();
     for (const source of this.#sources) {
-      if (source.fd === undefined) continue;
+      if (source.fd === undefined && source.state !== 'resting') continue;
       const named = names === undefined || (source.name !== undefined && names.has(source.name));
+      if (source.state === 'resting') {
+        // A hint, not a look at everything: that is what a scan is for.
+        if (names !== undefined && named) this.#rouse(source);
+        continue;
+      }
       const isActive = now - source.grewAt < ACTIVE_MS || source.detachedAt !== undefined;
       if (named || (active && isActive)) this.measure(source);
     }
@@ -170,7 +167,7 @@ export class FileSet {
     const { fd } = source;
     if (fd === undefined) return;
     // A network file system may lose a file that is open; the next scan tells what became of it.
-    this.#attempt(source, () => {
+    this.#access.attempt(source, () => {
       const { mtimeMs, size } = fstatSync(fd);
       // Written to and as long as before: cut off and written anew, unless nothing of it has changed.
       const isSuspect = mtimeMs !== source.mtimeMs && size === source.size;
@@ -185,7 +182,7 @@ export class FileSet {
   /** A new size of an open file, from whoever learnt it. Smaller than before means truncated. */
   noteSize(source: SourceFile, size: number): void {
     const { fd } = source;
-    if (fd !== undefined) this.#attempt(source, () => this.#noteSize(source, fd, size));
+    if (fd !== undefined) this.#access.attempt(source, () => this.#noteSize(source, fd, size));
   }
 
   /** All that is read is read before anything is changed: when a read fails the source stays as it is. */
@@ -195,15 +192,12 @@ export class FileSet {
       this.truncated(source);
       return;
     }
-    // However alike beginnings are: the bytes before the old end tell whether it is the same file that grew.
-    const isShort = source.head.length < HEAD_BYTES_MAX;
-    if (!fitsAnchor(fd, source.end) || (isShort && !fitsHead(fd, source.head))) {
+    const extent = grownExtent(fd, source, size);
+    if (extent === undefined) {
       this.truncated(source);
       return;
     }
-    const head = isShort ? readHead(fd) : source.head;
-    const end = anchorAt(fd, size);
-    Object.assign(source, { head, size, end });
+    Object.assign(source, extent);
     source.grewAt = this.#options.clock.monotonic();
     source.sealed = false;
   }
@@ -220,7 +214,7 @@ export class FileSet {
       size_before: source.size,
     });
     // What cannot be read now is taken for empty: it grows as soon as it can be read.
-    const extent = this.#attempt(source, () => readExtent(fd, fstatSync(fd).size)) ?? NO_EXTENT;
+    const extent = this.#access.attempt(source, () => readExtent(fd, fstatSync(fd).size)) ?? NO_EXTENT;
     const { container, path } = source.info;
     const next = this.#create({ fd, identity: source.identity }, extent, { container, path });
     next.name = source.name;
@@ -228,15 +222,13 @@ export class FileSet {
     next.detachedAt = source.detachedAt === undefined ? undefined : clock.monotonic();
     next.deletedAt = source.deletedAt === undefined ? undefined : clock.monotonic();
     next.order = this.#chains.placeAfter(source);
-    const failedAs = this.#failing.get(source);
-    if (failedAs !== undefined && this.#failing.delete(source)) this.#failing.set(next, failedAs);
+    this.#access.handOn(source, next);
     source.fd = undefined;
     source.state = 'orphan';
     source.sealed = false;
     source.awaitsCopy = true;
     this.scanWanted = true;
     this.#options.onChanged(source);
-    this.#relist();
   }
 
   /** The same bytes under a new id: the destination holds other records under the old one. */
@@ -256,12 +248,13 @@ export class FileSet {
       }
     }
     this.#enforceHold();
+    this.#rest(now);
   }
 
   /** May a newer source of the same path be read once a lane stands at this one's end? */
   isPassable(source: SourceFile): boolean {
     if (source.state === 'orphan') return !source.awaitsCopy;
-    if (source.sealed || source.state !== 'open') return true;
+    if (source.sealed || (source.state !== 'open' && source.state !== 'resting')) return true;
     return source.detachedAt !== undefined && this.#options.clock.monotonic() - source.detachedAt > SEAL_WAIT_MS_MAX;
   }
 
@@ -272,7 +265,7 @@ export class FileSet {
     }
     this.#sources.clear();
     this.#owners.clear();
-    this.#relist();
+    this.#chains.clear();
   }
 
   #sweepDetached(source: SourceFile, detachedAt: number, now: number): void {
@@ -292,7 +285,7 @@ export class FileSet {
     if (deletedAt !== undefined && now - Math.max(source.grewAt, deletedAt) < SEAL_WAIT_MS_MAX) return false;
     this.measure(source);
     // What grew and cannot be read yet is not settled; what cannot even be asked for its size is gone.
-    if (this.#failing.has(source) && hasGrown(source)) return false;
+    if (this.#access.isFailing(source) && hasGrown(source)) return false;
     return source.state === 'open' && source.sealed && this.#options.isSettled(source);
   }
 
@@ -301,7 +294,7 @@ export class FileSet {
     const { fd, copySeen } = source;
     if (fd === undefined || copySeen === undefined) return false;
     source.copySeen = undefined;
-    const isMoved = this.#use(copySeen, (opened) => {
+    const isMoved = this.#access.use(copySeen, (opened) => {
       if (this.#owners.has(keyOf(opened.identity)) || !isCopyOfLive(opened, { ...source, fd })) return false;
       const end = anchorAt(opened.fd, opened.size);
       closeSync(fd);
@@ -331,7 +324,7 @@ export class FileSet {
       if (!isGone) continue;
       source.name = undefined;
       source.rank = Number.MAX_SAFE_INTEGER;
-      if (source.state === 'parked') this.#end(source);
+      if (source.state === 'parked' || source.state === 'resting') this.#end(source);
     }
   }
 
@@ -346,7 +339,58 @@ export class FileSet {
       source.sealed = false;
     } else source.detachedAt ??= now;
     if (source.state === 'parked') this.#followParked(source, sighting);
-    else this.measure(source);
+    else if (source.state === 'resting') this.#followResting(source, sighting, attached);
+    else this.#followOpen(source, sighting);
+  }
+
+  /** What the scan saw of the inode a moment ago is what the descriptor would say: it is asked when that is news. */
+  #followOpen(source: SourceFile, { size, mtimeNs }: Sighting): void {
+    const isNews = size !== source.size || mtimeNs !== source.seenMtimeNs || this.#access.isFailing(source);
+    if (!isNews) return;
+    this.measure(source);
+    if (!this.#access.isFailing(source)) source.seenMtimeNs = mtimeNs;
+  }
+
+  /** A resting file that changed or was moved away is opened again: from there on it is followed as if it had never been closed. */
+  #followResting(source: SourceFile, sighting: Sighting, attached: boolean): void {
+    if (attached && sighting.size === source.size && sighting.mtimeNs === source.seenMtimeNs) return;
+    this.#reopen(source, sighting);
+    if (source.fd !== undefined && !this.#access.isFailing(source)) source.seenMtimeNs = sighting.mtimeNs;
+  }
+
+  #reopen(source: SourceFile, sighting: Sighting): void {
+    const isSame = this.#access.use(sighting, ({ fd, identity }) => {
+      if (!isSameBirth(identity, source.identity)) return false;
+      source.fd = fd;
+      source.state = 'open';
+      return true;
+    });
+    if (isSame === true) this.measure(source);
+    // Another file under its inode: it was deleted, and what stands there now is a stranger.
+    else if (isSame === false) this.#end(source);
+  }
+
+  /** A watch says that the file was written to. What became of its name meanwhile is for the next scan to say. */
+  #rouse(source: SourceFile): void {
+    const { name, identity, rank, size, seenMtimeNs } = source;
+    if (name === undefined) return;
+    const { container, path } = source.info;
+    const about = { container, path, base: undefined, rank, matched: true };
+    this.#reopen(source, { ...about, name, identity, key: keyOf(identity), size, mtimeNs: seenMtimeNs });
+  }
+
+  /** Closes what is quiet and acknowledged, where more files are open than need be. */
+  #rest(now: number): void {
+    const { isSettled, rest = REST_RULE } = this.#options;
+    for (const source of restable(this.#sources, rest, { nowMs: now, isSettled })) {
+      // Asked a last time: what was written since the last look keeps it open.
+      this.measure(source);
+      if (source.fd === undefined || this.#access.isFailing(source) || !isSettled(source)) continue;
+      closeSync(source.fd);
+      source.fd = undefined;
+      source.state = 'resting';
+      this.#options.onRested(source);
+    }
   }
 
   /** A parked file that grew is opened again; one that shrank or went is forgotten, and what stands there now is a stranger. */
@@ -357,12 +401,13 @@ export class FileSet {
       return;
     }
     // What cannot be opened or read stays parked: under another id all of it would be shipped again.
-    const isSame = this.#use(sighting, (opened) => {
+    const isSame = this.#access.use(sighting, (opened) => {
       if (opened.size < source.size || !fitsHead(opened.fd, source.head)) return false;
       if (!source.copy && !fitsAnchor(opened.fd, source.anchor)) return false;
       source.fd = opened.fd;
       source.state = 'open';
       source.sealed = false;
+      this.#chains.add(source);
       return true;
     });
     if (isSame === true) this.measure(source);
@@ -374,7 +419,7 @@ export class FileSet {
     if (this.#known.isEmpty) return strangers;
     return strangers.filter((sighting) => {
       if (!this.#known.mayHold(sighting)) return true;
-      const isKnown = this.#use(sighting, (opened) => {
+      const isKnown = this.#access.use(sighting, (opened) => {
         // Read before it is claimed: a known source must not be lost to a read that fails.
         const extent = readExtent(opened.fd, opened.size);
         const known = this.#known.claim(sighting, opened);
@@ -407,7 +452,7 @@ export class FileSet {
   #adopt(sighting: Sighting, seen: ReadonlyMap<string, Sighting>): void {
     // An empty rotated file is about to become a copy or says nothing at all.
     if (sighting.base !== undefined && sighting.size === 0) return;
-    this.#use(sighting, (opened) => {
+    this.#access.use(sighting, (opened) => {
       const extent = readExtent(opened.fd, opened.size);
       const isTaken = this.#isCopy(opened, extent, sighting, seen);
       if (isTaken !== undefined) return isTaken;
@@ -442,6 +487,7 @@ export class FileSet {
       sighting.rank > (seen.get(keyOf(identity))?.rank ?? -1);
     // Newest first: of several generations that begin alike the last one was copied.
     for (const source of this.#chains.of(sighting.container, path).toReversed()) {
+      if (source.state === 'resting') this.#rouse(source);
       // It may have been truncated and written anew since it was last looked at.
       if (source.fd !== undefined && !source.copy && !isIntact(source.fd, source)) this.truncated(source);
       if (!isOlderName(source)) continue;
@@ -507,7 +553,7 @@ export class FileSet {
       log.error('bytes were cut off before they were read', { path: source.info.path, bytes: unread });
     }
     // What cannot be looked at may still be there.
-    if (this.#unreadable.reasons.size > 0) return;
+    if (this.#access.unreadable.reasons.size > 0) return;
     const now = this.#options.clock.monotonic();
     this.#knownMissedAt ??= now;
     if (now - this.#knownMissedAt < GONE_AFTER_MS) return;
@@ -529,6 +575,7 @@ export class FileSet {
       fd: opened.fd,
       state: 'open',
       mtimeMs: 0,
+      seenMtimeNs: -1n,
       name: undefined,
       missedAt: undefined,
       order: 0,
@@ -555,77 +602,12 @@ export class FileSet {
     return { id, container, path, file: path.replace(/^\/+/, '') };
   }
 
-  /**
-   * Opens what was seen and gives it to `use`, which says whether it took the descriptor over and must not fail after that. Undefined when
-   * the file could not be opened or read: that concerns this file alone, it is told, and the next scan asks again.
-   */
-  #use(sighting: Sighting, use: (opened: OpenedFile) => boolean): boolean | undefined {
-    const opened = this.#open(sighting);
-    if (opened === undefined) return undefined;
-    let isTaken: boolean | undefined;
-    try {
-      isTaken = use(opened);
-      this.#unreadable.clear(sighting.name);
-    } catch (error) {
-      this.#reportUnreadable(sighting.name, error);
-    } finally {
-      if (isTaken !== true) closeSync(opened.fd);
-    }
-    return isTaken;
-  }
-
-  /** Reads from a source that is open. What fails there leaves it as it is; the next poll or scan asks again. */
-  #attempt<T>(source: SourceFile, read: () => T): T | undefined {
-    const failedAs = this.#failing.get(source);
-    const name = source.name ?? source.info.path;
-    try {
-      const result = read();
-      if (failedAs !== undefined) this.#recovered(source);
-      return result;
-    } catch (error) {
-      this.#reportUnreadable(name, error);
-      if (failedAs !== undefined && failedAs !== name) this.#unreadable.clear(failedAs);
-      this.#failing.set(source, name);
-      return undefined;
-    }
-  }
-
-  /** There is nothing (more) to tell of it. */
-  #recovered(source: SourceFile): void {
-    const failedAs = this.#failing.get(source);
-    if (failedAs === undefined) return;
-    this.#failing.delete(source);
-    this.#unreadable.clear(failedAs);
-  }
-
-  /** Only what the system says is told; an error of ours goes on. */
-  #reportUnreadable(name: string, error: unknown): void {
-    if (!(error instanceof Error && 'syscall' in error)) throw error;
-    this.#unreadable.report(name, codeOf(error), errorText(error));
-  }
-
-  #open(sighting: Sighting): OpenedFile | undefined {
-    try {
-      const opened = openFile(sighting.name);
-      // The name was given to another file since it was listed: the next scan sees that one.
-      if (opened !== undefined && keyOf(opened.identity) !== keyOf(sighting.identity)) {
-        closeSync(opened.fd);
-        this.scanWanted = true;
-        return undefined;
-      }
-      return opened;
-    } catch (error) {
-      if (codeOf(error) !== 'ENOENT') this.#unreadable.report(sighting.name, codeOf(error), errorText(error));
-      return undefined;
-    }
-  }
-
   #park(source: SourceFile): void {
     if (source.fd !== undefined) closeSync(source.fd);
     source.fd = undefined;
     source.state = 'parked';
-    this.#recovered(source);
-    this.#relist();
+    this.#access.recovered(source);
+    this.#chains.remove(source);
   }
 
   #end(source: SourceFile): void {
@@ -633,10 +615,10 @@ export class FileSet {
     source.fd = undefined;
     source.state = 'ended';
     this.#sources.delete(source);
-    this.#recovered(source);
+    this.#access.recovered(source);
     this.#disown(source);
     this.#options.onEnded(source);
-    this.#relist();
+    this.#chains.remove(source);
   }
 
   /** Its inode may be given to another file from now on. */
@@ -646,80 +628,18 @@ export class FileSet {
   }
 
   #enforceHold(): void {
-    const limit = this.#options.holdBytesMax ?? HOLD_BYTES_MAX;
-    const invisible = [...this.#sources].filter((source) => source.state === 'open' && source.name === undefined);
-    let held = invisible.reduce((sum, source) => sum + this.#options.unsettledBytes(source), 0);
-    this.#options.metrics
-      .gauge('logtender_held_bytes', 'Bytes of deleted files that are held open for the sinks.')
-      .set(held);
-    if (held <= limit) return;
-    for (const source of invisible.toSorted(compareSources)) {
-      if (held <= limit) return;
-      const bytes = this.#options.unsettledBytes(source);
-      this.#options.log.error('deleted file is given up at the hold limit', { path: source.info.path, bytes, limit });
-      this.#options.onReleased(source);
+    const { holdBytesMax: limit = HOLD_BYTES_MAX, unsettledBytes, log, metrics, onReleased } = this.#options;
+    const { bytes: held, given } = heldFiles(this.#sources, limit, unsettledBytes);
+    metrics.gauge('logtender_held_bytes', 'Bytes of deleted files that are held open for the sinks.').set(held);
+    for (const source of given) {
+      const bytes = unsettledBytes(source);
+      log.error('deleted file is given up at the hold limit', { path: source.info.path, bytes, limit });
+      onReleased(source);
       if (source.fd !== undefined) closeSync(source.fd);
       source.fd = undefined;
       source.state = 'orphan';
       this.#disown(source);
-      held -= bytes;
     }
-    this.#relist();
-  }
-
-  #relist(): void {
-    this.#chains.rebuild([...this.#sources].filter(({ state }) => state !== 'parked'));
-  }
-}
-
-/** One sighting for each inode: the owner's own path before others, then the name that is no rotation, then the one the glob matches. */
-function bestSightings(sightings: readonly Sighting[], owners: ReadonlyMap<string, SourceFile>): Map<string, Sighting> {
-  const best = new Map<string, Sighting>();
-  for (const sighting of sightings) {
-    const key = keyOf(sighting.identity);
-    const other = best.get(key);
-    const own = owners.get(key)?.info.path;
-    const score = (s: Sighting): number =>
-      (s.path === own ? 4 : 0) + (s.base === undefined ? 2 : 0) + (s.matched ? 1 : 0);
-    if (other === undefined || score(sighting) > score(other)) best.set(key, sighting);
-  }
-  return best;
-}
-
-/** How far a file goes, and what it begins and ends with. */
-type Extent = Pick<SourceFile, 'size' | 'head' | 'end'>;
-
-const NO_EXTENT: Extent = { size: 0, head: NO_HEAD, end: { offset: 0, hash: '' } };
-
-function readExtent(fd: number, size: number): Extent {
-  return size === 0 ? NO_EXTENT : { size, head: readHead(fd), end: anchorAt(fd, size) };
-}
-
-/** Does the file still hold what was read of it? */
-function isIntact(fd: number, source: SourceFile): boolean {
-  return fitsHead(fd, source.head) && fitsAnchor(fd, source.anchor) && fitsAnchor(fd, source.end);
-}
-
-/** Has the open file no name left anywhere? Then no scan needs to confirm it. */
-function isDeleted({ fd }: SourceFile): boolean {
-  if (fd === undefined) return false;
-  try {
-    return fstatSync(fd).nlink === 0;
-  } catch {
-    return false;
-  }
-}
-
-/** Is its last known name, or a folder above it, among what could not be looked at? Then nothing is known of it. */
-function isHidden({ name }: SourceFile, problems: Scan['problems']): boolean {
-  return name !== undefined && problems.some((problem) => name === problem.name || name.startsWith(`${problem.name}/`));
-}
-
-function hasGrown({ fd, size }: SourceFile): boolean {
-  try {
-    return fd !== undefined && fstatSync(fd).size > size;
-  } catch {
-    return false;
   }
 }
 

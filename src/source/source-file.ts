@@ -1,8 +1,8 @@
 /**
  * One file at one generation: an open descriptor, what is known of its identity, and where it stands in the life of a log file.
  *
- * live -> detached (renamed or deleted) -> sealed (read to its end and quiet) -> parked (still visible, all acknowledged, no descriptor)
- * or ended. An orphan is a generation whose bytes are gone (the file was truncated); it ends when what was read of it is acknowledged,
+ * live <-> resting (quiet, all acknowledged, no descriptor; see descriptors.ts). Live -> detached (renamed or deleted) -> sealed (read to
+ * its end and quiet) -> parked (still visible, all acknowledged, no descriptor) or ended. An orphan is a generation whose bytes are gone (the file was truncated); it ends when what was read of it is acknowledged,
  * unless a copy of it is found. Owned by the FileSet; lanes read it and tell it how far they came.
  * May import: core, source.
  */
@@ -10,7 +10,7 @@ import type { SourceInfo } from '../core/record.ts';
 import type { Sighting } from './directory-scan.ts';
 import type { Anchor, FileIdentity, Head } from './identity.ts';
 
-export type SourceState = 'open' | 'parked' | 'orphan' | 'ended';
+export type SourceState = 'open' | 'resting' | 'parked' | 'orphan' | 'ended';
 
 /** What the checkpoint knows of a source when we start. */
 export interface KnownSource {
@@ -43,6 +43,8 @@ export interface SourceFile {
   end: Anchor;
   /** Time of the last write that was noticed, milliseconds since the epoch. */
   mtimeMs: number;
+  /** The time of its last write as the scan saw it when the file was last asked about; -1 before that. */
+  seenMtimeNs: bigint;
   /** The sidecar's name of it when it was last seen; undefined once it is gone. */
   name: string | undefined;
   /** Place among the sources of its path: smaller is older. Given once: names and times change, the order of what was written does not. */

@@ -89,6 +89,7 @@ describe('file set', () => {
       onReleased: (source) => released.push(source.info.path),
       onEnded: (source) => ended.push(source.info.path),
       onVanished: () => {},
+      onRested: () => {},
     });
   };
   const scan = async (): Promise<void> => {
