@@ -28,6 +28,7 @@ import type { DeadLetter, DeadRecord } from './dead-letter.ts';
 import { Account } from './ledger.ts';
 import type { AccountState, DropReason } from './ledger.ts';
 import { lineCut } from './line-cut.ts';
+import { holeEnd } from './nul-hole.ts';
 import { RecordStage } from './record-stage.ts';
 import { RetryingSink } from './retrying-sink.ts';
 import type { Settlement, Trouble } from './retrying-sink.ts';
@@ -302,12 +303,20 @@ export class Lane {
     return source.sealed || this.mode === 'flushing' || (this.mode === 'draining' && source.detachedAt !== undefined);
   }
 
-  /** Reads once from a source and encodes whole lines. True when the encoder took something or the source changed under us. */
+  /** Reads once from a source and encodes what is whole. True when the encoder took something or the source changed under us. */
   #take(encoder: Encoder, cursor: Cursor, now: number): boolean {
-    if (this.#stage !== undefined) return this.#takeRecords(this.#stage, encoder, cursor, now);
-    const { source } = cursor;
     const available = this.#reader.read(cursor, now);
-    if (available === undefined || source.fd === undefined) return true;
+    if (available === undefined || cursor.source.fd === undefined) return true;
+    const lead = cursor.tail.length;
+    if (this.#skipHole(encoder, cursor, lead, lead + available)) return true;
+    return this.#stage === undefined
+      ? this.#takeLines(encoder, cursor, { available, now })
+      : this.#takeRecords(this.#stage, encoder, cursor, { available, now });
+  }
+
+  /** Of what was read. */
+  #takeLines(encoder: Encoder, cursor: Cursor, { available, now }: { available: number; now: number }): boolean {
+    const { source } = cursor;
     const lead = cursor.tail.length;
     const end = lead + available;
     const isWhole = cursor.read + available >= source.size;
@@ -335,10 +344,13 @@ export class Lane {
   }
 
   /** The same where records are more than lines. */
-  #takeRecords(stage: RecordStage, encoder: Encoder, cursor: Cursor, now: number): boolean {
+  #takeRecords(
+    stage: RecordStage,
+    encoder: Encoder,
+    cursor: Cursor,
+    { available, now }: { available: number; now: number },
+  ): boolean {
     const { source } = cursor;
-    const available = this.#reader.read(cursor, now);
-    if (available === undefined || source.fd === undefined) return true;
     const { buffer } = this.#reader;
     const lead = cursor.tail.length;
     const end = lead + available;
@@ -400,7 +412,7 @@ export class Lane {
     } else {
       const entries = { log, from: entry, to: log.length };
       const run = { first, records, from: cursor.read, to: until, readMs: stage.timeMs };
-      this.#spans.push({ cursor, ...run, tail: '', isCut: false, entries });
+      this.#spans.push({ cursor, ...run, tail: '', isCut: false, isHole: false, entries });
     }
     cursor.read = until;
     return true;
@@ -418,15 +430,34 @@ export class Lane {
     cursor.account.take({ lines, bytes: used - from });
     const last = this.#spans.at(-1);
     const until = cursor.read + used - from;
-    if (last?.cursor === cursor) {
+    if (last?.cursor === cursor && !last.isHole) {
       last.records += lines;
       last.to = until;
     } else {
       const run = { first, records: lines, from: cursor.read, to: until };
-      this.#spans.push({ cursor, ...run, readMs, tail: '', isCut: false, entries: undefined });
+      this.#spans.push({ cursor, ...run, readMs, tail: '', isCut: false, isHole: false, entries: undefined });
     }
     cursor.advance(until, this.#reader.buffer, used);
     return used;
+  }
+
+  /** Takes the hole that the file begins with, if it does, without records. True when there was one. */
+  #skipHole(encoder: Encoder, cursor: Cursor, lead: number, end: number): boolean {
+    // A promised request keeps its bytes, and where it is not known what stands before, nothing is taken for a hole.
+    if (cursor.object !== undefined || (cursor.read > 0 && cursor.tail.length === 0)) return false;
+    const { buffer } = this.#reader;
+    const to = holeEnd(buffer, lead, Math.min(end, lead + cursor.border - cursor.read), cursor.tail);
+    if (to === lead) return false;
+    const bytes = to - lead;
+    const run = { first: encoder.records, records: 0, from: cursor.read, to: cursor.read + bytes };
+    const readMs = cursor.readMs(this.#options.clock.now());
+    cursor.account.take({ lines: 0, bytes });
+    const last = this.#spans.at(-1);
+    if (last?.cursor === cursor && last.isHole) last.to = run.to;
+    else this.#spans.push({ cursor, ...run, readMs, tail: '', isCut: false, isHole: true, entries: undefined });
+    cursor.advance(run.to, buffer, to);
+    this.#finishTake(cursor);
+    return true;
   }
 
   #rememberCut(cursor: Cursor): void {
@@ -491,7 +522,8 @@ export class Lane {
       return;
     }
     await this.#reserve(batch, spans);
-    const only = spans.length === 1 ? spans[0] : undefined;
+    const [first, ...others] = spans.filter(({ isHole }) => !isHole);
+    const only = others.length === 0 ? first : undefined;
     const wasNever = spans.every((span) => span.cursor.sentBefore <= span.from);
     const settlement = await this.#retrying.deliver(batch, {
       sentBefore: wasNever

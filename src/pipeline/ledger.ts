@@ -9,6 +9,9 @@ import assert from 'node:assert/strict';
 import type { FilterReason } from '../parse/record-shaper.ts';
 import type { RejectReason } from '../sinks/sink.ts';
 
+/** Bytes of a file that nobody can or should read, beyond its lines. */
+export type FileReason = 'hold_limit' | 'truncated' | 'nul_hole';
+
 /** Why a line never arrives: the sink's reasons, ours, and the filters that the user asked for. */
 export const DROP_REASONS = [
   'rejected_by_sink',
@@ -19,11 +22,12 @@ export const DROP_REASONS = [
   'hold_limit',
   'id_conflict',
   'truncated',
+  'nul_hole',
   'not_included',
   'excluded',
   'sampled',
   'rate_limited',
-] as const satisfies readonly (RejectReason | 'hold_limit' | 'id_conflict' | 'truncated' | FilterReason)[];
+] as const satisfies readonly (RejectReason | FileReason | 'id_conflict' | FilterReason)[];
 export type DropReason = (typeof DROP_REASONS)[number];
 
 export interface Count {

@@ -23,6 +23,8 @@ export interface Span {
   tail: string;
   /** A record in it ends without a newline, and the checkpoint must know where. */
   isCut: boolean;
+  /** No records: the file begins with a hole here (see nul-hole.ts). */
+  readonly isHole: boolean;
   /** Where records are more than lines: what became of each. */
   entries: EntryRange | undefined;
 }
@@ -55,6 +57,10 @@ export function settleSpan(
 ): void {
   const { entries } = span;
   const { account } = span.cursor;
+  if (span.isHole) {
+    account.drop('nul_hole', { lines: 0, bytes: span.to - span.from });
+    return;
+  }
   const here = rejected.filter(({ index }) => index >= span.first && index < end);
   if (entries !== undefined) {
     entries.log.settle(account, spanEntries(span, entries), end, here);

@@ -18,6 +18,8 @@ export interface DiscardProcess {
   readonly complete: Promise<Report<'complete'>>;
   /** The counts as they stand. */
   count(): Promise<Report<'counted'>>;
+  /** Goes away for so long; resolves when it is gone. */
+  leave(absentMs: number): Promise<void>;
   stop(): void;
 }
 
@@ -35,6 +37,11 @@ export async function startDiscardSink(orders: DiscardOrders): Promise<DiscardPr
       const counted = nextReport(child, 'counted');
       child.send('count');
       return counted;
+    },
+    leave: async (absentMs) => {
+      const left = nextReport(child, 'left');
+      child.send({ absentMs });
+      await left;
     },
     stop: () => {
       if (child.connected) child.disconnect();

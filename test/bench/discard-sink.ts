@@ -19,10 +19,14 @@ export interface DiscardOrders {
   readonly absentMs: number;
 }
 
+/** Asks for the counts, or for an absence of the server. */
+export type DiscardRequest = 'count' | { readonly absentMs: number };
+
 export type DiscardReport =
   | { readonly report: 'listening'; readonly port: number }
   /** Every number has been seen. Times are those of the first request's arrival and the last answer, on the monotonic clock. */
   | { readonly report: 'complete'; readonly elapsedMs: number; readonly cpuMs: number }
+  | { readonly report: 'left' }
   | { readonly report: 'counted'; readonly lost: number; readonly duplicates: number };
 
 process.once('message', (orders: DiscardOrders) => void serve(orders));
@@ -51,14 +55,22 @@ async function serve(orders: DiscardOrders): Promise<void> {
     });
   };
   const server: Server = orders.tls === undefined ? createServer(listener) : createTlsServer(orders.tls, listener);
-  process.on('message', () => tell({ report: 'counted', lost: counter.lost, duplicates: counter.duplicates }));
   process.once('disconnect', () => process.exit(0));
   const port = await listen(server, 0);
-  if (orders.absentMs > 0) {
-    await new Promise((closed) => server.close(closed));
-    setTimeout(() => void listen(server, port), orders.absentMs);
-  }
+  process.on('message', (request: DiscardRequest) => {
+    if (request === 'count') tell({ report: 'counted', lost: counter.lost, duplicates: counter.duplicates });
+    else void leave(server, port, request.absentMs).then(() => tell({ report: 'left' }));
+  });
+  if (orders.absentMs > 0) await leave(server, port, orders.absentMs);
   tell({ report: 'listening', port });
+}
+
+/** Nobody listens on the port from now on, until the time is over. */
+async function leave(server: Server, port: number, absentMs: number): Promise<void> {
+  const closed = new Promise((resolve) => server.close(resolve));
+  server.closeAllConnections();
+  await closed;
+  setTimeout(() => void listen(server, port), absentMs);
 }
 
 function listen(server: Server, port: number): Promise<number> {
@@ -74,7 +86,8 @@ function tell(report: DiscardReport): void {
 function read(request: IncomingMessage, done: (body: Buffer) => void): void {
   const chunks: Buffer[] = [];
   request.on('data', (chunk: Buffer) => chunks.push(chunk));
-  request.on('end', () => done(Buffer.concat(chunks)));
+  const isZipped = request.headers['content-encoding'] === 'gzip';
+  request.on('end', () => done(isZipped ? gunzipSync(Buffer.concat(chunks)) : Buffer.concat(chunks)));
 }
 
 /** Objects of S3 come compressed: gzip by its two magic bytes (RFC 1952). */

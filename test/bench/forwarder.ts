@@ -20,32 +20,37 @@ import type { Workload } from './numbered-lines.ts';
 
 const GIB = 2 ** 30;
 /** Source bytes of one run: a second or more of work, so that start-up and clock ticks do not show. */
-const LINES: Readonly<Record<Workload, number>> = { plain: 4_000_000, json: 2_400_000 };
+const LINES: Readonly<Record<Workload, number>> = { plain: 4_000_000, json: 2_400_000, cri: 3_200_000 };
 
 export interface ForwarderCase {
   readonly workload: Workload;
   readonly sink: DiscardOrders['kind'];
   readonly variant: string;
   readonly metadata: 'full' | 'none';
+  /** Further variables of the forwarder. */
+  readonly env?: Readonly<Record<string, string>>;
 }
+
+const CRI = { PARSER: 'cri' } as const;
+const GZIP = { ELASTICSEARCH_GZIP: 'true' } as const;
+const UNCOMPRESSED = { S3_COMPRESSION: 'none' } as const;
 
 export const FORWARDER_CASES: readonly ForwarderCase[] = [
   { workload: 'plain', sink: 'elasticsearch', variant: 'items', metadata: 'none' },
   { workload: 'json', sink: 'elasticsearch', variant: 'items', metadata: 'none' },
   { workload: 'plain', sink: 'elasticsearch', variant: 'items+metadata', metadata: 'full' },
   { workload: 'json', sink: 'elasticsearch', variant: 'items+metadata', metadata: 'full' },
+  { workload: 'cri', sink: 'elasticsearch', variant: 'items', metadata: 'none', env: CRI },
+  { workload: 'cri', sink: 'elasticsearch', variant: 'items+metadata', metadata: 'full', env: CRI },
+  { workload: 'plain', sink: 'elasticsearch', variant: 'items+metadata+gzip', metadata: 'full', env: GZIP },
+  { workload: 'json', sink: 'elasticsearch', variant: 'items+metadata+gzip', metadata: 'full', env: GZIP },
   { workload: 'plain', sink: 'cloudwatch', variant: 'tls', metadata: 'none' },
   { workload: 'json', sink: 'cloudwatch', variant: 'tls', metadata: 'none' },
   // TLS and compression aside, to be held against plain/elasticsearch/items, whose server does nothing but count.
   { workload: 'plain', sink: 'cloudwatch', variant: 'http', metadata: 'none' },
-  { workload: 'plain', sink: 's3', variant: 'uncompressed', metadata: 'none' },
+  { workload: 'plain', sink: 's3', variant: 'uncompressed', metadata: 'none', env: UNCOMPRESSED },
   { workload: 'plain', sink: 's3', variant: 'gzip', metadata: 'none' },
 ];
-
-/** What a variant asks of the forwarder. */
-const VARIANT_ENV: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  uncompressed: { S3_COMPRESSION: 'none' },
-};
 
 /** One measurement of one case, as the object that is printed. `note` gets what is not a figure. */
 export async function runForwarderCase(
@@ -80,17 +85,8 @@ async function measure(
   const logs = join(root, 'logs');
   await mkdir(logs);
   const bytes = writeWorkload(join(logs, 'app.log'), which.workload, 0, lines);
-  const { sink: kind, metadata } = which;
-  const forwarder = startForwarder({
-    root,
-    logs,
-    sink: kind,
-    metadata,
-    port: sink.port,
-    ca,
-    entry,
-    env: VARIANT_ENV[which.variant] ?? {},
-  });
+  const { sink: kind, metadata, env = {} } = which;
+  const forwarder = startForwarder({ root, logs, sink: kind, metadata, port: sink.port, ca, entry, env });
   const memory = watchMemory(forwarder.pid);
   let peak: PeakMemory;
   let cpu = 0;

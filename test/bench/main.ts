@@ -3,6 +3,7 @@
  *
  * CASE is a part of a case's name, which is its words with slashes between them: `plain/elasticsearch/items`, `2x5/tls/32`.
  * For the forwarder also `--entry BUNDLE,BUNDLE`: each case with each of them in turn, for a comparison in one session; and
+ * `--minutes N` (1 unless given) is the length of `outage`;
  * `--memory-limit MIB [--absent 30s] [--lines N]`: under a hard limit with the sink absent at first, beside the same without a limit.
  */
 import { resolve } from 'node:path';
@@ -14,6 +15,7 @@ import { durationMs } from '../../src/config/fields.ts';
 import { FORWARDER_CASES, runForwarderCase } from './forwarder.ts';
 import { forwarderEntry } from './forwarder-process.ts';
 import { compareLimit, LIMIT_CASES } from './memory-limit.ts';
+import { runOutage } from './outage.ts';
 import { runSteady, STEADY_CASES } from './steady.ts';
 
 interface Measurement {
@@ -33,7 +35,15 @@ const ADMISSION: readonly Measurement[] = [
 ];
 
 const TEXT = { type: 'string' } as const;
-const OPTIONS = { only: TEXT, runs: TEXT, entry: TEXT, 'memory-limit': TEXT, absent: TEXT, lines: TEXT } as const;
+const OPTIONS = {
+  only: TEXT,
+  runs: TEXT,
+  entry: TEXT,
+  'memory-limit': TEXT,
+  absent: TEXT,
+  lines: TEXT,
+  minutes: TEXT,
+} as const;
 type Given = Partial<Record<keyof typeof OPTIONS, string>>;
 
 const BENCHES: Readonly<Record<string, (given: Given) => readonly Measurement[] | string>> = {
@@ -43,13 +53,17 @@ const BENCHES: Readonly<Record<string, (given: Given) => readonly Measurement[] 
   forwarder: (given) => (given['memory-limit'] === undefined ? forwarderCases(given) : limitedCases(given)),
 };
 
-function forwarderCases({ entry }: Given): readonly Measurement[] {
+function forwarderCases(given: Given): readonly Measurement[] | string {
+  const { entry } = given;
+  const minutes = integer(given.minutes, 1);
+  if (minutes === undefined) return `--minutes: expected an integer from 1, got "${given.minutes}"`;
   const entries = entry?.split(',').map((path) => resolve(path)) ?? [forwarderEntry()];
   const cases = [
     ...FORWARDER_CASES.map((which) => ({
       name: [which.workload, which.sink, which.variant].join('/'),
       run: (path: string) => runForwarderCase(which, path, note),
     })),
+    { name: 'outage', run: (path: string) => runOutage(minutes, path) },
     ...STEADY_CASES.map((which) => ({ name: which.name, run: (path: string) => runSteady(which, path) })),
   ];
   const said = (path: string): object => (entries.length > 1 ? { entry: path } : {});

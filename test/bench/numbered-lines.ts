@@ -8,10 +8,12 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 export const MARKER = 'seq=';
 export const NUMBER_DIGITS = 10;
 
-export type Workload = 'plain' | 'json';
+export type Workload = 'plain' | 'json' | 'cri';
 
 /** Bytes of a `plain` line with its newline. */
-const PLAIN_BYTES = 120;
+export const PLAIN_BYTES = 120;
+/** Of so many lines of a container runtime one comes in two parts. */
+const PARTIAL_EVERY = 10;
 const LINES_PER_WRITE = 10_000;
 
 /** Line `number` of a workload, with its newline. */
@@ -21,7 +23,16 @@ export function line(workload: Workload, number: number): string {
     return `{"time":"2026-01-31T12:00:00.000Z","level":"info","logger":"http","msg":"GET /api/v1/items/${number % 1000} ${seq}","status":200,"bytes":5120,"duration_ms":12.5,"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736"}\n`;
   }
   const text = `2026-01-31T12:00:00.000Z INFO worker-${number % 8} ${seq} handled request path=/api/v1/items status=200 bytes=5120 dur=12ms`;
-  return `${text.padEnd(PLAIN_BYTES - 1, '.')}\n`;
+  const padded = text.padEnd(PLAIN_BYTES - 1, '.');
+  return workload === 'plain' ? `${padded}\n` : criLine(padded, number);
+}
+
+/** As containerd writes it to /var/log/pods (KEP "CRI Runtime log format": time, stdio, tags, text). */
+function criLine(text: string, number: number): string {
+  const begin = `2026-01-31T12:00:00.000000000Z ${number % 4 === 0 ? 'stderr' : 'stdout'}`;
+  if (number % PARTIAL_EVERY > 0) return `${begin} F ${text}\n`;
+  const half = text.length / 2;
+  return `${begin} P ${text.slice(0, half)}\n${begin} F ${text.slice(half)}\n`;
 }
 
 /** Appends lines `from` to `to` - 1; returns their bytes. */

@@ -270,6 +270,8 @@ class World {
     file.tokens = [];
     file.isOpenLine = false;
     truncateSync(this.at(path), 0);
+    // A writer that keeps its own offset leaves a hole before what it writes next.
+    if (this.random.below(2) === 0) truncateSync(this.at(path), 1 + this.random.below(2_000));
     this.#noteChange();
   }
 

@@ -2,7 +2,18 @@
  * The engine as a whole: real files, a clock that the test moves, state folder and destination in memory.
  */
 import assert from 'node:assert/strict';
-import { appendFileSync, mkdtempSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  closeSync,
+  mkdtempSync,
+  openSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -120,6 +131,23 @@ describe('forwarder', () => {
     assert.equal(unread(), 8);
     await forwarder.close();
     assert.equal(unread(), 8);
+  });
+
+  it('counts the hole that a writer leaves who keeps its offset after a truncation, and ships what stands behind it', async () => {
+    writeFileSync(at('a.log'), 'before\n');
+    await start();
+    await run(3 * FLUSH_MS);
+    const hole = 3 * READ_BYTES + 5;
+    truncateSync(at('a.log'), 0);
+    await run(1_100);
+    const writer = openSync(at('a.log'), 'r+');
+    writeSync(writer, 'after\nmore\0\0\n', hole);
+    closeSync(writer);
+    await run(3 * FLUSH_MS);
+    assert.deepEqual(destination.texts, ['before\n', 'after\n', 'more\0\0\n']);
+    assert.deepEqual([...destination.stored.values()].at(-1)?.offset, hole + 'after\n'.length);
+    assert.deepEqual([...account().dropped], [['nul_hole', { lines: 0, bytes: hole }]]);
+    assert.deepEqual(account().delivered, { lines: 3, bytes: 'before\nafter\nmore\0\0\n'.length });
   });
 
   it('gathers lines for one flush interval', async () => {
