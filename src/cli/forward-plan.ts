@@ -11,8 +11,7 @@ import type { SourceInfo } from '../core/record.ts';
 import { logDestination } from '../sinks/cloudwatch-logs/request.ts';
 import { indexName } from '../sinks/elasticsearch/encode.ts';
 import { objectPlace, partitionOf } from '../sinks/s3/object-key.ts';
-import { scanGlob } from '../source/directory-scan.ts';
-import type { Scan } from '../source/directory-scan.ts';
+import { FolderScanner } from '../source/directory-scan.ts';
 
 /** Files that are named in a plan, for each glob; the others are counted. */
 const FILES_SHOWN_MAX = 20;
@@ -61,8 +60,7 @@ export function plan(config: ForwarderConfig, overriding: readonly string[]): Pl
 }
 
 function planGlob(config: ForwarderConfig, glob: FileGlob): PlannedGlob {
-  const scan: Scan = { sightings: [], folders: [], problems: [], isTorn: false };
-  scanGlob(glob, scan);
+  const scan = new FolderScanner([glob]).scan();
   const files = scan.sightings.toSorted((a, b) => (a.path < b.path ? -1 : 1));
   return {
     container: glob.container,

@@ -12,8 +12,7 @@ import type { FileGlob } from '../config/forwarder-config.ts';
 import { OperationalError } from '../core/errors.ts';
 import { LINE_BYTES_MAX, READ_BYTES } from '../core/limits.ts';
 import { lineCut } from '../pipeline/line-cut.ts';
-import { scanGlob } from '../source/directory-scan.ts';
-import type { Scan } from '../source/directory-scan.ts';
+import { FolderScanner } from '../source/directory-scan.ts';
 import { readAt } from '../source/identity.ts';
 
 /** What a ledger says of one source in one sink. */
@@ -100,9 +99,9 @@ function readSource(reader: Reader): LedgerSource {
 
 /** Where the files of the sources are now, by source id; sources whose file is gone are absent. */
 export function findFiles(globs: readonly FileGlob[], sources: readonly LedgerSource[]): ReadonlyMap<string, string> {
-  const scan: Scan = { sightings: [], folders: [], problems: [], isTorn: false };
-  for (const glob of globs) scanGlob(glob, scan);
-  const names = new Map(scan.sightings.map(({ identity, name }) => [`${identity.dev}:${identity.ino}`, name]));
+  const names = new Map(
+    new FolderScanner(globs).scan().sightings.map(({ identity, name }) => [`${identity.dev}:${identity.ino}`, name]),
+  );
   return new Map(
     sources.flatMap(({ id, device, inode }) => {
       const name = names.get(`${device}:${inode}`);

@@ -28,11 +28,7 @@ const source = (more: Partial<LedgerSource> = {}): LedgerSource => ({
 });
 const TENS = [0, 10, 20, 30, 40];
 
-function judged(
-  found: readonly number[],
-  more: Partial<LedgerSource> = {},
-  file: readonly number[] | 'gone' = TENS,
-) {
+function judged(found: readonly number[], more: Partial<LedgerSource> = {}, file: readonly number[] | 'gone' = TENS) {
   const track = new SourceTrack(source(more), file === 'gone' ? undefined : file[Symbol.iterator]());
   for (const offset of found) track.see(offset);
   const { missing, twice, ranges, undecided } = track.end(true);
