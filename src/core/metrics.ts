@@ -85,7 +85,7 @@ class Family {
     const lines = [`# HELP ${this.name} ${this.help}`, `# TYPE ${this.name} ${this.kind}`];
     for (const series of this.#series.values()) {
       if (this.kind !== 'histogram') {
-        lines.push(`${this.name}${labelText(series.labels)} ${series.value}`);
+        lines.push(`${this.name}${labelText(series.labels)} ${valueText(series.value)}`);
         continue;
       }
       this.bounds.forEach((bound, i) =>
@@ -99,6 +99,11 @@ class Family {
     }
     return lines.join('\n');
   }
+}
+
+/** Infinity as the text format writes it (Prometheus exposition formats, "Comments, help text, and type information"). */
+function valueText(value: number): string {
+  return value === Number.POSITIVE_INFINITY ? '+Inf' : String(value);
 }
 
 function labelText(labels: Labels): string {

@@ -293,7 +293,19 @@ export class Forwarder {
         .gauge('logtender_unread_bytes', 'Bytes in files that are not read yet.')
         .set(this.#unreadBytes(lane), labels);
     }
+    this.#observeRotation();
     metrics.gauge('logtender_sources', 'Files that are known.').set([...this.#files.sources].length);
+  }
+
+  /** Where nothing is unread, or no rotation was seen yet, it is infinite: an alert asks for less than it needs. */
+  #observeRotation(): void {
+    const leftMs = this.#files.unreadLeftMs((source) => this.lanes.some((lane) => !lane.isSettled(source)));
+    this.#options.metrics
+      .gauge(
+        'logtender_unread_seconds_left',
+        'Seconds until unread bytes are rotated away, at the rate of rotations so far; +Inf when that is not known.',
+      )
+      .set(leftMs / 1_000);
   }
 
   #now(): number {

@@ -28,6 +28,7 @@ import { FileAccess } from './file-access.ts';
 import { anchorAt, fitsAnchor, fitsHead, keyOf, sourceId } from './identity.ts';
 import type { Anchor, FileIdentity, OpenedFile } from './identity.ts';
 import { isSameBirth, KnownSources } from './known-sources.ts';
+import { RotationForecasts } from './rotation-forecast.ts';
 import { bestSightings, isHidden } from './sightings.ts';
 import type { KnownSource, SourceFile } from './source-file.ts';
 
@@ -89,6 +90,7 @@ export class FileSet {
   readonly #known: KnownSources;
   readonly #access: FileAccess;
   readonly #scanner: FolderScanner;
+  readonly #forecasts = new RotationForecasts();
   #generation = 0;
   /** When a whole scan first left some of the known sources unfound. */
   #knownMissedAt: number | undefined;
@@ -119,6 +121,11 @@ export class FileSet {
     return this.#access.unreadable.reasons;
   }
 
+  /** Milliseconds until the first unread bytes lose their last name, at the rate of rotations so far; infinite when none do or it is not known. */
+  unreadLeftMs(hasUnread: (source: SourceFile) => boolean): number {
+    return this.#forecasts.leftMs(this.#sources, hasUnread, this.#options.clock.monotonic());
+  }
+
   /** Looks at all folders: finds new files, follows names, seals, parks and ends. */
   scan(): void {
     this.scanWanted = false;
@@ -134,6 +141,7 @@ export class FileSet {
     for (const sighting of this.#restore(strangers)) this.#adopt(sighting, seen);
     for (const { name, code } of scan.problems) this.#access.unreadable.report(name, code);
     if (!scan.isTorn) this.#giveUpMissing();
+    this.#forecasts.settle(this.#sources);
     this.sweep();
   }
 
@@ -227,6 +235,7 @@ export class FileSet {
     source.state = 'orphan';
     source.sealed = false;
     source.awaitsCopy = true;
+    if (source.detachedAt === undefined) this.#forecasts.rotated(source, clock.monotonic());
     this.scanWanted = true;
     this.#options.onChanged(source);
   }
@@ -320,12 +329,15 @@ export class FileSet {
       if (!isProven && isHidden(source, problems)) continue;
       source.detachedAt ??= now;
       if (!isTorn) source.missedAt ??= now;
-      const isGone = isProven || isMissed(source, now);
-      if (!isGone) continue;
-      source.name = undefined;
-      source.rank = Number.MAX_SAFE_INTEGER;
-      if (source.state === 'parked' || source.state === 'resting') this.#end(source);
+      if (isProven || isMissed(source, now)) this.#loseName(source, now);
     }
+  }
+
+  #loseName(source: SourceFile, now: number): void {
+    if (source.name !== undefined) this.#forecasts.dropped(source, now);
+    source.name = undefined;
+    source.rank = Number.MAX_SAFE_INTEGER;
+    if (source.state === 'parked' || source.state === 'resting') this.#end(source);
   }
 
   #followName(source: SourceFile, sighting: Sighting, now: number): void {
@@ -337,7 +349,10 @@ export class FileSet {
     if (attached) {
       source.detachedAt = undefined;
       source.sealed = false;
-    } else source.detachedAt ??= now;
+    } else {
+      if (source.detachedAt === undefined) this.#forecasts.rotated(source, now);
+      source.detachedAt ??= now;
+    }
     if (source.state === 'parked') this.#followParked(source, sighting);
     else if (source.state === 'resting') this.#followResting(source, sighting, attached);
     else this.#followOpen(source, sighting);
