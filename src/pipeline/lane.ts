@@ -267,9 +267,17 @@ export class Lane {
     return progress;
   }
 
+  /** The source whose promised request is being filled: until that has its whole range no other source takes a turn. */
+  get #bound(): Cursor | undefined {
+    const last = this.#spans.at(-1)?.cursor;
+    return last?.object !== undefined && last.object.from < last.read ? last : undefined;
+  }
+
   /** The next source with something to read, one turn each. */
   #candidate(now: number): Cursor | undefined {
     const { chains } = this.#options.files;
+    const bound = this.#bound;
+    if (bound !== undefined) return this.#readable([bound.source], now);
     for (let i = 0; i < chains.length; i += 1) {
       const at = (this.#next + i) % chains.length;
       const cursor = this.#readable(chains[at] ?? [], now);
