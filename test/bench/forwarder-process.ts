@@ -107,6 +107,7 @@ function environment({ root, logs, sink, metadata, port, ca, keys }: ForwarderRu
     CLOUDWATCH_ENDPOINT: `${ca === undefined ? 'http' : 'https'}://127.0.0.1:${port}`,
     S3_ENDPOINT: `http://127.0.0.1:${port}`,
     S3_BUCKET: 'bench',
+    S3_OBJECT_AGE: '1s',
     AWS_REGION: 'eu-central-1',
     SINK_SECRET_DIR: secret,
     STATE_DIR: join(root, 'state'),

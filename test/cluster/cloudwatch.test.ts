@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { createMetrics } from '../../src/core/metrics.ts';
+import { checkCloudWatch } from '../../src/sinks/cloudwatch-logs/check.ts';
 import { CloudWatchLogsSink } from '../../src/sinks/cloudwatch-logs/sink.ts';
 import type { Delivery, DeliverOptions } from '../../src/sinks/sink.ts';
 import { forwarderConfig, sourceInfo } from '../fakes/forwarder-config.ts';
@@ -220,6 +221,45 @@ describe('CloudWatch Logs on moto', function () {
         await enforce('inf');
         assert.equal((await messages()).length, want);
       }
+    });
+
+    it('check sink says which action is missing, and what a written event needs', async () => {
+      const checked = async (keys: { accessKeyId: string; secretAccessKey: string }): Promise<string> => {
+        await open({}, keys);
+        const config = forwarderConfig({
+          CLOUDWATCH_ENDPOINT: server.url,
+          AWS_REGION: server.region,
+          SINK_SECRET_DIR: dirs.at(-1) ?? '',
+        });
+        const steps: string[] = [];
+        for await (const { name, outcome, text } of checkCloudWatch({ config, clock: systemClock, writes: true }))
+          steps.push(`${name} ${outcome}: ${text}`);
+        return steps.slice(5).join('\n');
+      };
+      const nobody = await userWith();
+      await enforce('0');
+      assert.match(await checked(nobody), /permission failed: [^]*allow logs:PutLogEvents on arn:aws:logs:us-east-1:/);
+      await enforce('inf');
+      await server.reset();
+      const writer = await userWith('cloudwatch-logs-write.json');
+      await enforce('0');
+      assert.match(
+        await checked(writer),
+        /permission ok: logs:PutLogEvents[^]*\nwrite failed: [^]*allow logs:CreateLogGroup/,
+      );
+      await enforce('inf');
+      await server.reset();
+      const maker = await userWith('cloudwatch-logs-write.json', 'cloudwatch-logs-create.json');
+      await enforce('0');
+      const written = await checked(maker);
+      const [, group = '', stream = ''] = /\nwrite ok: one record is in (.+), log stream (.+)$/.exec(written) ?? [];
+      assert.notEqual(stream, '', written);
+      await enforce('inf');
+      const events = await server.readEvents(group, stream);
+      assert.deepEqual(
+        events.map(({ message }) => message),
+        ['logtender check sink'],
+      );
     });
 
     it('no policy, and a secret that does not match, hold the lines back', async () => {
