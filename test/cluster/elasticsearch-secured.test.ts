@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { runTemplates } from '../../src/cli/templates.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { createMetrics } from '../../src/core/metrics.ts';
 import { checkElasticsearch } from '../../src/sinks/elasticsearch/check.ts';
@@ -111,6 +112,24 @@ describe('real elasticsearch with security', function () {
     assert.equal(status, 200, JSON.stringify(body));
     const found = await server.request('admin', 'GET', `/${STREAM}/_count`);
     assert.equal((found.body as { readonly count: number }).count, 2);
+  });
+
+  it('takes the templates of a user that may, and refuses those of the writer with words', async () => {
+    const apply = async (user: string): Promise<readonly [code: number, text: string]> => {
+      await secret({ 'elasticsearch-username': user, 'elasticsearch-password': `${user}-password` });
+      const output: string[] = [];
+      const write = (text: string): void => void output.push(text);
+      const io = { read: async () => '', out: write, err: write, hasColour: false };
+      const args = ['apply', '--flavour', 'elasticsearch', '--url', server?.url ?? '', '--secret-dir', dir];
+      const code = await runTemplates(args, io, {});
+      return [code, output.join('')];
+    };
+    const [refused, why] = await apply('writer');
+    assert.equal(refused, 1, why);
+    assert.match(why, /403 security_exception/);
+    const [taken, what] = await apply('admin');
+    assert.equal(taken, 0, what);
+    assert.match(what, /_index_template\/logtender: applied/);
   });
 
   it('keeps the records of a user without the role, and says what is missing', async () => {

@@ -58,6 +58,8 @@ export async function startSearchNode(spec: SearchNodeSpec): Promise<SearchServe
   const node = new ManagedProcess({
     name: spec.name,
     program: spec.java,
+    // Elasticsearch 7 asks for it (its start script sets it); to the others it is nothing.
+    env: { LIBFFI_TMPDIR: join(work, 'tmp') },
     args: [...MEMORY_FLAGS, `-Djava.io.tmpdir=${join(work, 'tmp')}`, ...spec.arguments(work)],
     cwd: work,
     logFile,
