@@ -20,8 +20,8 @@ export const SMALL_BODIES = { 'http.max_content_length': '256kb' } as const;
 const KIB = 1024;
 const BLOCK = Buffer.from('{"create":');
 
-/** Registers the tests; `server` gives one with SMALL_BODIES. */
-export function testRequestLimits(server: () => SearchServer): void {
+/** Registers the tests; `server` gives one with SMALL_BODIES. Version 7 of Elasticsearch takes an unknown action without a 400. */
+export function testRequestLimits(server: () => SearchServer, refusesActions = true): void {
   it('a request above http.max_content_length is halved until it passes; a record above it alone is given up', async () => {
     const index = `large-${process.pid}`;
     const line = (kib: number): string => 'x'.repeat(kib * KIB);
@@ -36,6 +36,7 @@ export function testRequestLimits(server: () => SearchServer): void {
     assert.equal(await count(server(), index), lines.length - 1);
   });
 
+  if (!refusesActions) return;
   it('a record that breaks the whole request is found by halves, with the words of the server', async () => {
     const index = `broken-${process.pid}`;
     const lines = Array.from({ length: 9 }, (_, i) => `line ${i}`);
