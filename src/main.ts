@@ -166,7 +166,8 @@ async function forward(first: ForwardFile, surroundings: Surroundings): Promise<
     now = renewed;
     ready.splice(0, ready.length, ...readiness(now, follower));
     follower?.applied();
-    if (!hasEnded) await now.forwarder.run();
+    // What became ready in between has stopped the forwarder before this one.
+    if (!hasEnded && follower?.isReady !== true) await now.forwarder.run();
   }
   await follower?.close();
   await end(now.config, now.forwarder, { log, ending, said: () => saying });
@@ -334,7 +335,8 @@ async function end(
   for (const line of summary.split('\n')) log.info('exit summary', { summary: line });
   await said();
   await writeTerminationMessage(config.terminationMessagePath, summary, log);
-  await saveLedger(config, forwarder, log);
+  // A disk that hangs has no say in when we end.
+  if (isSaved) await Promise.race([saveLedger(config, forwarder, log), systemClock.sleep(exitWaitMs(config))]);
   // Who waits for the end of `--once` wants to know whether all of it arrived.
   if (config.once && !(isEmpty && isSaved)) process.exitCode = 1;
 }

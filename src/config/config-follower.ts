@@ -98,6 +98,11 @@ export class ConfigFollower {
     }
   }
 
+  /** Whether `take` gives one. */
+  get isReady(): boolean {
+    return this.#isReady;
+  }
+
   /** The configuration to run on next, once; undefined where there is none, or it has to wait. */
   take(): ForwarderConfig | undefined {
     if (!this.#isReady) return undefined;

@@ -177,6 +177,30 @@ describe('logtender forward', function () {
     );
   });
 
+  it('changes one after another, one of them while the last is being taken up: the newest holds, no line is lost', async () => {
+    write('sinks: [console]');
+    const { child, ended, ran } = start([]);
+    await until('it runs', () => ran.err.includes('forwarder starts'));
+    for (let i = 0; i < 5; i += 1) {
+      write(`sinks: [console]\nexclude: [drop${i}]`);
+      appendFileSync(join(folder, 'logs/a.log'), `line ${i}\n`);
+      await new Promise((done) => setTimeout(done, i < 3 ? 700 : 10));
+    }
+    const isLast = (): boolean => {
+      appendFileSync(join(folder, 'logs/a.log'), 'drop4\n');
+      return ran.err.split('configuration is in use').length > 2;
+    };
+    await until('in use', isLast);
+    appendFileSync(join(folder, 'logs/a.log'), 'end\n');
+    await until('end', () => ran.out.includes('"end"'));
+    child.kill('SIGTERM');
+    const { code, out, err } = await ended;
+    assert.equal(code, 0, err);
+    const shipped = messages(out).filter((text) => text !== 'drop4');
+    assert.deepEqual(shipped, ['line 0', 'line 1', 'line 2', 'line 3', 'line 4', 'end']);
+    assert.match(readFileSync(join(folder, 'summary'), 'utf8'), /pending=0 duplicates=0 unread_bytes=0/);
+  });
+
   it('modes exclude each other', async () => {
     write('');
     const { code, err } = await run(['--check', '--once']);

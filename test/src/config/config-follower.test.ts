@@ -73,7 +73,9 @@ describe('config follower', () => {
     assert.equal(one.take(), undefined);
     writeFileSync(path, 'flushInterval: 2s');
     await until('offered', () => stops() === 1);
+    assert(one.isReady);
     assert.equal(one.take()?.flushIntervalMs, 2_000);
+    assert(!one.isReady);
     assert.equal(one.take(), undefined);
     one.applied();
     assert.equal(count('applied'), 1);
