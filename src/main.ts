@@ -26,6 +26,7 @@ import type { Metrics } from './core/metrics.ts';
 import { cutBytes, exitSummary, TERMINATION_MESSAGE_BYTES_MAX } from './pipeline/exit-summary.ts';
 import { Forwarder } from './pipeline/forwarder.ts';
 import { nodeStateFiles } from './pipeline/state-files.ts';
+import type { Stdio } from './source/stdio.ts';
 import type { DeadLetterCopy } from './sinks/s3/dead-letter-copy.ts';
 import type { ConfigFollower } from './config/config-follower.ts';
 import { SinkDoctor } from './sinks/sink-doctor.ts';
@@ -36,6 +37,8 @@ const GRACE_MARGIN_MS = { min: 250, max: 2_000 };
 const EXIT_WAIT_MS = 500;
 /** What is in flight has this long before a newer configuration takes over; then it is dropped and sent again. */
 const SETTLE_MS_MAX = 10_000;
+/** A write of some hundred bytes into memory of the node, and none where nothing changed. */
+const NOTES_INTERVAL_MS = 5_000;
 /** Changes with each boot of the machine, for containers as well (Linux, proc_sys_kernel(5), "random"). */
 const BOOT_ID_PATH = '/proc/sys/kernel/random/boot_id';
 
@@ -133,25 +136,31 @@ async function forward(first: ForwardFile, surroundings: Surroundings): Promise<
     pod: config.pod.pod,
     namespace: config.pod.namespace,
     files: config.files.map(({ container, path }) => `${container}:${path}`),
+    stdio: config.stdio?.way ?? 'off',
     sinks: config.sinks,
     flush_interval_ms: config.flushIntervalMs,
   });
   const ending = beginEnding(config, surroundings);
-  const opened = await openGeneration(config, ending, surroundings);
+  const stdio = await openStdio(config, surroundings);
+  const opened = await openGeneration(config, { ending, stdio }, surroundings);
   if (opened === undefined) return;
   let now = opened;
+  stdio?.start(() => now.forwarder.spentFiles());
   const follower = await followConfig(first, surroundings, () => now.forwarder);
-  const ready: NamedCheck[] = readiness(now, follower);
+  const ready: NamedCheck[] = [...readiness(now, follower), ...stdioReadiness(stdio)];
   const closeAdmin = await startAdmin(config, {
     log,
     metrics: { ...metrics, expose: () => (now.forwarder.observe(), metrics.expose()) },
     ready,
     pages: { '/ledger': () => now.forwarder.ledger() },
   });
+  const endNotes = keepNotes(config, () => now.forwarder, log);
   let hasEnded = false;
   let saying: Promise<void> = Promise.resolve();
   void signals.ended.then((signal) => {
     hasEnded = true;
+    endNotes();
+    stdio?.end(ending);
     now.forwarder.stop();
     // The time that is left may be shorter than we were told, and a kill leaves none for words.
     const summary = exitSummary(now.forwarder.summaries(), [`killed while it drained; at ${signal} it stood so`]);
@@ -161,29 +170,31 @@ async function forward(first: ForwardFile, surroundings: Surroundings): Promise<
   if (!config.once) await now.forwarder.run();
   for (let next = follower?.take(); next !== undefined && !hasEnded; next = follower?.take()) {
     await closeGeneration(now);
-    const renewed = await openGeneration(next, ending, surroundings);
+    const renewed = await openGeneration(next, { ending, stdio }, surroundings);
     if (renewed === undefined) return;
     now = renewed;
-    ready.splice(0, ready.length, ...readiness(now, follower));
+    ready.splice(0, ready.length, ...readiness(now, follower), ...stdioReadiness(stdio));
     follower?.applied();
     // What became ready in between has stopped the forwarder before this one.
     if (!hasEnded && follower?.isReady !== true) await now.forwarder.run();
   }
   await follower?.close();
   await end(now.config, now.forwarder, { log, ending, said: () => saying });
+  endNotes();
   await now.copy?.end(ending);
+  await stdio?.close();
   now.atWork.abort();
   await closeAdmin();
 }
 
 async function openGeneration(
   config: ForwarderConfig,
-  ending: AbortSignal,
+  about: Pick<Opening, 'ending' | 'stdio'>,
   surroundings: Surroundings,
 ): Promise<Generation | undefined> {
   const { log, metrics } = surroundings;
   const copy = await openDeadLetterCopy(config, surroundings);
-  const forwarder = await openForwarder(config, { ...surroundings, ending, copy });
+  const forwarder = await openForwarder(config, { ...surroundings, ...about, copy });
   if (forwarder === undefined) return undefined;
   const atWork = new AbortController();
   const { signal } = atWork;
@@ -246,6 +257,42 @@ async function openDeadLetterCopy(
   return new Copy({ config, log, metrics, clock: systemClock, random: systemRandom });
 }
 
+/**
+ * A kill leaves no time for words, and for process 1 a SIGTERM that comes before Node has its handler is lost (signal(7), pid_namespaces(7)):
+ * what stood some seconds before is in the status all the same.
+ */
+function keepNotes(config: ForwarderConfig, forwarder: () => Forwarder, log: Log): () => void {
+  let said = '';
+  const timer = setInterval(() => {
+    const summary = exitSummary(forwarder().summaries(), ['killed without a word; it stood so before that']);
+    if (summary === said) return;
+    said = summary;
+    void writeTerminationMessage(config.terminationMessagePath, summary, log);
+  }, NOTES_INTERVAL_MS);
+  timer.unref();
+  return () => clearInterval(timer);
+}
+
+/** Stdout and stderr, where they are shipped. */
+async function openStdio(config: ForwarderConfig, { log, metrics }: Surroundings): Promise<Stdio | undefined> {
+  if (config.stdio === undefined) return undefined;
+  const { openStdioWay } = await import('./source/stdio-way.ts');
+  const { pod, stateDir, stdio, graceMs } = config;
+  // Half of the time that there is: the other half is for the last lines themselves.
+  const endWaitMs = (graceMs - marginMs(config)) / 2;
+  const shared = { log, metrics, clock: systemClock, random: systemRandom };
+  return openStdioWay({ config: stdio, pod, stateDir, endWaitMs, env: process.env, ...shared });
+}
+
+function stdioReadiness(stdio: Stdio | undefined): NamedCheck[] {
+  if (stdio === undefined) return [];
+  const check = (): ReturnType<NamedCheck['check']> => {
+    const reason = stdio.problem();
+    return reason === undefined ? { ok: true } : { ok: false, reason };
+  };
+  return [{ name: 'stdio', check }];
+}
+
 /** What is kept of the grace period, in milliseconds. */
 function marginMs({ graceMs }: ForwarderConfig): number {
   return Math.min(GRACE_MARGIN_MS.max, Math.max(GRACE_MARGIN_MS.min, graceMs / 10));
@@ -270,13 +317,22 @@ function beginEnding(config: ForwarderConfig, { signals, log }: Surroundings): A
   return AbortSignal.any([deadline.signal, signals.hurried]);
 }
 
+interface Opening {
+  readonly ending: AbortSignal;
+  readonly copy: DeadLetterCopy | undefined;
+  readonly stdio: Stdio | undefined;
+}
+
 /** Undefined when the end was due before the state folder could be read. */
 async function openForwarder(
   config: ForwarderConfig,
-  { ending, signals, log, metrics, copy }: Surroundings & { ending: AbortSignal; copy: DeadLetterCopy | undefined },
+  { ending, signals, log, metrics, copy, stdio }: Surroundings & Opening,
 ): Promise<Forwarder | undefined> {
   const opening = Forwarder.open({
-    files: config.files,
+    files: [...config.files, ...(stdio?.files ?? [])],
+    stdioRoot: stdio?.stdioRoot,
+    relocate: stdio?.relocate,
+    isComplete: stdio?.isComplete,
     sinks: config.sinks,
     uid: config.pod.uid,
     epoch: randomHex(16),

@@ -69,7 +69,11 @@ const BANNED: ReadonlyArray<readonly [pattern: RegExp, allowed: RegExp, why: str
   [/\bMath\.random\(/, /^src\/core\/clock\.ts$/, 'take a Random'],
   [/\bconsole\./, /^$/, 'take a Log, or write to the stream that you were given'],
   [/\bprocess\.env\b/, /(^|\/)main\.ts$|^src\/cli\/|^deploy\//, 'parse the environment once, at the door'],
-  [/\bfrom 'node:https?'|import\('node:https?'\)/, /^src\/(sinks|admin|kube|cli)\/|^webhook\//, 'network in its rooms'],
+  [
+    /\bfrom 'node:https?'|import\('node:https?'\)/,
+    /^src\/(sinks|admin|kube|cli|source\/pod-log)\/|^webhook\//,
+    'network in its rooms',
+  ],
 ];
 
 interface SourceFile {

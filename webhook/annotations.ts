@@ -48,7 +48,7 @@ const EVERYWHERE: readonly Place[] = ['pod', 'namespace', 'config'];
 export const PARSE = {
   inject: oneOf(['true', 'false']),
   files: fileList,
-  stdout: oneOf(['auto', 'off'], ['api', 'node']),
+  stdout: oneOf(['auto', 'api', 'node', 'off']),
   sink: sinkList,
   sinkSecret: objectName('Secret'),
   roleArn,
@@ -85,10 +85,6 @@ function key(
 }
 
 /** A key that users find in the documentation and that this version answers with `key_not_available`. */
-function later(...about: Parameters<typeof key>): KeyDocumentation {
-  return { ...key(...about), isAvailable: false };
-}
-
 const PATTERN_LIST =
   'a pattern a line, or a JSON list of patterns; regular expressions without lookaround and back-references';
 
@@ -109,12 +105,12 @@ export const KEYS = {
     PARSE.files,
   ),
   stdout: key(
-    'stdout and stderr of the containers; api and node are not available in this version',
+    'stdout and stderr of the containers: by the log of the pod in the API (api), from the files of the node (node, where the operator allows it), or not; [stdout.md](stdout.md)',
     'auto, api, node or off',
-    'auto (which ships nothing in this version and says so)',
+    'auto: api where the pod will run under the account that logtender namespace makes, else off with a warning',
     PARSE.stdout,
   ),
-  containers: later(
+  containers: key(
     'the containers whose stdout and stderr are shipped',
     'comma list of names',
     'all but ours and mesh proxies',

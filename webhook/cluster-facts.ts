@@ -12,7 +12,7 @@ import { createInformer } from '../src/kube/informer.ts';
 import type { Informer } from '../src/kube/informer.ts';
 import { coreClusterPath, corePath } from '../src/kube/paths.ts';
 import type { NamespaceFacts } from './injection.ts';
-import { NAMESPACE_USERS, PREFIX } from './names.ts';
+import { NAMESPACE_USERS, POD_SECURITY_ENFORCE, PREFIX } from './names.ts';
 import { watchKubelets } from './kubelet-versions.ts';
 import type { Kubelets } from './shape.ts';
 
@@ -74,7 +74,7 @@ async function close(informer: Informer): Promise<void> {
   await informer.close();
 }
 
-/** Of a namespace we keep our own labels and annotations, and the users that OpenShift gives it: some 200 bytes each. */
+/** Of a namespace we keep our own labels and annotations, the users that OpenShift gives it and its Pod Security: some 200 bytes each. */
 function keptNamespace(object: KubeObject): KubeObject {
   const { name, resourceVersion, labels, annotations } = object.metadata;
   return {
@@ -101,7 +101,9 @@ function keptAccount(object: KubeObject): KubeObject {
 
 function own(texts: Readonly<Record<string, string>> | undefined): Readonly<Record<string, string>> {
   return Object.fromEntries(
-    Object.entries(texts ?? {}).filter(([key]) => key.startsWith(PREFIX) || key === NAMESPACE_USERS),
+    Object.entries(texts ?? {}).filter(
+      ([key]) => key.startsWith(PREFIX) || key === NAMESPACE_USERS || key === POD_SECURITY_ENFORCE,
+    ),
   );
 }
 

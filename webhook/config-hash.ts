@@ -34,6 +34,7 @@ const CONTRIBUTES: Readonly<Record<keyof WebhookConfig, boolean>> = {
   httpsProxy: true,
   noProxy: true,
   meshBypass: true,
+  stdoutNode: true,
   defaults: true,
   paused: false,
   logLevel: false,
@@ -49,6 +50,7 @@ const ADDED: readonly (keyof WebhookConfig)[] = [
   'httpProxy',
   'httpsProxy',
   'noProxy',
+  'stdoutNode',
 ];
 const BUILT_IN = readWebhookConfig({}, { image: '' });
 

@@ -15,6 +15,7 @@ const KIND: Readonly<Record<string, string>> = {
   [VOLUME.state]: 'emptyDir',
   [VOLUME.secret]: 'secret',
   [VOLUME.token]: 'projected',
+  [VOLUME.stdio]: 'hostPath',
 };
 
 /** The conflicts of a pod, each with the name that is taken. */

@@ -37,6 +37,8 @@ import {
   sharesProcesses,
 } from './shape.ts';
 import type { Kubelets, Shape } from './shape.ts';
+import { planStdio } from './stdio-plan.ts';
+import type { StdioPlan } from './stdio-plan.ts';
 import { buildSidecar } from './sidecar.ts';
 import type { Parts } from './sidecar.ts';
 import { originalAccount, shortStatusText, statusText } from './status.ts';
@@ -143,8 +145,10 @@ export function inject(asked: Asked, facts: InjectionFacts): Outcome {
   const isAccountSwitched = account.action === 'switch';
   // What a switch takes away is no place for logs, or the next pass would find another one.
   const plan = planLogs(isAccountSwitched ? withoutAutomaticTokens(pod) : pod, settings.files);
+  const stdio = planStdio({ pod, settings, account, labels: namespace.labels, config });
   const parts = buildSidecar({
     pod,
+    stdio,
     namespace: namespace.name,
     settings,
     plan,
@@ -165,7 +169,8 @@ export function inject(asked: Asked, facts: InjectionFacts): Outcome {
     ...plan.findings,
     ...(reasonOf(account.reason).severity === 'info' ? [] : [{ code: account.reason, key: 'service-account' }]),
     ...parts.findings,
-    ...shippingFindings(pod, settings, plan.globs.length),
+    ...stdio.findings,
+    ...shippingFindings(pod, stdio, plan.globs.length),
     ...shapeFindings(pod, shape, facts, parts),
   ];
   const decision = decide({
@@ -208,10 +213,9 @@ function invalidInject(value: string | undefined): Finding {
   };
 }
 
-function shippingFindings(pod: PodView, settings: Settings, globs: number): readonly Finding[] {
+function shippingFindings(pod: PodView, { stdio }: StdioPlan, globs: number): readonly Finding[] {
   const findings: Finding[] = [];
-  if (globs === 0) findings.push({ code: 'nothing_to_ship', key: 'files' });
-  if (settings.stdout === 'auto') findings.push({ code: 'stdio_not_shipped', key: 'stdout' });
+  if (globs === 0 && stdio === undefined) findings.push({ code: 'nothing_to_ship', key: 'files' });
   if (graceSeconds(pod) < GRACE_SECONDS_LEAST) findings.push({ code: 'grace_short' });
   return findings;
 }

@@ -4,6 +4,7 @@
  * Invariant: nothing of ours has another name, so a second pass and `uninject` find it all. May import: core, config.
  */
 import { DEFAULTS, FORWARDER_ENTRY, FORWARDER_NODE_FLAGS } from '../src/config/forwarder-config.ts';
+import { ACCOUNT_TOKEN_DIR } from '../src/config/stdio-config.ts';
 
 /** Prefix of every annotation and label of ours. */
 export const PREFIX = 'logging.io/';
@@ -14,6 +15,7 @@ export const VOLUME = {
   state: 'logtender-state',
   secret: 'logtender-secret',
   token: 'logtender-token',
+  stdio: 'logtender-stdio',
 } as const;
 
 /** The image's entrypoint is node; these are its flags and the bundle it runs. */
@@ -25,8 +27,7 @@ export const PATHS = {
   state: DEFAULTS.stateDir,
   secret: DEFAULTS.sinkSecretDir,
   token: '/logtender/token',
-  /** Where client libraries look for the token of the pod's account (ServiceAccount admission, DefaultAPITokenMountPath). */
-  serviceAccount: '/var/run/secrets/kubernetes.io/serviceaccount',
+  serviceAccount: ACCOUNT_TOKEN_DIR,
 } as const;
 
 /**
@@ -57,6 +58,9 @@ export const FOREIGN_ANNOTATION = {
 
 /** OpenShift's users of a namespace, `FIRST/COUNT`: nobody else is admitted (OpenShift, "Managing security context constraints"). */
 export const NAMESPACE_USERS = 'openshift.io/sa.scc.uid-range';
+
+/** Level of Pod Security that a namespace enforces (Kubernetes, "Enforce Pod Security Standards with Namespace Labels"). */
+export const POD_SECURITY_ENFORCE = 'pod-security.kubernetes.io/enforce';
 
 /** The account that `logtender namespace NAME` prints. */
 export const FORWARDER_ACCOUNT = 'logtender-forwarder';

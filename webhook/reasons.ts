@@ -123,12 +123,24 @@ export const REASONS = {
   label_missing: warning('the pod has no such label, the name says unknown instead', 'set the label'),
   // What is shipped.
   stdio_not_shipped: warning(
-    'stdout and stderr are not shipped by this version, only files are',
-    'name log files in logging.io/files, and set logging.io/stdout: "off" if that is meant',
+    'stdout and stderr are not shipped: the pod will not run under the account that may read its log',
+    'apply what logtender namespace NAME prints and name its account in logging.io/service-account, or set stdout: "off"',
+  ),
+  stdio_account_unsure: warning(
+    'whether the account of the pod may read its log is not known, and without that stdout and stderr are not shipped',
+    'name the account that logtender namespace NAME prints, or give this one the same right (get on pods/log)',
+  ),
+  stdio_node_not_allowed: degraded(
+    'the operator does not allow that sidecars read the log files of the node, so stdout and stderr are not shipped',
+    'ask the operator (stdoutNode), or set logging.io/stdout: api',
+  ),
+  stdio_node_forbidden: degraded(
+    'the namespace enforces a Pod Security level without hostPath volumes, so stdout and stderr are not shipped',
+    'set logging.io/stdout: api, which needs no volume of the node',
   ),
   nothing_to_ship: warning(
-    'no file is named, so the sidecar has nothing to ship',
-    'name log files in logging.io/files',
+    'no file is named and stdout and stderr are not shipped, so the sidecar has nothing to ship',
+    'name log files in logging.io/files, or let logging.io/stdout be shipped',
   ),
   sink_defaulted: warning('no sink is configured, records go to the log of the sidecar', 'set logging.io/sink'),
   bucket_missing: degraded(

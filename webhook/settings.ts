@@ -21,7 +21,9 @@ import { Recent } from './recent.ts';
 
 export interface Settings extends RecordRules {
   readonly files: readonly FileEntry[];
-  readonly stdout: 'auto' | 'off';
+  readonly stdout: 'auto' | 'api' | 'node' | 'off';
+  /** Whose stdout and stderr; undefined: all of the user's. */
+  readonly containers: readonly string[] | undefined;
   readonly sinks: readonly SinkName[];
   readonly sinkSecret: string;
   readonly roleArn: string | undefined;
@@ -91,6 +93,7 @@ export function resolveSettings(levels: Levels, config: WebhookConfig): Resolved
   const settings: Settings = {
     files: resolver.value('files', PARSE.files) ?? [],
     stdout: resolver.value('stdout', PARSE.stdout) ?? 'auto',
+    containers: resolver.value('containers', PARSE.containers),
     sinks: sinks ?? ['console'],
     sinkSecret: resolver.value('sink-secret', PARSE.sinkSecret) ?? BUILT_IN.sinkSecret,
     roleArn: resolver.value('role-arn', PARSE.roleArn),

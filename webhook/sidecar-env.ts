@@ -17,6 +17,7 @@ import {
   legalLogStream,
 } from '../src/config/legal-names.ts';
 import { durationText } from '../src/config/fields.ts';
+import type { StdioConfig } from '../src/config/stdio-config.ts';
 import { multilineText, sampleText } from '../src/config/record-rules.ts';
 import { fillTemplate, isDatePattern } from '../src/config/template.ts';
 import type { WebhookConfig } from '../src/config/webhook-config.ts';
@@ -74,6 +75,7 @@ export interface EnvOptions {
   readonly namespace: string;
   readonly settings: Settings;
   readonly plan: LogPlan;
+  readonly stdio: StdioConfig | undefined;
   readonly config: WebhookConfig;
 }
 
@@ -83,6 +85,7 @@ interface Ingredients {
   readonly app: string | undefined;
   readonly workload: string | undefined;
   readonly globs: string | undefined;
+  readonly stdio: StdioConfig | undefined;
   readonly adminPort: number;
   readonly graceSeconds: number;
   /** Labels that the templates of the settings name, and what the pod has there. */
@@ -99,12 +102,13 @@ export function buildEnv(options: EnvOptions): SidecarEnv {
   const { settings, config } = options;
   const ingredients = ingredientsOf(options);
   // An array keeps its places: an undefined one counts as null, and no text of a pod can be that.
-  const { namespace, app, workload, globs, labels } = ingredients;
+  const { namespace, app, workload, globs, stdio, labels } = ingredients;
   const key = JSON.stringify([
     namespace,
     app,
     workload,
     globs,
+    stdio,
     ingredients.adminPort,
     ingredients.graceSeconds,
     labels,
@@ -120,12 +124,13 @@ function recentOf(config: WebhookConfig, settings: Settings): Recent<SidecarEnv>
   return recent;
 }
 
-function ingredientsOf({ pod, namespace, settings, plan }: EnvOptions): Ingredients {
+function ingredientsOf({ pod, namespace, settings, plan, stdio }: EnvOptions): Ingredients {
   return {
     namespace,
     app: appOf(pod),
     workload: workloadOf(pod),
     globs: plan.globs.length === 0 ? undefined : JSON.stringify(plan.globs),
+    stdio,
     adminPort: adminPort(pod),
     graceSeconds: graceSeconds(pod),
     labels: labelsNamed(settings).map((label) => [label, pod.labels.get(label)]),
@@ -148,6 +153,9 @@ function makeEnv(of: Ingredients, settings: Settings, config: WebhookConfig): Si
     [ENV.app]: of.app,
     [ENV.workload]: of.workload,
     [ENV.files]: of.globs,
+    [ENV.stdio]: of.stdio?.way,
+    [ENV.stdioContainers]: of.stdio?.containers.join(','),
+    [ENV.stdioTokenDir]: of.stdio?.way === 'api' ? of.stdio.tokenDir : undefined,
     [ENV.sinks]: settings.sinks.join(','),
     [ENV.logGroup]: destinations.logGroup,
     [ENV.logStream]: destinations.logStream,

@@ -31,7 +31,11 @@ interface Writer extends User {
 }
 
 /** The security context of our container. */
-export function securityContext(pod: PodView, plan: LogPlan, namespaceUsers: string | undefined): JsonObject {
+export function securityContext(
+  pod: PodView,
+  plan: LogPlan,
+  { namespaceUsers, isNode }: { readonly namespaceUsers: string | undefined; readonly isNode: boolean },
+): JsonObject {
   const writer = writerOf(pod, plan);
   // Users of its own map the first 65,536 users alone (user_namespaces(7); Kubernetes, "User Namespaces"), and the range lies above.
   const range = member(pod.spec, 'hostUsers') === false ? undefined : namespaceUsers;
@@ -41,7 +45,8 @@ export function securityContext(pod: PodView, plan: LogPlan, namespaceUsers: str
     allowPrivilegeEscalation: false,
     capabilities: { drop: ['ALL'] },
     readOnlyRootFilesystem: true,
-    ...(group === undefined || group === 0 ? {} : { runAsGroup: group }),
+    // The kubelet's log files are root's and its group's to read (0640).
+    ...(isNode ? { runAsGroup: 0 } : group === undefined || group === 0 ? {} : { runAsGroup: group }),
     runAsNonRoot: true,
     runAsUser: user,
     ...(seLinuxOptions === undefined ? {} : { seLinuxOptions }),

@@ -12,6 +12,8 @@ import { meshBypass } from './mesh-bypass.ts';
 import type { MeshBypass } from './mesh-bypass.ts';
 import { CONTAINER, ENTRY_ARGS, NO_TOKEN_SUB_PATH, PATHS, VOLUME } from './names.ts';
 import type { PodView } from './pod.ts';
+import { nodeLogs } from './stdio-plan.ts';
+import type { StdioPlan } from './stdio-plan.ts';
 import { buildResources } from './resources.ts';
 import type { Settings } from './settings.ts';
 import type { Shape } from './shape.ts';
@@ -47,6 +49,7 @@ export function buildSidecar(options: {
   readonly namespace: string;
   readonly settings: Settings;
   readonly plan: LogPlan;
+  readonly stdio: StdioPlan;
   readonly shape: Shape['shape'];
   readonly isAccountSwitched: boolean;
   /** OpenShift's users of the namespace, as its annotation has them. */
@@ -54,9 +57,12 @@ export function buildSidecar(options: {
   readonly config: WebhookConfig;
 }): Parts {
   const { pod, settings, plan, shape, config, isAccountSwitched } = options;
-  const { env, destinations, findings } = buildEnv(options);
+  const { stdio, needsOwnToken } = options.stdio;
+  const { env, destinations, findings } = buildEnv({ ...options, stdio });
+  const node = stdio?.way === 'node' ? nodeLogs() : undefined;
   const resources = buildResources(pod, settings);
-  const hasToken = isAccountSwitched || settings.roleArn !== undefined;
+  const hasApiToken = isAccountSwitched || needsOwnToken;
+  const hasToken = hasApiToken || settings.roleArn !== undefined;
   const container: JsonObject = {
     name: CONTAINER,
     image: settings.image,
@@ -65,7 +71,7 @@ export function buildSidecar(options: {
     env,
     resources: resources.resources,
     ...(shape === 'native' ? { restartPolicy: 'Always' } : {}),
-    securityContext: securityContext(pod, plan, options.namespaceUsers),
+    securityContext: securityContext(pod, plan, { namespaceUsers: options.namespaceUsers, isNode: node !== undefined }),
     terminationMessagePath: '/dev/termination-log',
     terminationMessagePolicy: 'File',
     volumeMounts: [
@@ -76,9 +82,12 @@ export function buildSidecar(options: {
         ...(mount.part.subPath === undefined ? {} : { subPath: mount.part.subPath }),
         ...(mount.part.subPathExpr === undefined ? {} : { subPathExpr: mount.part.subPathExpr }),
       })),
+      ...(node === undefined ? [] : [node.mount]),
       { name: VOLUME.state, mountPath: PATHS.state },
       { name: VOLUME.secret, mountPath: PATHS.secret, readOnly: true },
-      ...(settings.roleArn === undefined ? [] : [{ name: VOLUME.token, mountPath: PATHS.token, readOnly: true }]),
+      ...(settings.roleArn === undefined && !needsOwnToken
+        ? []
+        : [{ name: VOLUME.token, mountPath: PATHS.token, readOnly: true }]),
       isAccountSwitched
         ? { name: VOLUME.token, mountPath: PATHS.serviceAccount, readOnly: true }
         : { name: VOLUME.state, mountPath: PATHS.serviceAccount, subPath: NO_TOKEN_SUB_PATH, readOnly: true },
@@ -88,7 +97,8 @@ export function buildSidecar(options: {
     ...(plan.shared.length === 0 ? [] : [{ name: VOLUME.logs, emptyDir: {} }]),
     { name: VOLUME.state, emptyDir: {} },
     { name: VOLUME.secret, secret: { secretName: settings.sinkSecret, optional: true } },
-    ...(hasToken ? [tokenVolume(isAccountSwitched, settings.roleArn !== undefined)] : []),
+    ...(hasToken ? [tokenVolume(hasApiToken, settings.roleArn !== undefined)] : []),
+    ...(node === undefined ? [] : [node.volume]),
   ];
   const userMounts = plan.shared.map(({ container: name, directory, subPath }) => ({
     container: name,
@@ -107,7 +117,7 @@ export function buildSidecar(options: {
 }
 
 /** What the ServiceAccount admission plugin would mount, for our container alone; and a token that AWS STS takes. */
-function tokenVolume(isAccountSwitched: boolean, hasRole: boolean): JsonObject {
+function tokenVolume(hasApi: boolean, hasRole: boolean): JsonObject {
   const api: readonly JsonObject[] = [
     { serviceAccountToken: { expirationSeconds: TOKEN_SECONDS, path: 'token' } },
     // Optional, unlike the plugin's: a cluster without the ConfigMap must not keep the app from starting.
@@ -119,5 +129,5 @@ function tokenVolume(isAccountSwitched: boolean, hasRole: boolean): JsonObject {
   const aws: readonly JsonObject[] = [
     { serviceAccountToken: { audience: 'sts.amazonaws.com', expirationSeconds: AWS_TOKEN_SECONDS, path: 'aws' } },
   ];
-  return { name: VOLUME.token, projected: { sources: [...(isAccountSwitched ? api : []), ...(hasRole ? aws : [])] } };
+  return { name: VOLUME.token, projected: { sources: [...(hasApi ? api : []), ...(hasRole ? aws : [])] } };
 }

@@ -73,9 +73,9 @@ metadata:
   name: ${FORWARDER_ACCOUNT}
   namespace: ${namespace}
 rules:
-  # For stdout and stderr, which this version does not ship yet; leave it out if you like.
+  # For stdout and stderr through the API (logging.io/stdout: api, or auto with this account). Leave it out where files alone are shipped.
   - apiGroups: ['']
-    resources: [pods, pods/log]
+    resources: [pods/log]
     verbs: [get]
 `;
 }

@@ -66,6 +66,9 @@ export const WEBHOOK_KEYS: Readonly<Record<string, KeyAbout>> = {
   httpsProxy: live('proxy of the sidecars for https:// destinations (HTTPS_PROXY); without user and password'),
   noProxy: live('hosts, with commas between, that the sidecars reach without the proxy (NO_PROXY)'),
   meshBypass: live('true takes the ports of the sinks out of a mesh whose proxy is a plain container (docs/shapes.md)'),
+  stdoutNode: live(
+    'true lets pods ask for logging.io/stdout: node, for which their sidecar gets a hostPath volume with the log files of its own pod',
+  ),
   defaults: live(
     'values for every pod that asks, by annotation key without logging.io/; namespace and pod win over them',
   ),

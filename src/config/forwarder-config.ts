@@ -10,6 +10,8 @@ import { durationMs, nearest, problemText, Reader, shown } from './fields.ts';
 import type { FieldShape, Parsed, Problem } from './fields.ts';
 import { FILE_SINK_BYTES } from './file-sink-config.ts';
 import type { FileSinkConfig } from './file-sink-config.ts';
+import { readStdioConfig, STDIO_ENV } from './stdio-config.ts';
+import type { StdioConfig } from './stdio-config.ts';
 import { readS3Options, S3_PREFIX_DEFAULT } from './s3-config.ts';
 import type { S3Config } from './s3-config.ts';
 import { PARSERS, readDetections, readMultiline, readPatterns, readSamples } from './record-rules.ts';
@@ -51,6 +53,8 @@ export interface ProxySettings {
 export interface ForwarderConfig extends RecordRules {
   readonly pod: PodIdentity;
   readonly files: readonly FileGlob[];
+  /** Undefined: stdout and stderr are not shipped. */
+  readonly stdio: StdioConfig | undefined;
   readonly sinks: readonly SinkName[];
   /** CloudWatch log group template. */
   readonly logGroup: string;
@@ -111,6 +115,9 @@ export const ENV = {
   app: 'APP_NAME',
   workload: 'WORKLOAD_NAME',
   files: 'LOG_FILES',
+  stdio: STDIO_ENV.way,
+  stdioContainers: STDIO_ENV.containers,
+  stdioTokenDir: STDIO_ENV.tokenDir,
   sinks: 'SINKS',
   logGroup: 'LOG_GROUP',
   logStream: 'LOG_STREAM',
@@ -252,6 +259,7 @@ export function parseForwarderEnv(
       workload: reader.text(ENV.workload, ''),
     },
     files,
+    stdio: readStdioConfig(reader),
     sinks,
     logGroup: reader.text(ENV.logGroup, DEFAULTS.logGroup),
     logStream: reader.text(ENV.logStream, DEFAULTS.logStream),

@@ -86,6 +86,8 @@ export interface WebhookConfig {
   readonly noProxy: string | undefined;
   /** Takes the ports of the sinks out of a mesh whose proxy is a plain container and ends before the sidecar has sent all. */
   readonly meshBypass: boolean;
+  /** Lets pods ask for stdout and stderr from the log files of the node, which takes a hostPath volume. */
+  readonly stdoutNode: boolean;
   /** Defaults per annotation key, as text. */
   readonly defaults: ReadonlyMap<string, string>;
   /** Admits every pod as it is, for emergencies; who asked is told. */
@@ -166,6 +168,7 @@ export function readWebhookConfig(raw: unknown, options: WebhookConfigOptions): 
     httpsProxy: reader.text('httpsProxy', undefined, PLAIN_URL),
     noProxy: reader.text('noProxy', undefined, NOT_EMPTY),
     meshBypass: reader.flag('meshBypass', false),
+    stdoutNode: reader.flag('stdoutNode', false),
     defaults: readDefaults(reader.raw('defaults'), options.checkDefault ?? NO_CHECK, reader.problems),
     paused: reader.flag('paused', false),
     logLevel: reader.oneOf('logLevel', ['debug', 'info', 'warn', 'error'], 'info'),

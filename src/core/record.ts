@@ -17,8 +17,13 @@ export interface SourceInfo {
   readonly container: string;
   /** The app's own path, as it was first seen: a rotation does not change it. `log.file.path`. */
   readonly path: string;
-  /** Path without its leading slash, the `{file}` of templates: `var/log/app/a.log`. */
+  /** Path without its leading slash, the `{file}` of templates: `var/log/app/a.log`. Empty for stdio: its name is the container's. */
   readonly file: string;
+}
+
+/** Stdout and stderr of a container: lines with headers, whoever wrote them down. */
+export function isStdio({ file }: SourceInfo): boolean {
+  return file === '';
 }
 
 /**

@@ -2,11 +2,12 @@
  * The line format of the container runtimes: `2016-10-06T00:17:09.669794202Z stdout F text`.
  *
  * Source: Kubernetes, "CRI log format" (kuberuntime/logs/logs.go, parseCRILog): time in RFC 3339 with nanoseconds, stream, tags separated
- * by `:` of which the first is P (partial) or F (full), text. Nothing is allocated per line. May import: parse.
+ * by `:` of which the first is P (partial) or F (full), text. In our own spill log the stream is `-` where nobody said which. Nothing is allocated per line. May import: parse.
  */
 import { isoTimeMs } from './iso-time.ts';
 
 const SPACE = 0x20;
+const DASH = 0x2d;
 const STDOUT = Buffer.from('stdout');
 const STDERR = Buffer.from('stderr');
 
@@ -35,7 +36,8 @@ export class CriLine {
     const tagsTo = indexOfSpace(line, stdioTo + 1, to);
     const tagTo = line[stdioTo + 2];
     const isTag = (tag === 0x50 || tag === 0x46) && (stdioTo + 2 >= tagsTo || tagTo === 0x3a);
-    if (Number.isNaN(this.timeMs) || this.stdio === '' || !isTag) return false;
+    const isUnsaid = stdioTo === timeTo + 2 && line[timeTo + 1] === DASH;
+    if (Number.isNaN(this.timeMs) || (this.stdio === '' && !isUnsaid) || !isTag) return false;
     this.isPartial = tag === 0x50;
     this.textFrom = Math.min(tagsTo + 1, to);
     return true;

@@ -51,9 +51,9 @@ export function needsShaping(rules: RecordRules): boolean {
 }
 
 /** What decides where records begin and end, as a short text; undefined where every line is one. */
-export function groupingName({ parser, multiline }: RecordRules): string | undefined {
-  if (multiline === undefined && parser !== 'cri') return undefined;
-  return JSON.stringify({ version: 1, headers: parser === 'cri', ...multiline });
+export function groupingName({ parser, multiline }: RecordRules, hasStdio = false): string | undefined {
+  if (multiline === undefined && parser !== 'cri' && !hasStdio) return undefined;
+  return JSON.stringify({ version: 1, headers: parser === 'cri', ...multiline, ...(hasStdio ? { stdio: 1 } : {}) });
 }
 
 export class RecordShaper {
@@ -95,9 +95,10 @@ export class RecordShaper {
   #viewed: Buffer = this.#joined;
   #view = viewOf(this.#joined);
 
-  constructor(rules: RecordRules) {
+  /** @param hasHeaders whether lines have the header of a container runtime before their text */
+  constructor(rules: RecordRules, hasHeaders = rules.parser === 'cri') {
     const grouping = createGrouping(rules.multiline);
-    this.cutter = new RecordCutter(grouping, rules.parser === 'cri');
+    this.cutter = new RecordCutter(grouping, hasHeaders);
     this.#rules = rules;
     this.#joinsErrors = grouping.joinsErrors;
     this.#include = compiled(rules.include);

@@ -44,6 +44,12 @@ const LEDGER_SOURCES_MAX = 1_000;
 
 export interface ForwarderOptions {
   readonly files: readonly FileGlob[];
+  /** Sources whose path begins so are stdio: lines with headers. Undefined where there are none. */
+  readonly stdioRoot?: string | undefined;
+  /** Told what the last run knew before anything is read: gives it as it is to be found now. */
+  readonly relocate?: ((known: readonly KnownSource[]) => Promise<readonly KnownSource[]>) | undefined;
+  /** False while more comes into the files that nobody has written yet: the end waits for it. */
+  readonly isComplete?: (() => boolean) | undefined;
   readonly sinks: readonly SinkName[];
   readonly uid: string;
   /** Random for each start. */
@@ -84,19 +90,20 @@ export class Forwarder {
   /** Reads the checkpoint and makes ready; nothing is sent before the first turn. */
   static async open(options: ForwarderOptions): Promise<Forwarder> {
     const { stateFiles: files, clock, log, metrics, bootId } = options;
-    const grouping = groupingName(options.rules);
+    const grouping = groupingName(options.rules, options.stdioRoot !== undefined);
     const checkpointer = new Checkpointer({ files, clock, log, metrics, bootId, grouping });
     await checkpointer.open();
-    return new Forwarder(options, checkpointer);
+    const known = knownSources(checkpointer.state);
+    return new Forwarder(options, checkpointer, (await options.relocate?.(known)) ?? known);
   }
 
-  constructor(options: ForwarderOptions, checkpointer: Checkpointer) {
+  constructor(options: ForwarderOptions, checkpointer: Checkpointer, known: readonly KnownSource[]) {
     this.#options = options;
     this.#checkpointer = checkpointer;
     const wake = (): void => this.#wake.call();
     this.#files = new FileSet({
       ...options,
-      known: knownSources(checkpointer.state),
+      known,
       isSettled: (source) => this.lanes.every((lane) => lane.isSettled(source)),
       unsettledBytes: (source) => Math.max(...this.lanes.map((lane) => source.size - lane.cursorOf(source).acked)),
       onRestored: (source) => this.#restored(source),
@@ -108,7 +115,8 @@ export class Forwarder {
     });
     const { stateFiles: files, clock, log, metrics } = options;
     const deadLetter = new DeadLetter({ files, clock, log, metrics, copy: options.copyDead });
-    const shared = { ...options, files: this.#files, checkpointer, deadLetter, wake };
+    const hasStdio = options.stdioRoot !== undefined;
+    const shared = { ...options, hasStdio, files: this.#files, checkpointer, deadLetter, wake };
     const hooks = {
       regenerate: (source: SourceFile) => this.#regenerate(source),
       putSource: (source: SourceFile) => this.#putSource(source),
@@ -161,7 +169,7 @@ export class Forwarder {
     while (!signal.aborted) {
       if (quietSince === undefined || this.#now() - quietSince >= DRAIN_QUIET_MS) this.#lookAtAll();
       await this.#pause(Math.min(this.turn(), POLL_INTERVAL_MS / 5));
-      if (!this.#isAtEnd()) {
+      if (this.#options.isComplete?.() === false || !this.#isAtEnd()) {
         quietSince = undefined;
         this.#setMode('draining');
       } else if (quietSince === undefined) quietSince = this.#now();
@@ -200,6 +208,13 @@ export class Forwarder {
     this.#unreadAtClose = new Map(this.lanes.map((lane) => [lane, this.#unreadBytes(lane)]));
     this.#files.close();
     return this.#checkpointer.close();
+  }
+
+  /** Files of which every lane has had the last byte acknowledged and that are written to no more, as the sidecar names them. */
+  spentFiles(): readonly string[] {
+    return [...this.#files.sources].flatMap(({ state, name }) =>
+      state === 'parked' && name !== undefined ? [name] : [],
+    );
   }
 
   /** What the readiness page says, by part; undefined: all well. */

@@ -15,7 +15,7 @@ import { KiB, MiB } from '../core/limits.ts';
 import type { Log } from '../core/log.ts';
 import type { Metrics } from '../core/metrics.ts';
 import type { Batch } from '../core/record.ts';
-import { recordBytes } from '../core/record.ts';
+import { isStdio, recordBytes } from '../core/record.ts';
 import { LAST, MORE_MAY_COME, OVERDUE, RECORD_WAIT_MS } from '../parse/record-cutter.ts';
 import { needsShaping } from '../parse/record-shaper.ts';
 import type { Encoder, Pace, Promised, PromisedRequest, Rejection, Sink } from '../sinks/sink.ts';
@@ -59,6 +59,8 @@ export interface LaneOptions {
   readonly flushIntervalMs: number;
   /** How lines become records. */
   readonly rules: RecordRules;
+  /** Whether stdio is among the sources. */
+  readonly hasStdio: boolean;
   readonly wake: () => void;
   /** The destination holds other bytes under the ids of this source: it goes on under a new one, in every lane. */
   readonly regenerate: (source: SourceFile) => void;
@@ -92,6 +94,8 @@ export class Lane {
   #spare: Encoder | undefined;
   /** Undefined where every line is a record as it is: then nothing stands between reader and encoder. */
   readonly #stage: RecordStage | undefined;
+  /** The same for stdio, whose lines have headers. */
+  readonly #stdioStage: RecordStage | undefined;
   #spans: Span[] = [];
   /** Number of the batch that is filling. */
   #serial = 1;
@@ -108,7 +112,9 @@ export class Lane {
     this.#options = options;
     this.#pace = { ageMs: options.flushIntervalMs, worthBytes: WORTH_SENDING_BYTES };
     const { metrics, rules } = options;
-    this.#stage = needsShaping(rules) ? new RecordStage(rules, { metrics, sink: options.name }) : undefined;
+    const about = { metrics, sink: options.name };
+    this.#stage = needsShaping(rules) ? new RecordStage(rules, about) : undefined;
+    this.#stdioStage = options.hasStdio ? new RecordStage(rules, { ...about, hasHeaders: true }) : undefined;
     this.#retired = new Account(options.checkpointer.state.retired[options.name]);
     for (const lane of options.checkpointer.state.lanes.values()) {
       if (lane.sink === this.name) this.#unclaimed.set(lane.id, lane.account);
@@ -317,9 +323,10 @@ export class Lane {
     if (available === undefined || cursor.source.fd === undefined) return true;
     const lead = cursor.tail.length;
     if (this.#skipHole(encoder, cursor, lead, lead + available)) return true;
-    return this.#stage === undefined
+    const stage = isStdio(cursor.source.info) ? this.#stdioStage : this.#stage;
+    return stage === undefined
       ? this.#takeLines(encoder, cursor, { available, now })
-      : this.#takeRecords(this.#stage, encoder, cursor, { available, now });
+      : this.#takeRecords(stage, encoder, cursor, { available, now });
   }
 
   /** Of what was read. */
@@ -503,6 +510,7 @@ export class Lane {
     this.#spare = encoder;
     this.#filling?.reset();
     this.#stage?.swap();
+    this.#stdioStage?.swap();
     this.#spans = [];
     this.#serial += 1;
     this.#since = undefined;
@@ -633,6 +641,7 @@ export class Lane {
     }
     this.#filling?.reset();
     this.#stage?.reset();
+    this.#stdioStage?.reset();
     this.#spans = [];
     this.#closed = false;
     this.#since = undefined;

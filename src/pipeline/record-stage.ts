@@ -25,8 +25,11 @@ export class RecordStage {
   #log = new EntryLog();
   #spare = new EntryLog();
 
-  constructor(rules: RecordRules, options: { readonly metrics: Metrics; readonly sink: string }) {
-    this.#shaper = new RecordShaper(rules);
+  constructor(
+    rules: RecordRules,
+    options: { readonly metrics: Metrics; readonly sink: string; readonly hasHeaders?: boolean },
+  ) {
+    this.#shaper = new RecordShaper(rules, options.hasHeaders);
     this.#metrics = options.metrics;
     this.#sink = options.sink;
   }

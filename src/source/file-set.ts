@@ -56,6 +56,8 @@ const SCAN_ATTEMPTS_MAX = 5;
 
 export interface FileSetOptions {
   readonly files: readonly FileGlob[];
+  /** Sources whose path begins so are stdio. */
+  readonly stdioRoot?: string | undefined;
   readonly uid: string;
   /** Random for each start of the process. */
   readonly epoch: string;
@@ -612,9 +614,10 @@ export class FileSet {
 
   #info(container: string, path: string, identity: FileIdentity): SourceInfo {
     this.#generation += 1;
-    const { uid, epoch } = this.#options;
+    const { uid, epoch, stdioRoot } = this.#options;
     const id = sourceId({ uid, container, identity, epoch, generation: this.#generation });
-    return { id, container, path, file: path.replace(/^\/+/, '') };
+    const file = stdioRoot !== undefined && path.startsWith(stdioRoot) ? '' : path.replace(/^\/+/, '');
+    return { id, container, path, file };
   }
 
   #park(source: SourceFile): void {

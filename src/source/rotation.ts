@@ -3,7 +3,7 @@
  *
  * logrotate(8) writes `name.N`, with `dateext` `name-YYYYMMDD` or a `dateformat` of the user; Python's TimedRotatingFileHandler
  * `name.YYYY-MM-DD_HH-MM-SS`, RotatingFileHandler `name.N`; log4j2 and logback `name.YYYY-MM-DD` with or without `.N`; Apache
- * rotatelogs `name.SECONDS`. Compressed forms are not meant: their bytes are not lines.
+ * rotatelogs `name.SECONDS`; the kubelet `name.YYYYMMDD-HHMMSS` (kubernetes/kubernetes, pkg/kubelet/logs, container_log_manager.go). Compressed forms are not meant: their bytes are not lines.
  * May import: nothing.
  */
 
@@ -14,7 +14,7 @@ export interface Rotation {
   readonly rank: number;
 }
 
-const SUFFIX = /^(.+?)[.\-_](\d{4}-\d\d-\d\d(?:[-_T.]?\d\d(?:[-:.]?\d\d){0,2})?|\d{1,17})(?:\.(\d{1,9}))?$/;
+const SUFFIX = /^(.+?)[.\-_](\d{4}-\d\d-\d\d(?:[-_T.]?\d\d(?:[-:.]?\d\d){0,2})?|\d{8}-\d{6}|\d{1,17})(?:\.(\d{1,9}))?$/;
 
 /** Counters are small, dates and times have at least eight digits. */
 const COUNTER_DIGITS_MAX = 6;

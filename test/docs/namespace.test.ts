@@ -22,7 +22,7 @@ describe('the text of logtender namespace', () => {
     assert.match(text, /ResourceQuota/);
   });
 
-  it('says which rights this version does not use', () => {
-    assert.match(text, /does not ship yet; leave it out if you like/);
+  it('says what the right is for, and when it is not needed', () => {
+    assert.match(text, /stdout: api[^\n]*\n?[^\n]*Leave it out where files alone are shipped/);
   });
 });

@@ -113,7 +113,6 @@ const TABLE: readonly (readonly [string, Parse<unknown>, string, unknown])[] = [
   ['no containers', PARSE.containers, ',', 'invalid_value'],
   ['parser', PARSE.parser, 'logfmt', 'logfmt'],
   ['parser with a typo', PARSE.parser, 'atuo', 'invalid_value did you mean auto?'],
-  ['stdout of a later version', PARSE.stdout, 'node', 'value_not_available'],
   ['bucket', PARSE.bucket, 'logs-{cluster}', 'logs-{cluster}'],
   ['bucket that is one placeholder', PARSE.bucket, '{namespace}', '{namespace}'],
   ['bucket in upper case', PARSE.bucket, 'My_Logs', 'invalid_value did you mean my-logs?'],

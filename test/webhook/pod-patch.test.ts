@@ -19,6 +19,7 @@ const POD: JsonObject = {
       'logging.io/inject': 'true',
       'logging.io/files': 'app:/var/log/app/*.log',
       'logging.io/sink': 'elasticsearch',
+      'logging.io/stdout': 'off',
       'logging.io/service-account': 'logtender-forwarder',
     },
   },

@@ -40,9 +40,6 @@ const by = (
   at: (settings: Settings) => unknown,
   seen?: (text: string) => unknown,
 ): Samples => ({ valid, invalid, at, ...(seen === undefined ? {} : { seen }) });
-/** A key that the forwarder of this version cannot carry out: no setting comes of it, but its values are checked. */
-const checkedOnly = (valid: readonly [string, string, string], invalid: string): Samples =>
-  by(valid, invalid, () => undefined);
 const ROLES = ['1', '2', '3'].map((n) => `arn:aws:iam::12345678901${n}:role/r`) as [string, string, string];
 const LOG_GROUPS: Readonly<Record<string, string>> = {
   flat: 'k8s_{cluster}_{namespace}_{app}_{container}',
@@ -79,7 +76,7 @@ const TABLE: Readonly<Record<LevelKey, Samples>> = {
   image: by(['a', 'b', 'c'], ' ', (s) => s.image),
   sidecar: by(['native', 'container', 'auto'], 'x', (s) => s.shape),
   'on-invalid': by(['deny', 'warn', 'deny'], 'x', (s) => s.onInvalid),
-  containers: checkedOnly(['p', 'n', 'c'], 'A_b'),
+  containers: by(['p', 'n', 'c'], 'A_b', (s) => s.containers?.[0]),
   bucket: by(['ppp', 'nnn', 'ccc'], 'A_b', (s) => s.bucket),
   prefix: by(['p/', 'n/', 'c/'], '/p', (s) => s.prefix),
   multiline: by(
@@ -119,21 +116,17 @@ const TABLE: Readonly<Record<LevelKey, Samples>> = {
     (text) => text.split(','),
   ),
 };
-const ROWS = Object.entries(TABLE) as readonly [LevelKey, Samples][];
 const LEVELS = ['pod', 'namespace', 'config'] as const;
+const ROWS = Object.entries(TABLE) as readonly [LevelKey, Samples][];
 
 describe('resolveSettings', () => {
   for (const [key, { valid, invalid, at, seen = (text: string): unknown => text }] of ROWS) {
-    const { isAvailable } = KEYS[key];
-    /** Which value holds: by the setting, or for a key that is only checked by the level that is answered. */
     const holding = (...texts: readonly (string | undefined)[]): unknown => {
       const layers = texts.map((text) => (text === undefined ? {} : { [key]: text }));
-      const { settings, findings } = resolve(layers[0] ?? {}, layers[1], layers[2]);
-      if (isAvailable) return at(settings);
-      return findings.find((finding) => finding.code === 'key_not_available' && finding.key === key)?.level;
+      return at(resolve(layers[0] ?? {}, layers[1], layers[2]).settings);
     };
     const [pod, namespace, config] = valid;
-    const want = (level: 0 | 1 | 2): unknown => (isAvailable ? seen(valid[level]) : LEVELS[level]);
+    const want = (level: 0 | 1 | 2): unknown => seen(valid[level]);
 
     it(`${key}: pod > namespace > config > built-in`, () => {
       const builtIn = holding();
@@ -219,15 +212,14 @@ describe('resolveSettings', () => {
     assert(findings.some((f) => f.code === 'sink_defaulted'));
   });
 
-  it('says what is unknown, not built yet, or in the wrong place', () => {
+  it('says what is unknown or in the wrong place', () => {
     const { findings } = resolve(
-      { 'log-grup': 'x', containers: 'x', 'failure-policy': 'fail', constructor: 'x' },
+      { 'log-grup': 'x', 'failure-policy': 'fail', constructor: 'x' },
       { inject: 'true', files: '/a/b' },
     );
     assert.deepEqual(
       findings.filter((f) => f.code !== 'sink_defaulted').map((f) => [f.code, f.key, f.level]),
       [
-        ['key_not_available', 'containers', 'pod'],
         ['unknown_key', 'log-grup', 'pod'],
         ['wrong_place', 'failure-policy', 'pod'],
         ['unknown_key', 'constructor', 'pod'],
@@ -260,7 +252,6 @@ describe('defaults of the operator', () => {
     assert.equal(checkDefault('sink', 's4')[0]?.path, 'sink');
     assert.match(checkDefault('flush-intervl', '1s')[0]?.near ?? '', /flush-interval/);
     assert.equal(checkDefault('inject', 'true').length, 1, 'opting in is not for the operator');
-    assert.match(checkDefault('containers', 'x')[0]?.expected ?? '', /available in this version/);
     assert.match(checkDefault('redact', '(')[0]?.expected ?? '', /regular expressions/);
   });
 

@@ -1,0 +1,318 @@
+/**
+ * Follows the log of one container through the API and writes it down, each line once as far as the API lets one know.
+ *
+ * One session: look at the first line of the current file (and of the previous start's), open the follow, fetch what the previous start had
+ * left, then copy until the connection ends. The previous one is asked for after the follow is open, so whatever started in between is one of
+ * the two. Then again, from the second before the newest line: what comes twice is known by SeenLines. Gaps: a log is known by its first
+ * line; when the one we read is neither the current nor the previous file any more, or changes while we follow, the kubelet has put it aside
+ * where the API does not lead (rotation: logs.go reads the current file alone and goes over to the new one at once), and lines may be missing:
+ * counted and told. A quiet log is not rotated and has none.
+ * May import: core, source.
+ */
+import { backoffMs } from '../../core/backoff.ts';
+import type { Clock, Random } from '../../core/clock.ts';
+import { errorText } from '../../core/errors.ts';
+import { MiB } from '../../core/limits.ts';
+import type { Log } from '../../core/log.ts';
+import type { Metrics } from '../../core/metrics.ts';
+import type { LogAnswer, LogQuery, OpenLog } from './log-request.ts';
+import type { SeenLines } from './seen-lines.ts';
+import type { Replay } from './seen-lines.ts';
+import type { SpillLog } from './spill-log.ts';
+import { LineSplitter } from './timed-line.ts';
+import type { Piece } from './timed-line.ts';
+
+/**
+ * A follow that is silent so long is opened anew: one that died behind a proxy looks like one that has nothing to say, and some kubelets stop
+ * following at a rotation (kubernetes/kubernetes#115702). A quiet container costs the API server four small requests each time.
+ */
+const IDLE_MS = 120_000;
+/** An answer to anything but a follow. */
+const ANSWER_MS = 10_000;
+/** A follow of a container that says nothing has no head yet: it counts as open after this time. */
+const OPEN_MS = 1_000;
+/** After the end of a log: the next start may be there in a second; a container that is done for good is asked ever less often. */
+const ENDED_WAIT_MS = { base: 1_000, max: 300_000 };
+const FAILED_WAIT_MS = { baseMs: 200, maxMs: 10_000 };
+const FORBIDDEN_WAIT_MS = 30_000;
+/** While the spill log has no room. */
+const FULL_WAIT_MS = 250;
+/** The kubelet rotates no file below this (containerLogMaxSize has to be larger than a few lines; its default is 10 MiB). */
+const PROBE_BYTES = 1 * MiB;
+/** `2026-11-28T12:34:56.123456789+02:00 ` and a little more. */
+const FIRST_BYTES = 48;
+
+export interface ContainerLogOptions {
+  readonly container: string;
+  readonly open: OpenLog;
+  readonly spill: SpillLog;
+  readonly seen: SeenLines;
+  /** First line's time of the file that was read last, from an earlier run. */
+  readonly first: string | undefined;
+  /** Keeps it for the next run. */
+  readonly keepFirst: (first: string) => void;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly idleMs?: number;
+}
+
+type Ending = 'ended' | 'cut' | 'idle' | 'absent' | 'forbidden' | 'unreachable';
+
+export class ContainerLog {
+  readonly #options: ContainerLogOptions;
+  readonly #stop = new AbortController();
+  /** Wakes waits, and tells sessions not to follow. */
+  readonly #ending = new AbortController();
+  #first: string | undefined;
+  #sinceProbe = 0;
+  #isProbing = false;
+  #newLines = 0;
+  /** The log is read to its end, for good. */
+  isDone = false;
+  problem: string | undefined;
+
+  constructor(options: ContainerLogOptions) {
+    this.#options = options;
+    this.#first = options.first;
+  }
+
+  /** Follows until `end`, then reads what is left. Never rejects but on a bug. */
+  async run(): Promise<void> {
+    let failures = 0;
+    let quiet = 0;
+    while (!this.#isEnding()) {
+      this.#newLines = 0;
+      const ending = await this.#session(true);
+      failures = ending === 'unreachable' || ending === 'cut' ? failures + 1 : 0;
+      if (this.#newLines > 0) failures = Math.min(failures, 1);
+      quiet = this.#newLines > 0 ? 0 : quiet + 1;
+      if (!this.#isEnding())
+        await this.#options.clock.sleep(this.#waitMs(ending, failures, quiet), this.#ending.signal);
+    }
+    for (let attempt = 1; !this.#stop.signal.aborted; attempt += 1) {
+      const ending = await this.#session(false);
+      if (ending !== 'unreachable' && ending !== 'cut') break;
+      await this.#options.clock.sleep(this.#waitMs(ending, attempt, 1), this.#stop.signal);
+    }
+    this.isDone = true;
+  }
+
+  /** No follow from now on; one that is open goes on until its log ends or `stop` comes. */
+  end(): void {
+    this.#ending.abort();
+  }
+
+  /** Ends open follows, so that the last look can be taken. */
+  cut(): void {
+    this.#follow?.abort();
+  }
+
+  stop(): void {
+    this.#ending.abort();
+    this.#stop.abort();
+  }
+
+  #follow: AbortController | undefined;
+
+  #isEnding(): boolean {
+    return this.#ending.signal.aborted;
+  }
+
+  #waitMs(ending: Ending, failures: number, quiet: number): number {
+    const { random } = this.#options;
+    if (ending === 'idle') return 0;
+    if (ending === 'forbidden') return FORBIDDEN_WAIT_MS * (0.5 + random() / 2);
+    if (ending === 'unreachable' || ending === 'cut') return backoffMs(FAILED_WAIT_MS, failures, random);
+    return Math.min(ENDED_WAIT_MS.max, ENDED_WAIT_MS.base * 2 ** Math.min(Math.max(0, quiet - 1), 9));
+  }
+
+  async #session(isFollowing: boolean): Promise<Ending> {
+    const { container, seen } = this.#options;
+    const sinceSecond = seen.resumeSecond;
+    const replay = seen.replay();
+    const current = await this.#firstOf(false);
+    if (current.status !== 'open') return this.#told(current);
+    const previous = await this.#firstOf(true);
+    this.#judge(current.first, previous.first);
+    const follow = new AbortController();
+    this.#follow = follow;
+    const either = AbortSignal.any([follow.signal, this.#stop.signal]);
+    const opening = this.#options.open({ container, follow: isFollowing, sinceSecond }, either);
+    await Promise.race([opening, this.#options.clock.sleep(OPEN_MS, either)]);
+    if (previous.status === 'open') {
+      const rest = await this.#ask({ container, previous: true, sinceSecond });
+      // What cannot be had now is asked for again before anything newer is taken: order, and no hole behind it.
+      const ending = rest.status === 'open' ? await this.#copy(rest.stream, replay) : rest.status;
+      if (ending === 'cut' || ending === 'unreachable') {
+        follow.abort();
+        return ending;
+      }
+    }
+    const idle = this.#watchIdle(follow);
+    try {
+      const answer = await opening;
+      if (idle.isIdle()) return 'idle';
+      if (follow.signal.aborted) return 'ended';
+      if (answer.status !== 'open') return this.#told(answer);
+      this.problem = undefined;
+      const ending = await this.#copy(answer.stream, replay, idle.touch);
+      return idle.isIdle() ? 'idle' : ending;
+    } finally {
+      idle.end();
+      follow.abort();
+    }
+  }
+
+  #told(answer: Exclude<LogAnswer, { status: 'open' }>): Ending {
+    const { container, log } = this.#options;
+    const problem = answer.status === 'absent' ? undefined : `${container}: ${answer.text}`;
+    if (problem !== undefined && problem !== this.problem && !this.#stop.signal.aborted) {
+      const isForbidden = answer.status === 'forbidden';
+      const hint = isForbidden
+        ? 'logtender namespace NAME prints the account and its right (get on pods/log)'
+        : undefined;
+      log.warn('log of a container cannot be read through the API', { container, answer: answer.text, hint });
+    }
+    this.problem = problem;
+    return answer.status;
+  }
+
+  /** An answer in time, or none. */
+  async #ask(query: LogQuery): Promise<LogAnswer> {
+    const limit = AbortSignal.timeout(ANSWER_MS);
+    const answer = await this.#options.open(query, AbortSignal.any([limit, this.#stop.signal]));
+    return answer;
+  }
+
+  /** The time of a file's first line, which no two files share; undefined while it has none. */
+  async #firstOf(
+    previous: boolean,
+  ): Promise<
+    (Exclude<LogAnswer, { status: 'open' }> & { first?: undefined }) | { status: 'open'; first: string | undefined }
+  > {
+    const { container } = this.#options;
+    const answer = await this.#ask({ container, previous, bytesMax: FIRST_BYTES });
+    if (answer.status !== 'open') return answer;
+    let text = '';
+    try {
+      for await (const chunk of answer.stream) text += String(chunk);
+    } catch (error) {
+      return { status: 'unreachable', text: errorText(error) };
+    }
+    const blank = text.indexOf(' ');
+    return { status: 'open', first: blank > 0 ? text.slice(0, blank) : undefined };
+  }
+
+  /** Is what we read before still there to be read? */
+  #judge(current: string | undefined, previous: string | undefined): void {
+    this.#sinceProbe = 0;
+    if (current === undefined) {
+      // A new start that has not said anything: its first line will be the file's.
+      if (previous !== undefined && previous === this.#first) {
+        this.#first = undefined;
+        this.#options.keepFirst('');
+      }
+      return;
+    }
+    if (this.#first !== undefined && this.#first !== current && this.#first !== previous) this.#gap('missed', current);
+    this.#take(current);
+  }
+
+  #take(first: string): void {
+    if (this.#first === first) return;
+    this.#first = first;
+    this.#options.keepFirst(first);
+  }
+
+  #gap(kind: 'missed' | 'rotated', first: string): void {
+    const { container, log, metrics } = this.#options;
+    metrics
+      .counter('logtender_stdio_gaps_total', 'Places in the log of a container where the API may have left lines out.')
+      .add(1, { kind });
+    const what =
+      kind === 'missed'
+        ? 'log was rotated or restarted while it was not read, lines before this time may be missing'
+        : 'log was rotated while it was read, lines at this time may be missing';
+    log.warn(what, { container, first_line: first });
+  }
+
+  /** A rotation shows by another first line; asked for when so much came that there may have been one. */
+  async #probe(): Promise<void> {
+    this.#isProbing = true;
+    this.#sinceProbe = 0;
+    try {
+      const { first } = await this.#firstOf(false);
+      if (first === undefined || first === this.#first) return;
+      if (this.#first !== undefined) this.#gap('rotated', first);
+      this.#take(first);
+    } finally {
+      this.#isProbing = false;
+    }
+  }
+
+  async #copy(stream: AsyncIterable<unknown>, replay: Replay, touch?: () => void): Promise<Ending> {
+    const splitter = new LineSplitter();
+    let isSeen = false;
+    const onPiece = (piece: Piece): void => {
+      if (piece.line !== undefined) isSeen = replay.takes(piece.line);
+      if (isSeen) return;
+      if (piece.line !== undefined) {
+        this.#options.seen.note(piece.line);
+        // The file was empty when it was looked at.
+        if (touch !== undefined && this.#first === undefined) this.#take(piece.time.toString());
+        this.#newLines += 1;
+      }
+      this.#options.spill.append(piece);
+    };
+    try {
+      for await (const chunk of stream) {
+        touch?.();
+        const bytes = Buffer.isBuffer(chunk) ? chunk : Buffer.from(String(chunk));
+        splitter.push(bytes, onPiece);
+        await this.#write();
+        touch?.();
+        this.#sinceProbe += bytes.length;
+        if (touch !== undefined && this.#sinceProbe >= PROBE_BYTES && !this.#isProbing) void this.#probe();
+      }
+    } catch {
+      splitter.cut(onPiece);
+      await this.#write();
+      return 'cut';
+    }
+    // Only the last look takes what has no end for a line: any other sees it whole the next time.
+    if (this.#isEnding()) splitter.finish(onPiece);
+    else splitter.cut(onPiece);
+    await this.#write();
+    return 'ended';
+  }
+
+  /** Writes, and waits for room: meanwhile nothing is read, and the file of the node is the queue. */
+  async #write(): Promise<void> {
+    const { spill, clock, metrics, container } = this.#options;
+    let isWritten = spill.flush();
+    while ((!isWritten || spill.isFull) && !this.#stop.signal.aborted) {
+      metrics.counter('logtender_stdio_waits_total', 'Times that a spill log had no room.').add(1);
+      this.problem ??= `${container}: spill log is full`;
+      await clock.sleep(FULL_WAIT_MS, this.#stop.signal);
+      isWritten = spill.flush();
+    }
+    if (this.problem === `${container}: spill log is full`) this.problem = undefined;
+  }
+
+  #watchIdle(follow: AbortController): { touch: () => void; end: () => void; isIdle: () => boolean } {
+    const idleMs = (this.#options.idleMs ?? IDLE_MS) * (0.8 + this.#options.random() * 0.4);
+    let isIdle = false;
+    const onIdle = (): void => {
+      isIdle = true;
+      follow.abort();
+    };
+    let timer = setTimeout(onIdle, idleMs);
+    const touch = (): void => {
+      clearTimeout(timer);
+      timer = setTimeout(onIdle, idleMs);
+    };
+    return { touch, end: () => clearTimeout(timer), isIdle: () => isIdle };
+  }
+}
