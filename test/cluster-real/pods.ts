@@ -24,6 +24,8 @@ export interface Lines {
   readonly rotate?: number;
   /** Lines that it writes when it is told to end. */
   readonly farewell?: number;
+  /** Its exit code. */
+  readonly exit?: number;
 }
 
 interface Terminated {
@@ -64,6 +66,7 @@ export async function createInjected(
   kubectl: Kubectl,
   name: string,
   defaults: Readonly<Record<string, string>> = {},
+  level: 'restricted' | 'privileged' = 'restricted',
 ): Promise<void> {
   const words = {
     // With the rotated ones: a sidecar that starts late on a busy machine still finds them.
@@ -74,7 +77,7 @@ export async function createInjected(
     ...defaults,
   };
   const annotations = Object.fromEntries(Object.entries(words).map(([key, value]) => [`logging.io/${key}`, value]));
-  const labels = { 'logging.io/inject': 'true', 'pod-security.kubernetes.io/enforce': 'restricted' };
+  const labels = { 'logging.io/inject': 'true', 'pod-security.kubernetes.io/enforce': level };
   await kubectl.run(['apply', '-f', '-'], {
     input: { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels, annotations } },
   });

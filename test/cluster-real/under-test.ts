@@ -68,6 +68,9 @@ async function start(cluster: RealCluster, search: SearchServer, building: Promi
   await cluster.importImage(image.path);
   const searchUrl = await cluster.expose(search.url);
   const kubectl = kubectlFor(cluster.plane.kubectlPath, [`--kubeconfig=${cluster.plane.kubeconfig}`]);
-  const install = { image: image.reference, config: { cluster: 'real', elasticsearchUrl: searchUrl } };
+  const install = {
+    image: image.reference,
+    config: { cluster: 'real', elasticsearchUrl: searchUrl, stdoutNode: true },
+  };
   return { cluster, kubectl, search, searchUrl, image, install };
 }

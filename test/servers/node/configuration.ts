@@ -97,6 +97,9 @@ export function kubeletConfiguration(options: {
     clusterDNS: [addresses.dns],
     resolvConf: options.resolvConf,
     volumePluginDir: `${KUBELET_FOLDER}/volume-plugins`,
+    // Logs of containers are rotated while a test looks: the least that the kubelet takes, 10 MiB and 10 s by default.
+    containerLogMaxSize: '1Mi',
+    containerLogMonitorInterval: '3s',
     // Tests wait for what changed in a pod.
     syncFrequency: '10s',
     kubeAPIQPS: 100,

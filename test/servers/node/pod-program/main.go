@@ -56,7 +56,7 @@ func wait(ends ...os.Signal) {
 
 func lines(args []string) {
 	flags := flag.NewFlagSet("lines", flag.ExitOnError)
-	path := flags.String("file", "", "file to append to")
+	path := flags.String("file", "", "file to append to; - is standard output")
 	name := flags.String("name", os.Getenv("HOSTNAME"), "begins each line")
 	count := flags.Int("count", 1, "lines in all")
 	rate := flags.Int("rate", 1000, "lines a second; 0 writes all at once")
@@ -123,6 +123,9 @@ type output struct {
 }
 
 func open(path string) output {
+	if path == "-" {
+		return output{os.Stdout, bufio.NewWriter(os.Stdout)}
+	}
 	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	check(err)
 	return output{file, bufio.NewWriter(file)}
