@@ -288,17 +288,23 @@ export class ContainerLog {
     return 'ended';
   }
 
-  /** Writes, and waits for room: meanwhile nothing is read, and the file of the node is the queue. */
+  /** Writes, and waits for room or a disk that works: meanwhile nothing is read, and the file of the node is the queue. */
   async #write(): Promise<void> {
-    const { spill, clock, metrics, container } = this.#options;
-    let isWritten = spill.flush();
-    while ((!isWritten || spill.isFull) && !this.#stop.signal.aborted) {
+    const { spill, clock, log, metrics, container } = this.#options;
+    let waited: string | undefined;
+    while ((!spill.flush() || spill.isFull) && !this.#stop.signal.aborted) {
       metrics.counter('logtender_stdio_waits_total', 'Times that a spill log had no room.').add(1);
-      this.problem ??= `${container}: spill log is full`;
+      const problem = `${container}: spill log: ${spill.problem ?? 'full, the sinks are behind'}`;
+      if (problem !== waited && spill.problem !== undefined)
+        log.error('spill log cannot be written, lines wait in the log of the node', {
+          container,
+          error: spill.problem,
+        });
+      waited = problem;
+      this.problem = problem;
       await clock.sleep(FULL_WAIT_MS, this.#stop.signal);
-      isWritten = spill.flush();
     }
-    if (this.problem === `${container}: spill log is full`) this.problem = undefined;
+    if (waited !== undefined && this.problem === waited) this.problem = undefined;
   }
 
   #watchIdle(follow: AbortController): { touch: () => void; end: () => void; isIdle: () => boolean } {

@@ -4,7 +4,7 @@
  * `<time> - F:<crc> <text>`, the CRC-32 in hexadecimal over time, tag and text: to the pipeline a file of a container runtime like any
  * other, to us a journal that says of every line whether it is whole. `stdio.log` is written to; a full one is renamed to
  * `stdio.log.<number>` and deleted when everybody has it. Invariants: bounded; only whole lines are ever appended, in one order; what a
- * kill tore off is cut away before anything is appended; a full disk costs time, not lines.
+ * kill tore off is cut away before anything is appended; a full or failing disk costs time, not lines.
  * May import: core, source, node:.
  */
 import {
@@ -21,6 +21,7 @@ import {
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 
+import { errorText } from '../../core/errors.ts';
 import { MiB } from '../../core/limits.ts';
 import { readTime } from './timed-line.ts';
 import type { Piece, TimedLine } from './timed-line.ts';
@@ -60,6 +61,8 @@ export class SpillLog {
   #size = 0;
   #next = FIRST_NUMBER;
   #pending: Buffer[] = [];
+  /** Why the last `flush` did not do all of its work. */
+  problem: string | undefined;
 
   constructor(options: SpillOptions) {
     this.#folder = options.folder;
@@ -92,8 +95,9 @@ export class SpillLog {
     this.#pending.push(Buffer.from(time), Buffer.from(` - ${tag}:${crc} `), Buffer.from(text), NEWLINE);
   }
 
-  /** Writes what was appended. False when the disk has no room now: the rest is kept, ask again. Throws any other error. */
+  /** Writes what was appended. False when the disk does not take it now (`problem` says why): the rest is kept, ask again. */
   flush(): boolean {
+    this.problem = undefined;
     if (this.#fd === undefined || this.#pending.length === 0) return true;
     let bytes = this.#pending.length === 1 ? (this.#pending[0] ?? NEWLINE) : Buffer.concat(this.#pending);
     try {
@@ -103,12 +107,17 @@ export class SpillLog {
         bytes = bytes.subarray(written);
       }
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')))
-        throw error;
+      this.problem = errorText(error);
     }
     this.#pending = bytes.length === 0 ? [] : [bytes];
     if (bytes.length > 0) return false;
-    if (this.#size >= this.#segmentBytes) this.#rotate();
+    if (this.#size < this.#segmentBytes) return true;
+    try {
+      this.#rotate();
+    } catch (error) {
+      // All is written; the segment is put aside with the next flush.
+      this.problem = errorText(error);
+    }
     return true;
   }
 
@@ -133,10 +142,18 @@ export class SpillLog {
   #rotate(): void {
     if (this.#fd === undefined) return;
     const live = join(this.#folder, LIVE);
-    renameSync(live, `${live}.${this.#next}`);
-    this.#next += 1;
+    const aside = `${live}.${this.#next}`;
+    renameSync(live, aside);
+    let fd: number;
+    try {
+      fd = openSync(live, 'a+');
+    } catch (error) {
+      renameSync(aside, live);
+      throw error;
+    }
     closeSync(this.#fd);
-    this.#fd = openSync(live, 'a+');
+    this.#fd = fd;
+    this.#next += 1;
     this.#size = 0;
   }
 

@@ -2,7 +2,8 @@
  * The spill log: what is read back is what was written, whatever became of its end.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import fs, { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CriLine } from '../../../../src/parse/cri-line.ts';
@@ -80,6 +81,63 @@ describe('spill log', () => {
     truncateSync(names[1] ?? '', 0);
     assert.equal(spill.isFull, false);
   });
+
+  /** One call of the file system fails as the kernel would: root may do everything, and a disk that fails is hard to come by. */
+  const failing = (name: 'writeSync' | 'renameSync' | 'openSync', code: string, during: () => void): void => {
+    const real = fs[name];
+    Object.assign(fs, {
+      [name]: () => {
+        throw Object.assign(new Error(`${code}: made to fail`), { code });
+      },
+    });
+    syncBuiltinESMExports();
+    try {
+      during();
+    } finally {
+      Object.assign(fs, { [name]: real });
+      syncBuiltinESMExports();
+    }
+  };
+
+  for (const code of ['ENOSPC', 'EIO', 'EROFS'])
+    it(`a disk that answers ${code} costs time, not lines`, () => {
+      spill.open();
+      failing('writeSync', code, () => {
+        spill.append({
+          time: Buffer.from('2026-11-28T12:00:00Z'),
+          text: Buffer.from('kept'),
+          isPartial: false,
+          line: undefined,
+        });
+        assert.equal(spill.flush(), false);
+        assert.match(spill.problem ?? '', new RegExp(code));
+      });
+      assert.equal(spill.flush(), true);
+      assert.equal(spill.problem, undefined);
+      assert.match(readFileSync(join(folder, 'stdio.log'), 'utf8'), /kept\n$/);
+    });
+
+  for (const call of ['renameSync', 'openSync'] as const)
+    it(`a segment that cannot be put aside (${call}) is put aside later, and nothing is lost`, () => {
+      spill = new SpillLog({ folder, segmentBytes: 500 });
+      spill.open();
+      failing(call, 'EIO', () => {
+        fill(LINES.slice(0, 20));
+        assert.match(spill.problem ?? '', /EIO/);
+      });
+      fill(LINES.slice(20, 21));
+      fill(LINES.slice(21, 22));
+      const [aside, live] = ['stdio.log.20000000000001', 'stdio.log'].map((name) =>
+        readFileSync(join(folder, name), 'utf8'),
+      );
+      assert.deepEqual(
+        `${aside}${live}`
+          .split('\n')
+          .filter((line) => line !== '')
+          .map((line) => line.split(' ').slice(3).join(' ')),
+        LINES.slice(0, 22).map((line) => line.split(' ').slice(1).join(' ')),
+      );
+    });
 
   it('a line that is longer than a part comes in parts that say so', () => {
     const pieces: { text: number; isPartial: boolean; isFirst: boolean }[] = [];
