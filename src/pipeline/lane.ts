@@ -22,6 +22,7 @@ import type { Encoder, Pace, Promised, PromisedRequest, Rejection, Sink } from '
 import { digest, HEAD_BYTES_MAX, readAnchor } from '../source/identity.ts';
 import type { FileSet } from '../source/file-set.ts';
 import type { SourceFile } from '../source/source-file.ts';
+import { hasUtf16Mark, utf8MarkEnd } from './byte-order-mark.ts';
 import type { Checkpointer } from './checkpointer.ts';
 import { Cursor } from './cursor.ts';
 import type { DeadLetter, DeadRecord } from './dead-letter.ts';
@@ -322,7 +323,7 @@ export class Lane {
     const available = this.#reader.read(cursor, now);
     if (available === undefined || cursor.source.fd === undefined) return true;
     const lead = cursor.tail.length;
-    if (this.#skipHole(encoder, cursor, lead, lead + available)) return true;
+    if (this.#passOver(encoder, cursor, lead, lead + available)) return true;
     const stage = isStdio(cursor.source.info) ? this.#stdioStage : this.#stage;
     return stage === undefined
       ? this.#takeLines(encoder, cursor, { available, now })
@@ -427,7 +428,7 @@ export class Lane {
     } else {
       const entries = { log, from: entry, to: log.length };
       const run = { first, records, from: cursor.read, to: until, readMs: stage.timeMs };
-      this.#spans.push({ cursor, ...run, tail: '', isCut: false, isHole: false, entries });
+      this.#spans.push({ cursor, ...run, tail: '', isCut: false, passes: undefined, entries });
     }
     cursor.read = until;
     return true;
@@ -445,31 +446,35 @@ export class Lane {
     cursor.account.take({ lines, bytes: used - from });
     const last = this.#spans.at(-1);
     const until = cursor.read + used - from;
-    if (last?.cursor === cursor && !last.isHole) {
+    if (last?.cursor === cursor && last.passes === undefined) {
       last.records += lines;
       last.to = until;
     } else {
       const run = { first, records: lines, from: cursor.read, to: until };
-      this.#spans.push({ cursor, ...run, readMs, tail: '', isCut: false, isHole: false, entries: undefined });
+      this.#spans.push({ cursor, ...run, readMs, tail: '', isCut: false, passes: undefined, entries: undefined });
     }
     cursor.advance(until, this.#reader.buffer, used);
     return used;
   }
 
-  /** Takes the hole that the file begins with, if it does, without records. True when there was one. */
-  #skipHole(encoder: Encoder, cursor: Cursor, lead: number, end: number): boolean {
-    // A promised request keeps its bytes, and where it is not known what stands before, nothing is taken for a hole.
+  /** Takes what the file begins with and is no line, a byte order mark or a hole, without records. True when there was some. */
+  #passOver(encoder: Encoder, cursor: Cursor, lead: number, end: number): boolean {
+    // A promised request keeps its bytes, and where it is not known what stands before, nothing is passed over.
     if (cursor.object !== undefined || (cursor.read > 0 && cursor.tail.length === 0)) return false;
     const { buffer } = this.#reader;
-    const to = holeEnd(buffer, lead, Math.min(end, lead + cursor.border - cursor.read), cursor.tail);
+    const limit = Math.min(end, lead + cursor.border - cursor.read);
+    if (cursor.read === 0 && hasUtf16Mark(buffer, lead, end)) this.#options.files.encodings.tell(cursor.source);
+    const markEnd = cursor.read === 0 ? utf8MarkEnd(buffer, lead, limit) : lead;
+    const passes = markEnd > lead ? 'byte_order_mark' : 'nul_hole';
+    const to = markEnd > lead ? markEnd : holeEnd(buffer, lead, limit, cursor.tail);
     if (to === lead) return false;
     const bytes = to - lead;
     const run = { first: encoder.records, records: 0, from: cursor.read, to: cursor.read + bytes };
     const readMs = cursor.readMs(this.#options.clock.now());
     cursor.account.take({ lines: 0, bytes });
     const last = this.#spans.at(-1);
-    if (last?.cursor === cursor && last.isHole) last.to = run.to;
-    else this.#spans.push({ cursor, ...run, readMs, tail: '', isCut: false, isHole: true, entries: undefined });
+    if (last?.cursor === cursor && last.passes === passes) last.to = run.to;
+    else this.#spans.push({ cursor, ...run, readMs, tail: '', isCut: false, passes, entries: undefined });
     cursor.advance(run.to, buffer, to);
     this.#finishTake(cursor);
     return true;
@@ -538,7 +543,7 @@ export class Lane {
       return;
     }
     await this.#reserve(batch, spans);
-    const [first, ...others] = spans.filter(({ isHole }) => !isHole);
+    const [first, ...others] = spans.filter(({ passes }) => passes === undefined);
     const only = others.length === 0 ? first : undefined;
     const wasNever = spans.every((span) => span.cursor.sentBefore <= span.from);
     const settlement = await this.#retrying.deliver(batch, {

@@ -23,8 +23,8 @@ export interface Span {
   tail: string;
   /** A record in it ends without a newline, and the checkpoint must know where. */
   isCut: boolean;
-  /** No records: the file begins with a hole here (see nul-hole.ts). */
-  readonly isHole: boolean;
+  /** No records: the file begins with a hole here (see nul-hole.ts), or with its byte order mark. */
+  readonly passes: 'nul_hole' | 'byte_order_mark' | undefined;
   /** Where records are more than lines: what became of each. */
   entries: EntryRange | undefined;
 }
@@ -57,8 +57,11 @@ export function settleSpan(
 ): void {
   const { entries } = span;
   const { account } = span.cursor;
-  if (span.isHole) {
-    account.drop('nul_hole', { lines: 0, bytes: span.to - span.from });
+  if (span.passes !== undefined) {
+    const passed: Count = { lines: 0, bytes: span.to - span.from };
+    // Like a line's end the mark is no text, and nothing is missing without it.
+    if (span.passes === 'nul_hole') account.drop('nul_hole', passed);
+    else account.deliver(passed);
     return;
   }
   const here = rejected.filter(({ index }) => index >= span.first && index < end);

@@ -25,6 +25,7 @@ import type { Scan, Sighting } from './directory-scan.ts';
 import { grownExtent, hasGrown, isDeleted, isIntact, NO_EXTENT, readExtent } from './extent.ts';
 import type { Extent } from './extent.ts';
 import { FileAccess } from './file-access.ts';
+import { ForeignEncodings } from './foreign-encodings.ts';
 import { anchorAt, fitsAnchor, fitsHead, keyOf, sourceId } from './identity.ts';
 import type { Anchor, FileIdentity, OpenedFile } from './identity.ts';
 import { isSameBirth, KnownSources } from './known-sources.ts';
@@ -99,6 +100,8 @@ export class FileSet {
   /** A truncation asks for a scan at once: the copy, if there is one, is already there. */
   scanWanted = false;
   folders: readonly string[] = [];
+  /** Told by whoever reads a file's beginning. */
+  readonly encodings: ForeignEncodings;
 
   constructor(options: FileSetOptions) {
     this.#options = options;
@@ -106,6 +109,7 @@ export class FileSet {
     this.#chains = new Chains(options.known.reduce((newest, { order }) => Math.max(newest, order), 0));
     this.#access = new FileAccess({ ...options, onMoved: () => (this.scanWanted = true) });
     this.#scanner = new FolderScanner(options.files);
+    this.encodings = new ForeignEncodings(options);
   }
 
   /** What can be read, one list for each path, older sources first. The same arrays until the next scan or truncation. */

@@ -36,12 +36,15 @@ import { whileTimePasses } from '../fakes/passing-time.ts';
 import { seededRandom, testSeed } from '../fakes/seeded-random.ts';
 import type { SeededRandom } from '../fakes/seeded-random.ts';
 import { FakeDestination, fakeSink, UNREACHABLE } from '../fakes/sink.ts';
+import type { StoredRecord } from '../fakes/sink.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 
 const SEQUENCES = Number(process.env['MODEL_SEQUENCES'] ?? 400);
 const STEPS = 40;
 const PATHS = ['a.log', 'b.log'];
 const ROTATIONS_MAX = 4;
+/** Some apps begin each file with the byte order mark of UTF-8. */
+const MARK = '\u{feff}';
 const BANNER = `${'='.repeat(1_100)}\n`;
 
 /** How lines become records in a world, and what the app writes so that it matters. */
@@ -339,8 +342,9 @@ class World {
     file.tokens.push(token);
     // Many logs begin with the same banner each time: longer than what identifies a head.
     const banner = file.tokens.length === 1 && this.random.below(3) === 0 && !this.isPowerCut ? BANNER : '';
+    const mark = file.tokens.length === 1 && this.random.below(4) === 0 ? MARK : '';
     const prefix = this.shape.prefix(this.random);
-    appendFileSync(this.at(path), `${banner}${prefix}${text}${isWhole ? '\n' : ''}`);
+    appendFileSync(this.at(path), `${mark}${banner}${prefix}${text}${isWhole ? '\n' : ''}`);
     file.isOpenLine = !isWhole;
   }
 
@@ -483,6 +487,8 @@ function judge(world: World): void {
     const twice = repeatedRecords(world, destination);
     assert(twice <= mayHaveTwice, `what comes twice is counted: ${twice} did, ${mayHaveTwice} might`);
     assert.deepEqual(destination.hidden, [], 'no record hides behind the id of another');
+    const marked = [...destination.stored.values()].filter((record) => record.offset === 0 && startsWithMark(record));
+    assert.deepEqual(marked, [], 'no first line begins with a byte order mark');
     for (const path of PATHS) {
       const text = [...destination.stored.values()]
         .filter(({ source }) => source.path === `/log/${path}`)
@@ -513,6 +519,10 @@ function judge(world: World): void {
       );
     }
   }
+}
+
+function startsWithMark({ bytes }: StoredRecord): boolean {
+  return bytes.toString().startsWith(MARK);
 }
 
 /** Records of which a token was there before, but for those of short copies. */

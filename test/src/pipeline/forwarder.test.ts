@@ -20,7 +20,7 @@ import { join } from 'node:path';
 import type { SinkName } from '../../../src/config/forwarder-config.ts';
 import { LINE_BYTES_MAX, READ_BYTES } from '../../../src/core/limits.ts';
 import { PLAIN_RULES } from '../../../src/config/record-rules.ts';
-import { silentLog } from '../../../src/core/log.ts';
+import { createLog, silentLog } from '../../../src/core/log.ts';
 import { createMetrics } from '../../../src/core/metrics.ts';
 import { decodeLines } from '../../../src/pipeline/checkpoint-codec.ts';
 import { Forwarder } from '../../../src/pipeline/forwarder.ts';
@@ -41,6 +41,7 @@ describe('forwarder', () => {
   let destination: FakeDestination;
   let metrics: ReturnType<typeof createMetrics>;
   let starts = 0;
+  let log = silentLog;
   let bootId: string | undefined;
   /** What is written while it is false is lost. */
   let isAlive = true;
@@ -62,7 +63,7 @@ describe('forwarder', () => {
       stateFiles: disk.mount(() => isAlive),
       clock,
       random: () => 0.5,
-      log: silentLog,
+      log,
       metrics,
       watch: false,
       bootId,
@@ -98,6 +99,7 @@ describe('forwarder', () => {
 
   beforeEach(() => {
     bootId = undefined;
+    log = silentLog;
     folder = mkdtempSync(join(tmpdir(), 'logtender-forwarder-'));
     clock = new VirtualClock();
     disk = new MemoryDisk();
@@ -148,6 +150,84 @@ describe('forwarder', () => {
     assert.deepEqual([...destination.stored.values()].at(-1)?.offset, hole + 'after\n'.length);
     assert.deepEqual([...account().dropped], [['nul_hole', { lines: 0, bytes: hole }]]);
     assert.deepEqual(account().delivered, { lines: 3, bytes: 'before\nafter\nmore\0\0\n'.length });
+  });
+
+  describe('a byte order mark', () => {
+    const MARK = '\u{feff}';
+    const offsets = (): number[] => [...destination.stored.values()].map(({ offset }) => offset);
+
+    it('of UTF-8 is no part of the first line, whose place in the file stays what it is', async () => {
+      writeFileSync(at('a.log'), `${MARK}{"a":1}\n${MARK}two\n`);
+      await start();
+      await run(3 * FLUSH_MS);
+      assert.deepEqual(destination.texts, ['{"a":1}\n', `${MARK}two\n`], 'only at the beginning is it a mark');
+      assert.deepEqual(offsets(), [3, 11]);
+      assert.deepEqual(account().delivered, { lines: 2, bytes: 18 });
+      assert.equal(account().dropped.size, 0);
+    });
+
+    it('alone, or cut in two, waits for what follows', async () => {
+      const mark = Buffer.from(MARK);
+      writeFileSync(at('a.log'), mark);
+      writeFileSync(at('b.log'), mark.subarray(0, 2));
+      await start();
+      await run(3 * FLUSH_MS);
+      await forwarder.close();
+      await start();
+      await run(3 * FLUSH_MS);
+      appendFileSync(at('a.log'), 'one\n');
+      appendFileSync(at('b.log'), Buffer.concat([mark.subarray(2), Buffer.from('two\n')]));
+      await run(3 * FLUSH_MS);
+      assert.deepEqual(destination.texts.toSorted(), ['one\n', 'two\n']);
+      assert.deepEqual(offsets(), [3, 3]);
+    });
+
+    it('gives the same record under the same id when the answer was lost with the process', async () => {
+      writeFileSync(at('a.log'), `${MARK}one\ntwo\n`);
+      destination.script = () => 'store_and_lose_answer';
+      await start();
+      await run(3 * FLUSH_MS);
+      await forwarder.close();
+      destination.script = () => 'store';
+      await start();
+      await run(3 * FLUSH_MS);
+      assert.deepEqual(destination.texts, ['one\n', 'two\n']);
+      assert.deepEqual([account().duplicates, destination.hidden], [2, []]);
+      assert.deepEqual(account().delivered, { lines: 2, bytes: 11 });
+    });
+
+    it('is none of the line where a file is rotated or cut off either', async () => {
+      writeFileSync(at('a.log'), `${MARK}one\n`);
+      await start();
+      await run(3 * FLUSH_MS);
+      renameSync(at('a.log'), at('a.log.1'));
+      writeFileSync(at('a.log'), `${MARK}two\n`);
+      await run(3 * FLUSH_MS);
+      writeFileSync(at('a.log'), `${MARK}3\n`);
+      await run(3 * FLUSH_MS);
+      assert.deepEqual(destination.texts, ['one\n', 'two\n', '3\n']);
+      assert.deepEqual(offsets(), [3, 3, 3]);
+      assert.deepEqual(destination.hidden, []);
+    });
+
+    it('of UTF-16 is told once with what to do, and the lines are shipped as they are', async () => {
+      const text = Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from('one\n', 'utf16le')]);
+      writeFileSync(at('a.log'), text);
+      const lines: string[] = [];
+      log = createLog({ clock, level: 'info', write: (line) => lines.push(line) });
+      forwarder = await open(['elasticsearch', 'console']);
+      forwarder.attach(fakeSink({ destination }));
+      forwarder.attach(fakeSink({ destination: new FakeDestination(), name: 'console' }));
+      await run(3 * FLUSH_MS);
+      appendFileSync(at('a.log'), Buffer.from('two\n', 'utf16le'));
+      assert.equal(await drain(), true);
+      const stored = [...destination.stored.values()].map(({ bytes }) => bytes);
+      assert.deepEqual(Buffer.concat(stored), Buffer.concat([text, Buffer.from('two\n', 'utf16le')]));
+      const told = lines.filter((line) => line.includes('UTF-16'));
+      assert.equal(told.length, 1, 'once for both sinks');
+      assert.match(told[0] ?? '', /"path":"\/log\/a\.log".*let the app write UTF-8/);
+      assert.match(metrics.expose(), /^logtender_utf16_files_total 1$/m);
+    });
   });
 
   it('gathers lines for one flush interval', async () => {
