@@ -91,6 +91,7 @@ export class RecordStage {
     context.offset = offset;
     log.mark();
     encoder.mark();
+    const { replaced, redacted } = shaper;
     let reason;
     for (let group = 0; group < groups; group += 1) {
       reason = shaper.shape(buffer, group, context);
@@ -98,6 +99,9 @@ export class RecordStage {
       if (reason === undefined && !encoder.appendRecord(source, record, context.timeMs)) {
         encoder.rewind();
         log.rewind();
+        // The cluster is shaped again for the next batch, and counted there.
+        shaper.replaced = replaced;
+        shaper.redacted = redacted;
         return false;
       }
       log.add(reason, record.offset, shaper.lines, record.bytes);
@@ -127,6 +131,8 @@ export class RecordStage {
   /** Everything that is filling will be read again. */
   reset(): void {
     this.#log.reset();
+    this.#shaper.replaced = 0;
+    this.#shaper.redacted = 0;
   }
 
   #count(name: string, help: string, amount: number): void {
