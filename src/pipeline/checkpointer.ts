@@ -29,6 +29,8 @@ const LOG_BYTES_MAX = 256 * KiB;
 
 const SNAPSHOT = 'checkpoint';
 const UNREADABLE = 'checkpoint.unreadable';
+/** The snapshot has this name while nothing newer can be saved: whoever starts from it knows that more was sent than it says. */
+const OUTDATED = 'checkpoint.outdated';
 const logName = (seq: number): string => `checkpoint-${seq % 2}.log`;
 const laneKey = (sink: string, id: string): string => `${sink}\0${id}`;
 
@@ -87,7 +89,8 @@ export class Checkpointer {
   async open(): Promise<void> {
     try {
       const snapshot = await this.#files.read(SNAPSHOT);
-      if (snapshot !== undefined) await this.#load(snapshot);
+      if (snapshot === undefined) await this.#loadOutdated();
+      else await this.#load(snapshot, SNAPSHOT);
     } catch (error) {
       this.#fail(error);
     }
@@ -176,9 +179,22 @@ export class Checkpointer {
       return true;
     } catch (error) {
       this.#fail(error);
+      await this.#markOutdated();
       return false;
     } finally {
       this.#busy -= 1;
+    }
+  }
+
+  /**
+   * What is sent from now on the snapshot does not say, so a file that is cut off and begins alike would be taken for the one that was sent.
+   * Another name needs no space on a full disk; where even that cannot be had (read-only) the snapshot stays as it is.
+   */
+  async #markOutdated(): Promise<void> {
+    try {
+      if ((await this.#files.read(SNAPSHOT)) !== undefined) await this.#files.rename(SNAPSHOT, OUTDATED);
+    } catch (error) {
+      this.#log.debug('checkpoint cannot be marked as outdated', { error: errorText(error) });
     }
   }
 
@@ -221,10 +237,20 @@ export class Checkpointer {
     this.#needsSnapshot = false;
   }
 
-  async #load(bytes: Buffer): Promise<void> {
+  async #loadOutdated(): Promise<void> {
+    const snapshot = await this.#files.read(OUTDATED);
+    if (snapshot === undefined) return;
+    await this.#load(snapshot, OUTDATED);
+    this.#log.warn('positions could not be saved to the end of the last run, known files go on under new ids', {
+      sources_known: this.state.sources.size,
+    });
+    this.#doubtAll();
+  }
+
+  async #load(bytes: Buffer, name: string): Promise<void> {
     const snapshot = decodeLines(bytes);
     if (snapshot.header?.t !== 'logtender-checkpoint' || snapshot.header.version !== CHECKPOINT_VERSION) {
-      await this.#files.rename(SNAPSHOT, UNREADABLE);
+      await this.#files.rename(name, UNREADABLE);
       this.#log.error('checkpoint is set aside, every file is read from its beginning', {
         expected_version: CHECKPOINT_VERSION,
         found_version: snapshot.header?.version ?? null,

@@ -9,10 +9,20 @@ interface StoredFile {
   synced: number;
 }
 
+export type StateCall = 'replace' | 'append' | 'sync' | 'rename';
+
+/** How a call fails: nothing of it was done, half (a write into the last free bytes), or all (the folder could not be synced). */
+export interface Fault {
+  readonly code: string;
+  readonly done: 'nothing' | 'half' | 'all';
+}
+
 export class MemoryDisk {
   readonly files = new Map<string, StoredFile>();
-  /** Every write fails with this code while it is set. */
+  /** Every write fails with this code while it is set; renames do not with ENOSPC. */
   failure: string | undefined;
+  /** How a single call fails, if it does. */
+  fault: (call: StateCall, name: string) => Fault | undefined = () => undefined;
   writes = 0;
   syncs = 0;
 
@@ -27,38 +37,46 @@ export class MemoryDisk {
 
   /** The folder as one process sees it; after `isAlive` says no, its calls change nothing. */
   mount(isAlive: () => boolean = () => true): StateFiles {
-    const check = (): void => {
-      if (this.failure !== undefined) throw Object.assign(new Error(`${this.failure}: write`), { code: this.failure });
+    /** Does as much of the call as its fault allows. */
+    const act = (call: StateCall, name: string, does: (share: number) => void): void => {
+      // A full disk has room for another name.
+      const isFailing = this.failure !== undefined && (this.failure !== 'ENOSPC' || call !== 'rename');
+      const fault = isFailing ? { code: this.failure, done: 'nothing' } : this.fault(call, name);
       this.writes += 1;
+      if (fault?.done !== 'nothing') does(fault?.done === 'half' ? 0.5 : 1);
+      if (fault !== undefined)
+        throw Object.assign(new Error(`${fault.code}: ${isFailing ? 'write' : call}`), { code: fault.code });
     };
     return {
       read: async (name) => this.files.get(name)?.content,
       replace: async (name, content) => {
         if (!isAlive()) return;
-        check();
-        this.files.set(name, { content: Buffer.from(content), synced: content.length });
+        act('replace', name, () => this.files.set(name, { content: Buffer.from(content), synced: content.length }));
       },
       append: async (name, content) => {
         if (!isAlive()) return;
-        check();
-        const file = this.files.get(name) ?? { content: Buffer.alloc(0), synced: 0 };
-        file.content = Buffer.concat([file.content, content]);
-        this.files.set(name, file);
+        act('append', name, (share) => {
+          const file = this.files.get(name) ?? { content: Buffer.alloc(0), synced: 0 };
+          file.content = Buffer.concat([file.content, content.subarray(0, content.length * share)]);
+          this.files.set(name, file);
+        });
       },
       sync: async (name) => {
         if (!isAlive()) return;
-        check();
-        this.syncs += 1;
-        const file = this.files.get(name);
-        if (file !== undefined) file.synced = file.content.length;
+        act('sync', name, () => {
+          this.syncs += 1;
+          const file = this.files.get(name);
+          if (file !== undefined) file.synced = file.content.length;
+        });
       },
       rename: async (from, to) => {
         if (!isAlive()) return;
-        check();
-        const file = this.files.get(from);
-        if (file === undefined) throw Object.assign(new Error('ENOENT: rename'), { code: 'ENOENT' });
-        this.files.delete(from);
-        this.files.set(to, file);
+        act('rename', from, () => {
+          const file = this.files.get(from);
+          if (file === undefined) throw Object.assign(new Error('ENOENT: rename'), { code: 'ENOENT' });
+          this.files.delete(from);
+          this.files.set(to, file);
+        });
       },
       close: async () => {},
     };

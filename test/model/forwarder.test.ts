@@ -187,6 +187,9 @@ class World {
   /** The process is gone without a word; what it held open is closed by the system. */
   crash(cutPower: boolean): void {
     this.note(cutPower ? 'power cut' : 'crash');
+    // What could not be saved is not known after it: the lines come again, and nobody can have counted them.
+    const isUnsaved = this.forwarder?.problems()['positions'] !== undefined;
+    if (isUnsaved) for (const token of this.tokens) token.mayRepeat = true;
     this.#life += 1;
     this.forwarder = undefined;
     this.isPowerCut = cutPower;
@@ -428,6 +431,14 @@ const STEPS_TABLE: ReadonlyArray<
     },
   ],
   [
+    3,
+    (world) => {
+      const isFull = world.disk.failure !== undefined;
+      world.note(isFull ? 'room on the state disk' : 'state disk full');
+      world.disk.failure = isFull ? undefined : 'ENOSPC';
+    },
+  ],
+  [
     10,
     (world) => {
       const destination = world.destinations[world.random.below(world.destinations.length)];
@@ -468,6 +479,7 @@ async function runSequence(seed: number): Promise<void> {
 /** The sinks are well, the forwarder runs, and everything that is left is shipped. */
 async function finish(world: World): Promise<void> {
   for (const destination of world.destinations) destination.script = () => 'store';
+  world.disk.failure = undefined;
   if (world.forwarder === undefined) await world.start();
   const { forwarder } = world;
   assert(forwarder !== undefined);

@@ -26,6 +26,7 @@ import { decodeLines } from '../../../src/pipeline/checkpoint-codec.ts';
 import { Forwarder } from '../../../src/pipeline/forwarder.ts';
 import type { Encoder, Sink } from '../../../src/sinks/sink.ts';
 import { MemoryDisk } from '../../fakes/memory-state-files.ts';
+import type { Fault, StateCall } from '../../fakes/memory-state-files.ts';
 import { whileTimePasses } from '../../fakes/passing-time.ts';
 import { FakeDestination, fakeSink, partial, UNREACHABLE } from '../../fakes/sink.ts';
 import type { FakeSinkOptions } from '../../fakes/sink.ts';
@@ -684,6 +685,94 @@ describe('forwarder', () => {
     };
     await start();
     await assert.rejects(run(5 * FLUSH_MS), /a bug/);
+  });
+
+  const FAULTS: ReadonlyArray<readonly [call: StateCall, done: Fault['done']]> = [
+    ['append', 'nothing'],
+    ['append', 'half'],
+    ['sync', 'nothing'],
+    ['replace', 'nothing'],
+    ['replace', 'all'],
+  ];
+  for (const code of ['ENOSPC', 'EROFS'])
+    for (const [call, done] of FAULTS)
+      it(`ships on while the state folder fails with ${code} at each ${call} (${done} of it done), says so, and saves again afterwards`, async () => {
+        const said: string[] = [];
+        log = createLog({ clock, level: 'info', write: (line) => said.push(line) });
+        const times = (words: string): number => said.filter((line) => line.includes(words)).length;
+        writeFileSync(at('a.log'), 'one\n');
+        await start();
+        await run(3 * FLUSH_MS);
+        disk.fault = (at) =>
+          at === call || at === 'replace' ? { code, done: at === call ? done : 'nothing' } : undefined;
+        const lines = ['one\n'];
+        for (let i = 0; i < 20; i += 1) {
+          lines.push(`line ${i}\n`);
+          appendFileSync(at('a.log'), `line ${i}\n`);
+          await run(2 * FLUSH_MS);
+        }
+        // Where appends and syncs are well nothing writes a snapshot: only a start does.
+        if (call === 'replace') {
+          await forwarder.close();
+          await start();
+          await run(2 * FLUSH_MS);
+        }
+        assert.deepEqual(destination.texts, lines);
+        assert.match(forwarder.problems()['positions'] ?? '', new RegExp(code));
+        assert.match(metrics.expose(), /^logtender_checkpoint_failures_total [1-9]/m);
+        assert(times('positions cannot be saved') >= 1 && times('positions cannot be saved') <= 2, said.join(''));
+        disk.fault = () => undefined;
+        await run(6 * FLUSH_MS);
+        assert.equal(forwarder.problems()['positions'], undefined);
+        assert.equal(times('positions are saved again'), 1);
+        await forwarder.close();
+        const requests = destination.requests.length;
+        await start();
+        assert.equal(await drain(), true);
+        assert.deepEqual([destination.requests.length - requests, times('damaged')], [0, 0], 'and is whole');
+        assert.deepEqual(account().delivered.lines, lines.length);
+      });
+
+  it('does not let a line hide behind one that was sent while the state disk was full', async () => {
+    // Longer than what identifies a head: from there on positions are promised ahead.
+    const banner = `${'='.repeat(1_100)}\n`;
+    writeFileSync(at('a.log'), banner);
+    await start();
+    await run(3 * FLUSH_MS);
+    disk.failure = 'ENOSPC';
+    appendFileSync(at('a.log'), 'old\n');
+    await run(3 * FLUSH_MS);
+    assert.deepEqual(destination.texts, [banner, 'old\n']);
+    isAlive = false;
+    crashed.push(forwarder);
+    isAlive = true;
+    writeFileSync(at('a.log'), `${banner}new\n`);
+    await start();
+    await run(3 * FLUSH_MS);
+    assert(destination.texts.includes('new\n'), 'it arrives');
+    assert.deepEqual(destination.hidden, []);
+    disk.failure = undefined;
+    await run(6 * FLUSH_MS);
+    await forwarder.close();
+    const requests = destination.requests.length;
+    await start();
+    assert.equal(await drain(), true);
+    assert.equal(destination.requests.length, requests, 'positions are saved and trusted again');
+  });
+
+  it('reads all anew beside a checkpoint of another kind that cannot even be set aside', async () => {
+    const content = Buffer.from('{"positions": "of another program"}\n');
+    disk.files.set('checkpoint', { content, synced: content.length });
+    disk.fault = (call) => (call === 'sync' ? undefined : { code: 'EROFS', done: 'nothing' });
+    writeFileSync(at('a.log'), 'one\n');
+    await start();
+    await run(3 * FLUSH_MS);
+    assert.deepEqual(destination.texts, ['one\n']);
+    assert.match(forwarder.problems()['positions'] ?? '', /EROFS/);
+    assert.deepEqual(disk.files.get('checkpoint')?.content, content);
+    disk.fault = () => undefined;
+    await run(6 * FLUSH_MS);
+    assert.equal(forwarder.problems()['positions'], undefined);
   });
 
   it('goes on without a state folder and says so', async () => {
