@@ -137,9 +137,11 @@ export class DocumentEncoder implements Encoder {
       }
       const lineOffset = offset + at - from;
       const unparsed = this.#unparsed;
+      const { replaced } = this.#escaper;
       const end = this.#record(frame, input, at, to, lineOffset);
       if (end > this.#options.bytesMax) {
         this.#unparsed = unparsed;
+        this.#escaper.replaced = replaced;
         break;
       }
       this.#ranges.add(end, lineOffset);

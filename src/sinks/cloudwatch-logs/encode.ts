@@ -173,12 +173,17 @@ export class LogEventsEncoder implements Encoder {
         at = usualEnd;
         continue;
       }
+      const { replaced } = this.#escaper;
       const written = this.#event(at, to);
       const markBytes = isPart(input, at, this.#escaper.next) ? CONTINUED.length : 0;
       const end = markBytes > 0 ? this.#mark(written) : written;
       const messageBytes = Math.max(1, this.#escaper.messageBytes) + markBytes;
       const counted = this.#countedBytes + messageBytes + PUT_LOG_EVENTS_EVENT_OVERHEAD_BYTES;
-      if (counted > PUT_LOG_EVENTS_BYTES_MAX || end > LOG_EVENTS_ENCODED_BYTES_MAX) break;
+      if (counted > PUT_LOG_EVENTS_BYTES_MAX || end > LOG_EVENTS_ENCODED_BYTES_MAX) {
+        // The line is escaped again for the next batch, and counted there.
+        this.#escaper.replaced = replaced;
+        break;
+      }
       this.#ranges.add(end, offset + at - from);
       this.#bytes = end;
       this.#countedBytes = counted;

@@ -347,4 +347,18 @@ describe('DocumentEncoder', () => {
     encoder.finish();
     assert.deepEqual(counts, [2]);
   });
+
+  it('counts an ill-formed sequence with the batch that takes its line, not with one that has no room for it', () => {
+    const counts: number[] = [];
+    const encoder = createBulkEncoder(config, (count) => counts.push(count));
+    const line = `${'x'.repeat(LINE_BYTES_MAX - 100)}\xff\n`;
+    const input = Buffer.from(line.repeat(20), 'latin1');
+    const records: number[] = [];
+    for (let at = 0; at < input.length; encoder.reset()) {
+      at = encoder.append(SOURCE, input, at, input.length, at, TIME_MS);
+      records.push(encoder.finish().records);
+    }
+    assert(records.length > 2, 'several batches');
+    assert.deepEqual(counts, records);
+  });
 });

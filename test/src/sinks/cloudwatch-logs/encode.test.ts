@@ -23,8 +23,8 @@ interface LogEvent {
   readonly message: string;
 }
 
-function createEncoder(times = new StreamTimes()): LogEventsEncoder {
-  return new LogEventsEncoder({ destinationOf: (source) => `group:${source.path}`, times, onReplaced: () => {} });
+function createEncoder(times = new StreamTimes(), onReplaced: (count: number) => void = () => {}): LogEventsEncoder {
+  return new LogEventsEncoder({ destinationOf: (source) => `group:${source.path}`, times, onReplaced });
 }
 
 /** The request as the service would read it. */
@@ -63,6 +63,18 @@ function encodeAll(encoder: LogEventsEncoder, input: Buffer, timeMs = NOW): LogE
 }
 
 describe('LogEventsEncoder', () => {
+  it('counts an ill-formed sequence with the batch that takes its line, not with one that has no room for it', () => {
+    const counts: number[] = [];
+    const encoder = createEncoder(new StreamTimes(), (count) => counts.push(count));
+    const input = Buffer.from(`${'x'.repeat(LINE_BYTES_MAX - 100)}\xff\n`.repeat(20), 'latin1');
+    const batches = encodeAll(encoder, input);
+    assert(batches.length > 2, 'several batches');
+    assert.deepEqual(
+      counts,
+      batches.map((events) => events.length),
+    );
+  });
+
   it('writes these bytes', () => {
     const encoder = createEncoder();
     encoder.append(SOURCE, Buffer.from('a "b"\r\n\n\u0001\n'), 0, 10, 0, NOW);
