@@ -192,6 +192,45 @@ describe('checkpointer', () => {
     });
   }
 
+  it('cuts the torn end of its log without alarm, and trusts the rest', async () => {
+    for (let torn = 1; torn < 180; torn += 13) {
+      const disk = new MemoryDisk();
+      const first = await life(disk);
+      first.checkpointer.putSource(source('a'));
+      first.checkpointer.putLane(lane('a', 5));
+      await first.checkpointer.persist();
+      first.checkpointer.putLane(lane('a', 9));
+      await first.checkpointer.persist();
+      cut(disk, 'checkpoint-1.log', torn);
+      const next = await life(disk);
+      assert.equal(acked(next, 'a'), 5, `${torn} bytes`);
+      assert.equal(isDoubted(next), false);
+      assert(!next.lines.some((line) => line.includes('"level":"error"')), next.lines.join(''));
+    }
+  });
+
+  it('trusts no id of a snapshot that stayed behind on a full disk, until a run is saved to its end', async () => {
+    const disk = new MemoryDisk();
+    const first = await life(disk);
+    first.checkpointer.putSource(source('a'));
+    first.checkpointer.putLane(lane('a', 5));
+    await first.checkpointer.persist();
+    disk.failure = 'ENOSPC';
+    first.checkpointer.putLane(lane('a', 9));
+    assert.equal(await first.checkpointer.persist(), false);
+    for (let start = 0; start < 2; start += 1) {
+      const next = await life(disk);
+      assert.deepEqual([acked(next, 'a'), isDoubted(next)], [5, true], 'as often as it starts');
+      assert(next.lines.some((line) => line.includes('new ids')));
+    }
+    disk.failure = undefined;
+    // Whoever finds a source again takes the doubt from it: here nobody does, so it stays, saved.
+    assert.equal(isDoubted(await life(disk)), true);
+    const last = await life(disk);
+    assert.equal(isDoubted(last), true);
+    assert(!last.lines.some((line) => line.includes('could not be saved')), 'the snapshot is a new one');
+  });
+
   it('says at its close whether everything is on the disk', async () => {
     const disk = new MemoryDisk();
     const { checkpointer } = await life(disk);
@@ -206,19 +245,23 @@ describe('checkpointer', () => {
     [
       ['a garbled line in the log', (disk) => garble(disk, 'checkpoint-1.log', 60), 9],
       ['a snapshot that lost its end', (disk) => cut(disk, 'checkpoint', 10), 9],
+      ['a log that lost its first line', (disk) => garble(disk, 'checkpoint-1.log', -20), undefined],
+      ['a snapshot of a version before', (disk) => replaceSnapshot(disk, { version: 0 }), undefined],
+      [
+        'a snapshot of another program',
+        (disk) => {
+          const content = Buffer.from('{"registrar": [{"offset": 5}]}\n');
+          disk.files.set('checkpoint', { content, synced: content.length });
+        },
+        undefined,
+      ],
+      ['an empty snapshot', (disk) => disk.files.set('checkpoint', { content: Buffer.alloc(0), synced: 0 }), undefined],
       [
         'a snapshot of zeros',
         (disk) => disk.files.set('checkpoint', { content: Buffer.alloc(500), synced: 500 }),
         undefined,
       ],
-      [
-        'a snapshot of a later version',
-        (disk) => {
-          const content = Buffer.from(encodeLine({ t: 'logtender-checkpoint', version: 2, seq: 1 }));
-          disk.files.set('checkpoint', { content, synced: content.length });
-        },
-        undefined,
-      ],
+      ['a snapshot of a later version', (disk) => replaceSnapshot(disk, { version: 2 }), undefined],
     ];
   for (const [what, damage, want] of DAMAGES) {
     it(`keeps what can be known of ${what}, and says so`, async () => {
@@ -240,6 +283,11 @@ describe('checkpointer', () => {
     });
   }
 });
+
+function replaceSnapshot(disk: MemoryDisk, { version }: { version: number }): void {
+  const content = Buffer.from(encodeLine({ t: 'logtender-checkpoint', version, seq: 1 }));
+  disk.files.set('checkpoint', { content, synced: content.length });
+}
 
 function garble(disk: MemoryDisk, name: string, at: number): void {
   const file = disk.files.get(name);

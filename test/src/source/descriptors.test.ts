@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import {
   appendFileSync,
+  chmodSync,
   copyFileSync,
   mkdtempSync,
   renameSync,
@@ -16,7 +17,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { silentLog } from '../../../src/core/log.ts';
+import { createLog } from '../../../src/core/log.ts';
 import { createMetrics } from '../../../src/core/metrics.ts';
 import { FileSet, GONE_AFTER_MS } from '../../../src/source/file-set.ts';
 import type { RestRule } from '../../../src/source/descriptors.ts';
@@ -24,6 +25,8 @@ import type { SourceFile } from '../../../src/source/source-file.ts';
 import { VirtualClock } from '../../fakes/virtual-clock.ts';
 
 const QUIET_MS = 10_000;
+/** The user id of `nobody` on Linux (credentials that own nothing). */
+const NOBODY = 65_534;
 
 describe('files at rest', () => {
   let folder: string;
@@ -31,6 +34,7 @@ describe('files at rest', () => {
   let files: FileSet;
   let unsettled: Set<string>;
   let rested: string[];
+  let lines: string[] = [];
   let ended: string[];
 
   const at = (name: string): string => join(folder, name);
@@ -41,7 +45,7 @@ describe('files at rest', () => {
       epoch: 'epoch',
       known: [],
       clock,
-      log: silentLog,
+      log: createLog({ clock, level: 'info', write: (line) => lines.push(line) }),
       metrics: createMetrics(),
       rest,
       isSettled: (source) => !unsettled.has(source.info.path),
@@ -105,6 +109,33 @@ describe('files at rest', () => {
     unsettled.clear();
     await scan();
     assert.equal(only('b.log').state, 'open', 'the one that may stay');
+  });
+
+  it('waits for a file that may not be read any more, says so once, and goes on under its id when it may', async () => {
+    lines = [];
+    const source = await restOf('a.log', 'one\n');
+    const { id } = source.info;
+    writeFileSync(at('b.log'), 'one\n');
+    unsettled.add('/log/b.log');
+    await scan();
+    const open = only('b.log');
+    chmodSync(folder, 0o755);
+    for (const name of ['a.log', 'b.log']) {
+      appendFileSync(at(name), 'two\n');
+      chmodSync(at(name), 0);
+    }
+    for (let again = 0; again < 5; again += 1) await withoutRights(scan);
+    assert.deepEqual([source.state, source.size, only('a.log')], ['resting', 4, source], 'it stays what it is');
+    assert.deepEqual([open.state, open.size], ['open', 8], 'what is open is read on');
+    const told = lines.filter((line) => line.includes('cannot be read'));
+    assert.equal(told.length, 1);
+    assert.match(told[0] ?? '', /a\.log".*EACCES.*fsGroup.*"mode":"0000"/);
+    assert.deepEqual([...files.problems.keys()], [at('a.log')]);
+    for (const name of ['a.log', 'b.log']) chmodSync(at(name), 0o644);
+    await withoutRights(scan);
+    assert.deepEqual([source.state, source.size, only('a.log').info.id], ['open', 8, id]);
+    assert.equal(files.problems.size, 0);
+    assert.deepEqual(ended, []);
   });
 
   it('opens a file again under its id when it grew, and closes it again', async () => {
@@ -205,3 +236,14 @@ describe('files at rest', () => {
     );
   });
 });
+
+/** Root reads what nobody may: it acts as the user `nobody` meanwhile. */
+async function withoutRights(act: () => Promise<void>): Promise<void> {
+  const isRoot = process.geteuid?.() === 0;
+  if (isRoot) process.seteuid?.(NOBODY);
+  try {
+    await act();
+  } finally {
+    if (isRoot) process.seteuid?.(0);
+  }
+}
