@@ -27,6 +27,8 @@ import { cutBytes, exitSummary, TERMINATION_MESSAGE_BYTES_MAX } from './pipeline
 import { Forwarder } from './pipeline/forwarder.ts';
 import { nodeStateFiles } from './pipeline/state-files.ts';
 import type { Stdio } from './source/stdio.ts';
+import { openPositions } from './pipeline/volume-positions.ts';
+import type { Positions } from './pipeline/volume-positions.ts';
 import type { DeadLetterCopy } from './sinks/s3/dead-letter-copy.ts';
 import type { ConfigFollower } from './config/config-follower.ts';
 import { SinkDoctor } from './sinks/sink-doctor.ts';
@@ -125,6 +127,7 @@ interface Generation {
   readonly forwarder: Forwarder;
   readonly copy: DeadLetterCopy | undefined;
   readonly doctor: SinkDoctor;
+  readonly positions: Positions;
   /** Ends what it does in the background. */
   readonly atWork: AbortController;
 }
@@ -168,7 +171,10 @@ async function forward(first: ForwardFile, surroundings: Surroundings): Promise<
     return undefined;
   });
   if (!config.once) await now.forwarder.run();
-  for (let next = follower?.take(); next !== undefined && !hasEnded; next = follower?.take()) {
+  /** A newer configuration; or the same, where another pod took the positions over and this one has to wait for it. */
+  const nextConfig = (): ForwarderConfig | undefined =>
+    follower?.take() ?? (now.positions.claim?.isLost === true ? now.config : undefined);
+  for (let next = nextConfig(); next !== undefined && !hasEnded; next = nextConfig()) {
     await closeGeneration(now);
     const renewed = await openGeneration(next, { ending, stdio }, surroundings);
     if (renewed === undefined) return;
@@ -194,19 +200,23 @@ async function openGeneration(
 ): Promise<Generation | undefined> {
   const { log, metrics } = surroundings;
   const copy = await openDeadLetterCopy(config, surroundings);
-  const forwarder = await openForwarder(config, { ...surroundings, ...about, copy });
+  let forwarder: Forwarder | undefined;
+  const positions = await takePositions(config, surroundings, () => forwarder?.stop());
+  if (positions === undefined) return undefined;
+  forwarder = await openForwarder(config, { ...surroundings, ...about, copy, positions });
   if (forwarder === undefined) return undefined;
   const atWork = new AbortController();
   const { signal } = atWork;
-  for (const name of config.sinks) void openSink(name, config, { forwarder, log, metrics, signal });
+  const opened = forwarder;
+  for (const name of config.sinks) void openSink(name, config, { forwarder: opened, log, metrics, signal });
   const doctor = new SinkDoctor({
     config,
     log,
     clock: systemClock,
-    isIll: (name) => forwarder.problems()[`sink-${name}`],
+    isIll: (name) => opened.problems()[`sink-${name}`],
   });
   void doctor.run(signal);
-  return { config, forwarder, copy, doctor, atWork };
+  return { config, forwarder, copy, doctor, positions, atWork };
 }
 
 /** In order, so that what is in flight is settled and not sent again where a destination could not tell. */
@@ -321,12 +331,13 @@ interface Opening {
   readonly ending: AbortSignal;
   readonly copy: DeadLetterCopy | undefined;
   readonly stdio: Stdio | undefined;
+  readonly positions: Positions;
 }
 
 /** Undefined when the end was due before the state folder could be read. */
 async function openForwarder(
   config: ForwarderConfig,
-  { ending, signals, log, metrics, copy, stdio }: Surroundings & Opening,
+  { ending, signals, log, metrics, copy, stdio, positions }: Surroundings & Opening,
 ): Promise<Forwarder | undefined> {
   const opening = Forwarder.open({
     files: [...config.files, ...(stdio?.files ?? [])],
@@ -339,6 +350,9 @@ async function openForwarder(
     flushIntervalMs: config.flushIntervalMs,
     rules: config,
     stateFiles: nodeStateFiles(config.stateDir),
+    positionFiles: positions.files,
+    olderThanMs: positions.olderThanMs,
+    volumeProblem: positions.problem,
     clock: systemClock,
     random: systemRandom,
     log,
@@ -367,6 +381,34 @@ async function openForwarder(
   await saying;
   if (forwarder === undefined) endHanging();
   return forwarder;
+}
+
+/**
+ * The positions of a volume that outlives the pod. While another pod has them this one ships nothing, and says so. Undefined when the end
+ * came before that.
+ */
+async function takePositions(
+  config: ForwarderConfig,
+  { signals, log, metrics }: Surroundings,
+  onLost: () => void,
+): Promise<Positions | undefined> {
+  const over = new AbortController();
+  void signals.ended.then(() => over.abort());
+  let reason = '';
+  let admin: Promise<() => Promise<void>> | undefined;
+  const onWait = (text: string): void => {
+    if (text !== reason) log.warn('waits for the positions of the volume', { reason: text });
+    reason = text;
+    const ready = [{ name: 'positions', check: () => ({ ok: false as const, reason }) }];
+    admin ??= startAdmin(config, { log, metrics, ready, pages: {} });
+  };
+  const positions = await openPositions(config, { clock: systemClock, log, signal: over.signal, onWait, onLost });
+  await (
+    await admin
+  )?.();
+  if (positions === undefined)
+    await writeTerminationMessage(config.terminationMessagePath, `nothing was forwarded from here: ${reason}`, log);
+  return positions;
 }
 
 /** Undefined where the system does not tell. */

@@ -143,9 +143,10 @@ export function inject(asked: Asked, facts: InjectionFacts): Outcome {
     original: originalAccount(pod),
   });
   const isAccountSwitched = account.action === 'switch';
-  // What a switch takes away is no place for logs, or the next pass would find another one.
-  const plan = planLogs(isAccountSwitched ? withoutAutomaticTokens(pod) : pod, settings.files);
   const stdio = planStdio({ pod, settings, account, labels: namespace.labels, config });
+  // What a switch takes away is no place for logs, or the next pass would find another one.
+  const podLeft = isAccountSwitched ? withoutAutomaticTokens(pod) : pod;
+  const plan = planLogs(podLeft, settings.files, stdio.stdio !== undefined);
   const parts = buildSidecar({
     pod,
     stdio,

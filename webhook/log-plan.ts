@@ -20,6 +20,8 @@ import type { ContainerView, MountView, PodView } from './pod.ts';
 import { subPathOf } from './sub-path.ts';
 import type { SubPath } from './sub-path.ts';
 import { deviceAt, endsWithPod, isReadOnly, mayHoldLogs, mountAt, mountWithin } from './user-mounts.ts';
+import { positionsPart } from './volume-positions.ts';
+import type { VolumePart } from './volume-positions.ts';
 
 /** A directory of a container that gets its own part of the shared emptyDir. */
 export interface SharedDirectory {
@@ -32,6 +34,8 @@ export interface LogPlan {
   readonly globs: readonly FileGlob[];
   readonly shared: readonly SharedDirectory[];
   readonly mounts: readonly LogMount[];
+  /** The part of a persistent volume that keeps the positions; undefined where they are kept with the pod. */
+  readonly positions: VolumePart | undefined;
   /** Containers whose files are read, in order: the first with a known user gives the sidecar its user. */
   readonly sources: readonly ContainerView[];
   readonly findings: readonly Finding[];
@@ -49,18 +53,22 @@ const GLOB_FRAME_BYTES = 64;
 /** Longest number that `Places` puts behind the name of a container: no more places than globs. */
 const PLACE_NUMBER = `.${GLOBS_MAX}`;
 
-/** Lays out the files of a pod. */
-export function planLogs(pod: PodView, files: readonly FileEntry[]): LogPlan {
-  const planner = new Planner(pod);
+/**
+ * Lays out the files of a pod.
+ *
+ * @param shipsMore the sidecar has stdout and stderr to ship as well: then no volume keeps the positions
+ */
+export function planLogs(pod: PodView, files: readonly FileEntry[], shipsMore = false): LogPlan {
+  const planner = new Planner(pod, shipsMore);
   for (const entry of files) planner.add(entry);
   return planner.finish();
 }
 
 /** A mount of the user as ours repeats it. */
-interface UserMount {
+interface UserMount extends VolumePart {
   readonly path: string;
-  readonly volume: string;
-  readonly part: SubPath;
+  readonly isReadOnly: boolean;
+  readonly endsWithPod: boolean;
 }
 
 interface Target {
@@ -74,6 +82,7 @@ const WHOLE: SubPath = { subPath: undefined, subPathExpr: undefined };
 
 class Planner {
   readonly #pod: PodView;
+  readonly #shipsMore: boolean;
   readonly #targets: Target[] = [];
   readonly #findings: Finding[] = [];
   /** Volume and path inside it of every glob so far. */
@@ -82,8 +91,9 @@ class Planner {
   #globBytesMost = 0;
   #globBytes: number | undefined;
 
-  constructor(pod: PodView) {
+  constructor(pod: PodView, shipsMore: boolean) {
     this.#pod = pod;
+    this.#shipsMore = shipsMore;
   }
 
   add(entry: FileEntry): void {
@@ -107,6 +117,9 @@ class Planner {
       const rest = entry.directory.slice(root.length);
       globs.push({ container: container.name, path: entry.path, directory: entry.directory, mount: `${place}${rest}` });
     }
+    const mounts = this.#targets.map(({ mount }) => mount);
+    const positions = this.#shipsMore ? undefined : positionsPart(mounts, this.#pod.volumes);
+    if (positions === undefined) this.#findLasting();
     for (const { container, directory } of shared.values())
       if (!isLogLike(directory)) this.#find('directory_hidden', `container ${container}: ${directory}`);
     const names = new Set(globs.map((glob) => glob.container));
@@ -114,6 +127,7 @@ class Planner {
       globs,
       shared: [...shared.values()],
       mounts: places.mounts,
+      positions,
       // Containers before init containers: it is their files that matter longest.
       sources: this.#pod.others.filter((c) => names.has(c.name)).toSorted((a, b) => rank(a) - rank(b)),
       findings: this.#findings,
@@ -190,8 +204,19 @@ class Planner {
       this.#find('mount_refused', `container ${container.name} mounts volume ${mount.volume} at ${mount.path}`);
       return undefined;
     }
-    if (!endsWithPod(volume)) this.#find('persistent_volume', `volume ${mount.volume}`);
-    return { volume: mount.volume, path: normalized(mount.path), part };
+    return {
+      volume: mount.volume,
+      path: normalized(mount.path),
+      part,
+      isReadOnly: isReadOnly(mount),
+      endsWithPod: endsWithPod(volume),
+    };
+  }
+
+  /** Volumes that outlive the pod while the positions do not. */
+  #findLasting(): void {
+    for (const { mount } of this.#targets)
+      if (mount?.endsWithPod === false) this.#find('persistent_volume', `volume ${mount.volume}`);
   }
 
   /** One file of one volume is shipped once, named after the first container that has it. */

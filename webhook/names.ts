@@ -25,6 +25,8 @@ export const ENTRY_ARGS: readonly string[] = [...FORWARDER_NODE_FLAGS, FORWARDER
 export const PATHS = {
   logs: DEFAULTS.logsDir,
   state: DEFAULTS.stateDir,
+  /** What the app mounts of a persistent volume, for the folder of positions in it. */
+  positions: DEFAULTS.positionsMount,
   secret: DEFAULTS.sinkSecretDir,
   token: '/logtender/token',
   serviceAccount: ACCOUNT_TOKEN_DIR,

@@ -20,6 +20,8 @@ import type { Shape } from './shape.ts';
 import { buildEnv } from './sidecar-env.ts';
 import type { Destinations } from './sidecar-env.ts';
 import { securityContext } from './sidecar-user.ts';
+import type { SubPath } from './sub-path.ts';
+import type { VolumePart } from './volume-positions.ts';
 
 export interface UserMount {
   readonly container: string;
@@ -79,10 +81,10 @@ export function buildSidecar(options: {
         name: mount.volume,
         mountPath: mount.path,
         readOnly: true,
-        ...(mount.part.subPath === undefined ? {} : { subPath: mount.part.subPath }),
-        ...(mount.part.subPathExpr === undefined ? {} : { subPathExpr: mount.part.subPathExpr }),
+        ...subPathFields(mount.part),
       })),
       ...(node === undefined ? [] : [node.mount]),
+      ...(plan.positions === undefined ? [] : [positionsMount(plan.positions)]),
       { name: VOLUME.state, mountPath: PATHS.state },
       { name: VOLUME.secret, mountPath: PATHS.secret, readOnly: true },
       ...(settings.roleArn === undefined && !needsOwnToken
@@ -114,6 +116,18 @@ export function buildSidecar(options: {
     bypass: meshBypass(pod, settings.sinks, config),
     findings: [...findings, ...resources.findings],
   };
+}
+
+/**
+ * The same part that the app has, for writing. Not a subPath of its own: the kubelet would have to make that directory, and where it cannot
+ * (a full disk, NFS with root_squash) the container would not start, and with it the app.
+ */
+function positionsMount({ volume, part }: VolumePart): JsonObject {
+  return { name: volume, mountPath: PATHS.positions, ...subPathFields(part) };
+}
+
+function subPathFields({ subPath, subPathExpr }: SubPath): JsonObject {
+  return { ...(subPath === undefined ? {} : { subPath }), ...(subPathExpr === undefined ? {} : { subPathExpr }) };
 }
 
 /** What the ServiceAccount admission plugin would mount, for our container alone; and a token that AWS STS takes. */

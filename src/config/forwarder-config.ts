@@ -81,6 +81,8 @@ export interface ForwarderConfig extends RecordRules {
   /** Folder with the sink's credentials, one file per key; it may be absent. */
   readonly sinkSecretDir: string;
   readonly stateDir: string;
+  /** Folder beside the logs of a volume that outlives the pod: positions are kept there. Undefined: in stateDir. */
+  readonly positionsDir: string | undefined;
   /** Port of /livez, /readyz, /metrics and /ledger; 0 switches it off. */
   readonly adminPort: number;
   /** Address that it listens on. Probes and people come from outside the pod; on a machine of one's own they need not. */
@@ -153,6 +155,7 @@ export const ENV = {
   noProxy: 'NO_PROXY',
   sinkSecretDir: 'SINK_SECRET_DIR',
   stateDir: 'STATE_DIR',
+  positionsDir: 'POSITIONS_DIR',
   adminPort: 'ADMIN_PORT',
   adminHost: 'ADMIN_HOST',
   terminationMessagePath: 'TERMINATION_MESSAGE_PATH',
@@ -192,11 +195,15 @@ export const DEFAULTS = {
   sinkSecretDir: '/logtender/secret',
   stateDir: '/logtender/state',
   logsDir: '/logtender/logs',
+  positionsMount: '/logtender/positions',
   terminationMessagePath: '/dev/termination-log',
   graceMs: 30_000,
   adminPort: 15_099,
   adminHost: '0.0.0.0',
 } as const;
+
+/** Folder of positions at the root of what an app mounts of a persistent volume. Nothing below a folder of this name is tailed. */
+export const POSITIONS_FOLDER = '.logtender';
 
 /** The forwarder's bundle in the image. */
 export const FORWARDER_ENTRY = '/app/forwarder.mjs';
@@ -292,6 +299,7 @@ export function parseForwarderEnv(
     awsRegion: reader.text(ENV.awsRegion, undefined),
     sinkSecretDir: reader.text(ENV.sinkSecretDir, DEFAULTS.sinkSecretDir),
     stateDir: reader.text(ENV.stateDir, DEFAULTS.stateDir),
+    positionsDir: readPositionsDir(reader),
     adminPort: reader.integer(ENV.adminPort, { min: 0, max: 65_535 }, DEFAULTS.adminPort),
     adminHost: reader.text(ENV.adminHost, DEFAULTS.adminHost, NOT_EMPTY),
     terminationMessagePath: reader.text(ENV.terminationMessagePath, DEFAULTS.terminationMessagePath),
@@ -342,6 +350,12 @@ export function splitUrls(text: string): readonly string[] {
     .split(',')
     .map((url) => url.trim())
     .filter((url) => url !== '');
+}
+
+/** `{pod}` stands for the pod's name, which admission may not know. */
+function readPositionsDir(reader: Reader): string | undefined {
+  const text = reader.text(ENV.positionsDir, undefined, ABSOLUTE);
+  return text?.replaceAll('{pod}', reader.text(ENV.pod, 'unknown-pod'));
 }
 
 function readProxy(reader: Reader): ProxySettings {

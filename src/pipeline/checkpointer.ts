@@ -145,12 +145,27 @@ export class Checkpointer {
     await this.#writing;
     this.#failedAt = undefined;
     const isSaved = await this.persist();
+    if (isSaved) await this.#writeLast();
     try {
       await this.#files.close();
     } catch (error) {
       this.#log.warn('state files cannot be closed', { error: errorText(error) });
     }
     return isSaved;
+  }
+
+  /**
+   * All is on the disk and nothing follows: no power cut can take anything back, and the next run may trust what it reads in whatever boot
+   * of whatever machine it begins. Who knows no boot is trusted.
+   */
+  async #writeLast(): Promise<void> {
+    this.#boot = undefined;
+    try {
+      await this.#writeSnapshot();
+    } catch (error) {
+      // The pair before it stands, with its boot.
+      this.#log.warn('last snapshot cannot be written', { error: errorText(error) });
+    }
   }
 
   #put(key: string, entry: Entry): void {

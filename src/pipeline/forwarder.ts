@@ -57,6 +57,12 @@ export interface ForwarderOptions {
   readonly flushIntervalMs: number;
   readonly rules: RecordRules;
   readonly stateFiles: StateFiles;
+  /** Where positions are kept beside the logs of a volume that outlives the pod; undefined: in `stateFiles`. */
+  readonly positionFiles?: StateFiles | undefined;
+  /** Files that were last written before this begin at their end, milliseconds since the epoch. */
+  readonly olderThanMs?: number | undefined;
+  /** Why the volume does not keep the positions. */
+  readonly volumeProblem?: string | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -89,7 +95,7 @@ export class Forwarder {
 
   /** Reads the checkpoint and makes ready; nothing is sent before the first turn. */
   static async open(options: ForwarderOptions): Promise<Forwarder> {
-    const { stateFiles: files, clock, log, metrics, bootId } = options;
+    const { stateFiles, positionFiles: files = stateFiles, clock, log, metrics, bootId } = options;
     const grouping = groupingName(options.rules, options.stdioRoot !== undefined);
     const checkpointer = new Checkpointer({ files, clock, log, metrics, bootId, grouping });
     await checkpointer.open();
@@ -103,6 +109,7 @@ export class Forwarder {
     const wake = (): void => this.#wake.call();
     this.#files = new FileSet({
       ...options,
+      isOneVolume: options.positionFiles !== undefined,
       known,
       isSettled: (source) => this.lanes.every((lane) => lane.isSettled(source)),
       unsettledBytes: (source) => Math.max(...this.lanes.map((lane) => source.size - lane.cursorOf(source).acked)),
@@ -110,6 +117,7 @@ export class Forwarder {
       onChanged: (source) => this.#changed(source),
       onReleased: (source) => this.lanes.forEach((lane) => lane.release(source, 'hold_limit')),
       onEnded: (source) => this.#ended(source),
+      onOlder: (source) => this.#passOver(source),
       onRested: (source) => this.lanes.forEach((lane) => lane.rest(source)),
       onVanished: (known) => this.#forget(known),
     });
@@ -207,7 +215,9 @@ export class Forwarder {
     this.#watch?.close();
     this.#unreadAtClose = new Map(this.lanes.map((lane) => [lane, this.#unreadBytes(lane)]));
     this.#files.close();
-    return this.#checkpointer.close();
+    const isSaved = await this.#checkpointer.close();
+    if (this.#options.positionFiles !== undefined) await this.#options.stateFiles.close();
+    return isSaved;
   }
 
   /** Files of which every lane has had the last byte acknowledged and that are written to no more, as the sidecar names them. */
@@ -221,8 +231,11 @@ export class Forwarder {
   problems(): Readonly<Record<string, string | undefined>> {
     const files = [...this.#files.problems].map(([name, code]) => `${name}: ${code}`);
     const sinks = this.lanes.map((lane): [string, string | undefined] => [`sink-${lane.name}`, laneProblem(lane)]);
+    const { volumeProblem } = this.#options;
+    const passed = Math.max(0, ...this.lanes.map(({ account }) => account.dropped.get('older_than_pod')?.bytes ?? 0));
     return {
       positions: this.#checkpointer.problem,
+      ...(volumeProblem === undefined ? {} : { volume: `${volumeProblem}; ${passed} bytes were passed over` }),
       files: files.length === 0 ? undefined : files.slice(0, 10).join(', '),
       ...Object.fromEntries<string | undefined>(sinks),
     };
@@ -440,6 +453,17 @@ export class Forwarder {
   #forget(known: KnownSource): void {
     this.#options.log.warn('file of the last run is gone', { path: known.path, container: known.container });
     this.#retire(known.id, (lane) => lane.retireVanished(known.id));
+  }
+
+  #passOver(source: SourceFile): void {
+    const { container, path } = source.info;
+    for (const lane of this.lanes) lane.passOver(source);
+    this.#putSource(source);
+    this.#options.log.error('file is older than the pod and begins at its end', {
+      container,
+      path,
+      bytes: source.size,
+    });
   }
 
   /** The lanes' books take a source's counts over, and the checkpoint forgets it, in one entry. A loss is saved also of a file never sent. */

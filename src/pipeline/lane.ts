@@ -218,6 +218,20 @@ export class Lane {
     if (checkpointer.lane(this.name, source.info.id) !== undefined) this.#put(cursor);
   }
 
+  /** What is there of a new source is older than what we are to ship: it begins at its end, and the bytes are counted. */
+  passOver(source: SourceFile): void {
+    const cursor = this.cursorOf(source);
+    const tail = this.#tailAt(cursor, source.size);
+    const bytes = source.size - cursor.acked;
+    if (tail === undefined || bytes <= 0) return;
+    cursor.account.take({ lines: 0, bytes });
+    cursor.account.drop('older_than_pod', { lines: 0, bytes });
+    cursor.settle(source.size, tail);
+    cursor.rewind();
+    source.anchor = { offset: source.size, hash: tail };
+    this.#put(cursor);
+  }
+
   /** The source's file was closed because nothing is left to do: it is opened again when it changes. */
   rest(source: SourceFile): void {
     this.cursorOf(source).rest();

@@ -10,7 +10,7 @@ import type { FilterReason } from '../parse/record-shaper.ts';
 import type { RejectReason } from '../sinks/sink.ts';
 
 /** Bytes of a file that nobody can or should read, beyond its lines. */
-export type FileReason = 'hold_limit' | 'truncated' | 'nul_hole';
+export type FileReason = 'hold_limit' | 'truncated' | 'nul_hole' | 'older_than_pod';
 
 /** Why a line never arrives: the sink's reasons, ours, and the filters that the user asked for. */
 export const DROP_REASONS = [
@@ -23,6 +23,7 @@ export const DROP_REASONS = [
   'id_conflict',
   'truncated',
   'nul_hole',
+  'older_than_pod',
   'not_included',
   'excluded',
   'sampled',

@@ -9,6 +9,7 @@ import type { Dirent } from 'node:fs';
 import { lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { POSITIONS_FOLDER } from '../config/forwarder-config.ts';
 import type { FileGlob } from '../config/forwarder-config.ts';
 import { globDepth, matchGlob, mayHold, parseGlob } from './glob.ts';
 import type { Glob } from './glob.ts';
@@ -69,7 +70,8 @@ export class FolderScanner {
   #round = 0;
 
   constructor(globs: readonly FileGlob[]) {
-    this.#walks = globs.map((glob) => {
+    const outside = globs.filter(({ directory }) => !directory.split('/').includes(POSITIONS_FOLDER));
+    this.#walks = outside.map((glob) => {
       const { path, directory } = glob;
       const pattern = parseGlob(path.startsWith(`${directory}/`) ? path.slice(directory.length) : path);
       return { glob, pattern, depth: Math.min(globDepth(pattern), DEPTH_MAX), seen: new Map() };
@@ -120,7 +122,7 @@ function walk(walking: Walk, folder: readonly string[]): void {
     }
     if (entry.isDirectory()) {
       const below = [...folder, entry.name];
-      if (folder.length < depth && mayHold(pattern, below)) walk(walking, below);
+      if (entry.name !== POSITIONS_FOLDER && folder.length < depth && mayHold(pattern, below)) walk(walking, below);
       continue;
     }
     if ((!entry.isFile() && !entry.isSymbolicLink()) || COMPRESSED.test(entry.name)) continue;

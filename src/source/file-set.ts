@@ -67,6 +67,10 @@ export interface FileSetOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly holdBytesMax?: number;
+  /** All files lie on one volume, and the checkpoint beside them: the device number says nothing. */
+  readonly isOneVolume?: boolean;
+  /** Unknown files that were last written before this begin at their end, milliseconds since the epoch. */
+  readonly olderThanMs?: number | undefined;
   readonly rest?: RestRule;
   /** Has every lane read all of the source that can be read, and had it acknowledged? */
   readonly isSettled: (source: SourceFile) => boolean;
@@ -79,6 +83,8 @@ export interface FileSetOptions {
   /** Bytes that nobody read are given up (hold limit). Called before the descriptor is closed. */
   readonly onReleased: (source: SourceFile) => void;
   readonly onEnded: (source: SourceFile) => void;
+  /** Its bytes are older than what we are to ship. */
+  readonly onOlder: (source: SourceFile) => void;
   /** It was closed for now, with nothing left to read. */
   readonly onRested: (source: SourceFile) => void;
   /** A source of the checkpoint is not to be found any more. */
@@ -94,6 +100,7 @@ export class FileSet {
   readonly #access: FileAccess;
   readonly #scanner: FolderScanner;
   readonly #forecasts = new RotationForecasts();
+  readonly #olderThanNs: bigint;
   #generation = 0;
   /** When a whole scan first left some of the known sources unfound. */
   #knownMissedAt: number | undefined;
@@ -105,11 +112,12 @@ export class FileSet {
 
   constructor(options: FileSetOptions) {
     this.#options = options;
-    this.#known = new KnownSources(options.known);
+    this.#known = new KnownSources(options.known, options.isOneVolume);
     this.#chains = new Chains(options.known.reduce((newest, { order }) => Math.max(newest, order), 0));
     this.#access = new FileAccess({ ...options, onMoved: () => (this.scanWanted = true) });
     this.#scanner = new FolderScanner(options.files);
     this.encodings = new ForeignEncodings(options);
+    this.#olderThanNs = BigInt(Math.trunc(options.olderThanMs ?? 0)) * 1_000_000n;
   }
 
   /** What can be read, one list for each path, older sources first. The same arrays until the next scan or truncation. */
@@ -478,7 +486,9 @@ export class FileSet {
       const isTaken = this.#isCopy(opened, extent, sighting, seen);
       if (isTaken !== undefined) return isTaken;
       const path = this.#pathOf(sighting, seen);
-      this.#place(this.#create(opened, extent, { container: sighting.container, path }), sighting);
+      const source = this.#create(opened, extent, { container: sighting.container, path });
+      this.#place(source, sighting);
+      if (sighting.mtimeNs < this.#olderThanNs) this.#options.onOlder(source);
       return true;
     });
   }

@@ -15,7 +15,11 @@ export class KnownSources {
   /** Their inode holds other bytes now: only a copy can bring them back. */
   #truncated: KnownSource[];
 
-  constructor(known: readonly KnownSource[]) {
+  readonly #isOneVolume: boolean;
+
+  /** @param isOneVolume all of them lie on one volume, which has another device number on another node */
+  constructor(known: readonly KnownSource[], isOneVolume = false) {
+    this.#isOneVolume = isOneVolume;
     this.#waiting = known.filter(({ orphan }) => !orphan);
     this.#truncated = known.filter(({ orphan }) => orphan);
   }
@@ -26,12 +30,12 @@ export class KnownSources {
 
   /** May the file be one of them? */
   mayHold(sighting: Sighting): boolean {
-    return this.#waiting.some((known) => mayBe(known, sighting));
+    return this.#waiting.some((known) => mayBe(known, sighting, this.#isOneVolume));
   }
 
   /** The source that the file is, if it is one. Of several generations of one inode the newest that fits; the others are truncated. */
   claim(sighting: Sighting, opened: OpenedFile): KnownSource | undefined {
-    const candidates = this.#waiting.filter((known) => mayBe(known, sighting));
+    const candidates = this.#waiting.filter((known) => mayBe(known, sighting, this.#isOneVolume));
     const found = candidates.findLast((known) => isUnchanged(opened, known));
     this.#waiting = this.#waiting.filter((known) => !candidates.includes(known));
     this.#truncated.push(...candidates.filter((known) => known !== found));
@@ -68,11 +72,11 @@ export class KnownSources {
 }
 
 /** By inode and birth: the device number of the same disk may change when the node starts again. */
-function mayBe({ identity, container }: KnownSource, sighting: Sighting): boolean {
+function mayBe({ identity, container }: KnownSource, sighting: Sighting, isOneVolume: boolean): boolean {
   const { ino, dev, birthUs } = sighting.identity;
   if (identity.ino !== ino || container !== sighting.container || !isSameBirth(identity, sighting.identity))
     return false;
-  return identity.dev === dev || (identity.birthUs > 0 && birthUs > 0);
+  return isOneVolume || identity.dev === dev || (identity.birthUs > 0 && birthUs > 0);
 }
 
 /** Births that are not known count as equal. */

@@ -10,9 +10,11 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:http';
@@ -242,6 +244,79 @@ describe('forwarder process', function () {
     assert.equal(ledger.sinks[0]?.read.lines, 1);
     forwarder.child.kill('SIGTERM');
     await forwarder.ended;
+  });
+
+  const onVolume = (pod: string, uid: string, env: Readonly<Record<string, string>> = {}): Process => {
+    // The pod's own folder is there before it starts, and ends with it.
+    mkdirSync(join(folder, uid), { recursive: true });
+    return start({
+      SINKS: 'elasticsearch',
+      ELASTICSEARCH_URL: url,
+      POD_NAME: pod,
+      POD_UID: uid,
+      STATE_DIR: join(folder, uid),
+      POSITIONS_DIR: join(folder, 'logs', '.logtender', 'web'),
+      TERMINATION_MESSAGE_PATH: join(folder, `termination-${uid}`),
+      LOG_FILES: JSON.stringify([
+        { container: 'app', path: '/var/log/app/**', directory: '/var/log/app', mount: join(folder, 'logs') },
+      ]),
+      ...env,
+    });
+  };
+  const numbered = (from: number, to: number): string =>
+    Array.from({ length: to - from }, (_, i) => `${from + i}\n`).join('');
+
+  it('goes on where the pod before it was killed, on a volume that outlived it', async () => {
+    writeFileSync(log('a.log'), numbered(0, 20_000));
+    const first = onVolume('web-0', 'uid-1');
+    await until('some lines', () => server.stored.size > 0);
+    first.child.kill('SIGKILL');
+    await first.ended;
+    appendFileSync(log('a.log'), numbered(20_000, 21_000));
+    const second = onVolume('web-0', 'uid-2', { ONCE: 'true' });
+    assert.equal(await second.ended, 0, second.stderr());
+    // Under another id a line that came twice would be stored twice.
+    assert.deepEqual([...server.stored.values()], numbered(0, 21_000).trim().split('\n'));
+    assert.equal(existsSync(join(folder, 'logs', '.logtender', 'web', 'claim')), false, 'it is given back');
+    assert.deepEqual(readdirSync(join(folder, 'uid-2')), ['ledger.json'], 'nothing else is kept with the pod');
+  });
+
+  it('waits while another pod ships the files of the volume, and goes on when that one ends', async () => {
+    writeFileSync(log('a.log'), numbered(0, 100));
+    const first = onVolume('web-a', 'uid-1');
+    await until('first lines', () => server.stored.size === 100);
+    const [second, third] = [onVolume('web-b', 'uid-2'), onVolume('web-c', 'uid-3')];
+    await until('words', () => [second, third].every(({ stderr }) => stderr().includes('pod web-a ships the files')));
+    third.child.kill('SIGTERM');
+    assert.equal(await third.ended, 0, third.stderr());
+    assert.match(readFileSync(join(folder, 'termination-uid-3'), 'utf8'), /nothing was forwarded from here: pod web-a/);
+    appendFileSync(log('a.log'), numbered(100, 200));
+    await until('lines of the first', () => server.stored.size === 200);
+    first.child.kill('SIGTERM');
+    assert.equal(await first.ended, 0, first.stderr());
+    appendFileSync(log('a.log'), numbered(200, 300));
+    await until('lines of the second', () => server.stored.size >= 300);
+    second.child.kill('SIGTERM');
+    assert.equal(await second.ended, 0, second.stderr());
+    assert.deepEqual([...server.stored.values()], numbered(0, 300).trim().split('\n'));
+    assert.equal(server.duplicates, 0);
+  });
+
+  it('begins older files at their end on a volume that it cannot write to, and counts what it passes over', async () => {
+    writeFileSync(log('a.log'), 'old\n');
+    const longAgo = Date.now() / 1000 - 3_600;
+    utimesSync(log('a.log'), longAgo, longAgo);
+    writeFileSync(join(folder, 'file'), '');
+    const forwarder = onVolume('web-a', 'uid-1', { POSITIONS_DIR: join(folder, 'file', '.logtender', 'web') });
+    await until('words', () => forwarder.stderr().includes('file is older than the pod and begins at its end'));
+    appendFileSync(log('a.log'), 'more\n');
+    writeFileSync(log('b.log'), 'new\n');
+    await until('new lines', () => server.stored.size === 2);
+    forwarder.child.kill('SIGTERM');
+    assert.equal(await forwarder.ended, 0, forwarder.stderr());
+    assert.deepEqual([...server.stored.values()].toSorted(), ['more', 'new']);
+    assert.match(forwarder.stderr(), /positions cannot be kept on the volume/);
+    assert.match(readFileSync(join(folder, 'termination-uid-1'), 'utf8'), /delivered=2 .*older_than_pod=4B/);
   });
 
   it('delivers every line once, in order, though it is killed again and again', async () => {

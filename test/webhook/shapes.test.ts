@@ -201,6 +201,20 @@ const CASES: readonly ShapeCase[] = [
     check: (pod) => assert.equal(textAt(listAt(sidecarOf(pod), 'volumeMounts')[0], 'subPathExpr'), '$(POD_NAME)'),
   },
   {
+    name: 'a persistent volume keeps the positions beside the logs, in what the app mounts of it',
+    spec: {
+      containers: [{ name: 'app', volumeMounts: [{ name: 'v', mountPath: '/var/log/app', subPath: 'logs' }] }],
+      volumes: [{ name: 'v', persistentVolumeClaim: { claimName: 'c' } }],
+    },
+    check: (pod) => {
+      assert.deepEqual(listAt(sidecarOf(pod), 'volumeMounts').slice(0, 2), [
+        { name: 'v', mountPath: '/logtender/logs/app/var/log/app', readOnly: true, subPath: 'logs' },
+        { name: 'v', mountPath: '/logtender/positions', subPath: 'logs' },
+      ]);
+      assert.match(envOf(pod, 'POSITIONS_DIR') ?? '', /^\/logtender\/positions\/\.logtender\/[^/]+$/);
+    },
+  },
+  {
     name: 'init containers: their logs are shipped as well, ours stands before them',
     spec: { initContainers: [{ name: 'migrate' }] },
     check: (pod) => {

@@ -186,7 +186,7 @@ describe('checkpointer', () => {
       const disk = new MemoryDisk();
       const first = await life(disk, before);
       first.checkpointer.putSource(source('a'));
-      assert.equal(await first.checkpointer.close(), true);
+      assert.equal(await first.checkpointer.persist(), true);
       for (let start = 0; start < 2; start += 1) assert.equal(isDoubted(await life(disk, now)), doubted);
       assert.equal(isDoubted(await life(disk, 'boot-3')), doubted || before !== undefined || now !== undefined);
     });
@@ -229,6 +229,15 @@ describe('checkpointer', () => {
     const last = await life(disk);
     assert.equal(isDoubted(last), true);
     assert(!last.lines.some((line) => line.includes('could not be saved')), 'the snapshot is a new one');
+  });
+
+  it('trusts in any boot what was closed in order, and doubts again what began after that', async () => {
+    const disk = new MemoryDisk();
+    const first = await life(disk, 'boot-1');
+    first.checkpointer.putSource(source('a'));
+    assert.equal(await first.checkpointer.close(), true);
+    assert.equal(isDoubted(await life(disk, 'boot-2')), false);
+    assert.equal(isDoubted(await life(disk, 'boot-3')), true);
   });
 
   it('says at its close whether everything is on the disk', async () => {

@@ -5,19 +5,21 @@ import assert from 'node:assert/strict';
 import {
   appendFileSync,
   closeSync,
+  mkdirSync,
   mkdtempSync,
   openSync,
   renameSync,
   rmSync,
   truncateSync,
   unlinkSync,
+  utimesSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import type { SinkName } from '../../../src/config/forwarder-config.ts';
+import type { FileGlob, SinkName } from '../../../src/config/forwarder-config.ts';
 import { LINE_BYTES_MAX, READ_BYTES } from '../../../src/core/limits.ts';
 import { PLAIN_RULES } from '../../../src/config/record-rules.ts';
 import { createLog, silentLog } from '../../../src/core/log.ts';
@@ -44,6 +46,8 @@ describe('forwarder', () => {
   let starts = 0;
   let log = silentLog;
   let bootId: string | undefined;
+  let olderThanMs: number | undefined;
+  let files: readonly FileGlob[];
   /** What is written while it is false is lost. */
   let isAlive = true;
   /** Processes that are gone; their descriptors are closed at the end. */
@@ -55,7 +59,7 @@ describe('forwarder', () => {
     starts += 1;
     metrics = createMetrics();
     return Forwarder.open({
-      files: [{ container: 'app', path: '/log/*.log', directory: '/log', mount: folder }],
+      files,
       sinks,
       uid: 'uid',
       epoch: `epoch-${starts}`,
@@ -68,6 +72,8 @@ describe('forwarder', () => {
       metrics,
       watch: false,
       bootId,
+      olderThanMs,
+      volumeProblem: olderThanMs === undefined ? undefined : 'EROFS',
       ...(holdBytesMax === undefined ? {} : { holdBytesMax }),
     });
   };
@@ -101,7 +107,9 @@ describe('forwarder', () => {
   beforeEach(() => {
     bootId = undefined;
     log = silentLog;
+    olderThanMs = undefined;
     folder = mkdtempSync(join(tmpdir(), 'logtender-forwarder-'));
+    files = [{ container: 'app', path: '/log/*.log', directory: '/log', mount: folder }];
     clock = new VirtualClock();
     disk = new MemoryDisk();
     destination = new FakeDestination();
@@ -229,6 +237,60 @@ describe('forwarder', () => {
       assert.match(told[0] ?? '', /"path":"\/log\/a\.log".*let the app write UTF-8/);
       assert.match(metrics.expose(), /^logtender_utf16_files_total 1$/m);
     });
+  });
+
+  it('goes on under the same ids on another machine after an end in order, whatever was in doubt', async () => {
+    bootId = 'boot-1';
+    writeFileSync(at('a.log'), 'one\ntwo\n');
+    destination.script = () => 'store_and_lose_answer';
+    await start();
+    await run(3 * FLUSH_MS);
+    await forwarder.close();
+    bootId = 'boot-2';
+    destination.script = () => 'store';
+    appendFileSync(at('a.log'), 'three\n');
+    await start();
+    await run(3 * FLUSH_MS);
+    assert.deepEqual(destination.texts, ['one\n', 'two\n', 'three\n']);
+    assert.equal(account().duplicates, 2);
+  });
+
+  it('begins files that are older than the pod at their end where it cannot know more, counts what it passes over, and keeps that', async () => {
+    olderThanMs = Date.now() - 60_000;
+    const longAgo = olderThanMs / 1000 - 60;
+    for (const name of ['a.log', 'a.log.1']) {
+      writeFileSync(at(name), `old ${name}\n`);
+      utimesSync(at(name), longAgo, longAgo);
+    }
+    writeFileSync(at('b.log'), 'new\n');
+    await start();
+    await run(3 * FLUSH_MS);
+    appendFileSync(at('a.log'), 'more\n');
+    await run(3 * FLUSH_MS);
+    assert.deepEqual(destination.texts, ['new\n', 'more\n']);
+    const passed = [['older_than_pod', { lines: 0, bytes: 'old a.log\nold a.log.1\n'.length }]];
+    assert.deepEqual([...account().dropped], passed);
+    assert.match(forwarder.problems()['volume'] ?? '', /22 bytes were passed over/);
+    await forwarder.close();
+    await start();
+    await run(3 * FLUSH_MS);
+    assert.deepEqual(destination.texts, ['new\n', 'more\n']);
+    assert.deepEqual([...account().dropped], passed);
+  });
+
+  it('tails nothing of the folder of positions, whatever the glob says', async () => {
+    for (const folderOf of ['.logtender', 'x/.logtender'])
+      mkdirSync(join(folder, folderOf, 'web'), { recursive: true });
+    for (const name of ['.logtender/web/a.log', 'x/.logtender/web/a.log', 'x/b.log'])
+      writeFileSync(at(name), `${name}\n`);
+    const globs = ['/log/**/*.log', '/log/.*/*/*.log', '/log/x/.logtender/web/*.log'];
+    files = globs.map((path) => {
+      const directory = path.replace(/\/[^/]*\*.*/, '');
+      return { container: 'app', path, directory, mount: join(folder, directory.slice('/log'.length)) };
+    });
+    await start();
+    await run(3 * FLUSH_MS);
+    assert.deepEqual(destination.texts, ['x/b.log\n']);
   });
 
   it('gathers lines for one flush interval', async () => {

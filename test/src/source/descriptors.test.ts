@@ -55,6 +55,7 @@ describe('files at rest', () => {
       onReleased: () => {},
       onEnded: (source) => ended.push(source.info.path),
       onRested: (source) => rested.push(source.info.path),
+      onOlder: () => {},
       onVanished: () => {},
     });
   const scan = async (afterMs = 1_000): Promise<void> => {

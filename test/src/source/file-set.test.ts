@@ -88,6 +88,7 @@ describe('file set', () => {
       onChanged: () => {},
       onReleased: (source) => released.push(source.info.path),
       onEnded: (source) => ended.push(source.info.path),
+      onOlder: () => {},
       onVanished: () => {},
       onRested: () => {},
     });

@@ -59,6 +59,7 @@ describe('forecast of rotations', () => {
       onReleased: () => {},
       onEnded: () => {},
       onRested: () => {},
+      onOlder: () => {},
       onVanished: () => {},
     });
     const left = (paths: readonly string[]): number =>
