@@ -164,6 +164,14 @@ describe('admission, exposure', function () {
           'plain-with-both',
           { ...role, 'logging.io/service-account': 'logtender-forwarder', 'logging.io/sidecar': 'container' },
         ],
+        [
+          'positions-on-a-claim',
+          { 'logging.io/files': '/data/*.log' },
+          {
+            containers: [{ ...container, volumeMounts: [{ name: 'data', mountPath: '/data', subPath: 'logs' }] }],
+            volumes: [{ name: 'data', persistentVolumeClaim: { claimName: 'data' } }],
+          },
+        ],
         ['fs-group', {}, { securityContext: { fsGroup: 2000, runAsUser: 1000 } }],
         [
           'user-of-the-app',
@@ -181,6 +189,12 @@ describe('admission, exposure', function () {
         assert.equal(isNative, annotations['logging.io/sidecar'] !== 'container');
         const account = annotations['logging.io/service-account'] ?? 'default';
         assert.equal(pod.spec.serviceAccountName, account);
+        const positions = (sidecar.volumeMounts ?? []).filter(({ mountPath }) => mountPath === '/logtender/positions');
+        const isOnClaim = name === 'positions-on-a-claim';
+        assert.deepEqual(
+          positions,
+          isOnClaim ? [{ name: 'data', mountPath: '/logtender/positions', subPath: 'logs' }] : [],
+        );
       });
 
     it('and refuses what it would refuse without us', async () => {
