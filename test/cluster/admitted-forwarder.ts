@@ -8,16 +8,20 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { systemClock } from '../../src/core/clock.ts';
 import { prepareSidecar } from '../../src/cli/sidecar-process.ts';
 import type { RunnablePod, SidecarProcess } from '../../src/cli/sidecar-process.ts';
 
 const ENTRY = resolve(import.meta.dirname, '../../src/main.ts');
+/** Node and its modules on a machine that does much else; whoever needs longer fails by what comes after. */
+const START_MS_MAX = 30_000;
 /** The pod's grace is 30 s; a drain that takes longer has failed. */
 const DRAIN_MS_MAX = 45_000;
 
 export class AdmittedForwarder {
   readonly #sidecar: SidecarProcess;
   readonly #logFile: string;
+  #starts = 0;
   #child: ChildProcess | undefined;
 
   private constructor(sidecar: SidecarProcess, logFile: string) {
@@ -48,6 +52,7 @@ export class AdmittedForwarder {
   }
 
   start(): void {
+    this.#starts += 1;
     const log = openSync(this.#logFile, 'a');
     const { PATH } = process.env;
     this.#child = spawn(process.execPath, [...this.#sidecar.args], {
@@ -57,10 +62,20 @@ export class AdmittedForwarder {
     closeSync(log);
   }
 
-  /** Kills it without a word and waits until it is gone. */
+  /** Waits until the process that was started last has begun to work: on a busy machine Node alone takes more than a second. */
+  async started(): Promise<void> {
+    const end = systemClock.monotonic() + START_MS_MAX;
+    const begun = (): number => this.log().split('"message":"forwarder starts"').length - 1;
+    while (begun() < this.#starts && this.#child?.exitCode === null && systemClock.monotonic() < end)
+      await systemClock.sleep(20);
+  }
+
+  /** Kills it without a word, as soon as it works, and waits until it is gone. */
   async kill(): Promise<void> {
     const child = this.#child;
     if (child === undefined || child.exitCode !== null) return;
+    // One that never began would count as a kill and show nothing.
+    await this.started();
     const exited = once(child, 'exit');
     child.kill('SIGKILL');
     await exited;
@@ -70,6 +85,8 @@ export class AdmittedForwarder {
   async drain(): Promise<{ readonly code: number | null; readonly summary: string }> {
     const child = this.#child;
     if (child === undefined) throw new Error('drain forwarder: expected one that runs, got none');
+    // Before it has a handler SIGTERM ends it without a word.
+    await this.started();
     const exited = once(child, 'exit');
     const timer = setTimeout(() => child.kill('SIGKILL'), DRAIN_MS_MAX);
     child.kill('SIGTERM');
