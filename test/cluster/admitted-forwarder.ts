@@ -6,7 +6,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { systemClock } from '../../src/core/clock.ts';
 import { prepareSidecar } from '../../src/cli/sidecar-process.ts';
@@ -15,6 +15,8 @@ import type { RunnablePod, SidecarProcess } from '../../src/cli/sidecar-process.
 const ENTRY = resolve(import.meta.dirname, '../../src/main.ts');
 /** Node and its modules on a machine that does much else; whoever needs longer fails by what comes after. */
 const START_MS_MAX = 30_000;
+/** A search server that was killed and whose Java is cold takes some seconds for each bulk. */
+const CATCH_UP_MS_MAX = 90_000;
 /** The pod's grace is 30 s; a drain that takes longer has failed. */
 const DRAIN_MS_MAX = 45_000;
 
@@ -68,6 +70,20 @@ export class AdmittedForwarder {
     const begun = (): number => this.log().split('"message":"forwarder starts"').length - 1;
     while (begun() < this.#starts && this.#child?.exitCode === null && systemClock.monotonic() < end)
       await systemClock.sleep(20);
+  }
+
+  /** Waits until its notes say that so many lines were read and nothing is left: what comes after is about the end, not about speed. */
+  async caughtUp(lines: number): Promise<void> {
+    const end = systemClock.monotonic() + CATCH_UP_MS_MAX;
+    const isThrough = (): boolean => {
+      const notes = existsSync(this.#sidecar.terminationMessagePath)
+        ? readFileSync(this.#sidecar.terminationMessagePath, 'utf8')
+        : '';
+      const read = Number(/read=(\d+)/.exec(notes)?.[1] ?? 0);
+      return read >= lines && notes.includes(' pending=0 ') && notes.includes('unread_bytes=0');
+    };
+    while (!isThrough() && this.#child?.exitCode === null && systemClock.monotonic() < end)
+      await systemClock.sleep(100);
   }
 
   /** Kills it without a word, as soon as it works, and waits until it is gone. */

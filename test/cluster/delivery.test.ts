@@ -191,24 +191,25 @@ describe('delivery to real servers', function () {
       forwarder.start();
       const written = writeLoad(forwarder.appFolder('app', '/var/log/app'), LOAD);
       for (let kill = 0; kill < KILLS / 2; kill += 1) {
+        await forwarder.started();
         await systemClock.sleep(500);
         await forwarder.kill();
         forwarder.start();
       }
       await destination.halt();
       for (let kill = 0; kill < KILLS / 2; kill += 1) {
+        await forwarder.started();
         await systemClock.sleep(kill === 0 ? OUTAGE_MS : 500);
         if (kill === 0) await destination.resume();
         await forwarder.kill();
         forwarder.start();
       }
       await written;
-      // The last start needs the time in which its predecessor's resends come back.
-      await systemClock.sleep(1_000);
+      await forwarder.caughtUp(LINES);
       const { code, summary } = await forwarder.drain();
       assert.equal(code, 0, forwarder.log());
       const ledger = counts(summary);
-      assert.deepEqual([ledger['dropped'], ledger['pending']], [0, 0], summary);
+      assert.deepEqual([ledger['dropped'], ledger['pending']], [0, 0], `${summary}\n${forwarder.log()}`);
       const verdict = judge(LOAD, await destination.read(`faults-${name}`, pod));
       assert.equal(verdict.lost, 0);
       assert.deepEqual(verdict.strangers, []);
