@@ -164,6 +164,7 @@ describe('delivery to real servers', function () {
       const { forwarder, pod } = await admit(`calm-${name}`, destination);
       forwarder.start();
       await writeLoad(forwarder.appFolder('app', '/var/log/app'), LOAD);
+      await forwarder.caughtUp(LINES);
       const { code, summary } = await forwarder.drain();
       assert.equal(code, 0, forwarder.log());
       const ledger = counts(summary);
