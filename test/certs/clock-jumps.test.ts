@@ -47,7 +47,7 @@ describe('clock jumps', () => {
     }
   }
 
-  it('a machine that slept past a renewal renews within one tick of waking', async () => {
+  it('a machine that slept past a renewal renews within one tick of waking (B8 17)', async () => {
     for (const days of [21, 29, 31, 250, 400]) {
       world = await smallWorld();
       world.start();
@@ -98,7 +98,7 @@ describe('clock jumps', () => {
     }
   });
 
-  it('no sleep is longer than a tick, with renewals months away', async () => {
+  it('no sleep is longer than a tick, with renewals months away (B8 17)', async () => {
     world = await smallWorld();
     const asked: number[] = [];
     const { sleep } = world.clock;

@@ -6,8 +6,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const ROOT = join(import.meta.dirname, '../..');
-/** Points of the security checklist that the webhook promises. */
+/** Points of the security checklist that are promised. */
 const POINTS = [
+  ...Array.from({ length: 23 }, (_, i) => i + 1),
   ...[24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38],
   ...[40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 52, 53, 56, 57, 58, 59, 60],
 ];
