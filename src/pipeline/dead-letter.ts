@@ -16,6 +16,7 @@ import type { StateFiles } from './state-files.ts';
 const DEAD_LETTER_BYTES_MAX = 8 * MiB;
 const CURRENT = 'dead-letter.ndjson';
 const OLDER = 'dead-letter.1.ndjson';
+const NEWLINE = Buffer.from('\n');
 
 export interface DeadRecord {
   readonly sink: string;
@@ -45,7 +46,10 @@ export class DeadLetter {
   readonly #metrics: Metrics;
   readonly #bytesMax: number;
   readonly #copy: CopyDead | undefined;
-  #bytes: number | undefined;
+  #hasLooked = false;
+  #bytes = 0;
+  /** The last line has no end: the next one begins on a line of its own. */
+  #isTorn = false;
   #records = 0;
   #olderRecords = 0;
   #writing: Promise<void> = Promise.resolve();
@@ -89,20 +93,33 @@ export class DeadLetter {
       kept_in: CURRENT,
     });
     try {
-      this.#bytes ??= (await this.#files.read(CURRENT))?.length ?? 0;
+      await this.#look();
       if (this.#bytes > 0 && this.#bytes + content.length > this.#bytesMax / 2) await this.#rotate();
-      await this.#files.append(CURRENT, content);
+      const lines = this.#isTorn ? Buffer.concat([NEWLINE, content]) : content;
+      await this.#files.append(CURRENT, lines);
       await this.#files.sync(CURRENT);
-      this.#bytes += content.length;
+      this.#isTorn = false;
+      this.#bytes += lines.length;
       this.#records += records.length;
     } catch (error) {
+      this.#hasLooked = false;
       this.#discarded(records.length);
       this.#log.error('dead letter cannot be written', { records: records.length, error: errorText(error) });
     }
   }
 
+  /** What an earlier process left, or a write that failed: its last line may be cut. */
+  async #look(): Promise<void> {
+    if (this.#hasLooked) return;
+    const found = await this.#files.read(CURRENT);
+    this.#bytes = found?.length ?? 0;
+    this.#isTorn = found !== undefined && found.length > 0 && found.at(-1) !== NEWLINE[0];
+    this.#hasLooked = true;
+  }
+
   async #rotate(): Promise<void> {
     await this.#files.rename(CURRENT, OLDER);
+    this.#isTorn = false;
     this.#discarded(this.#olderRecords);
     this.#olderRecords = this.#records;
     this.#records = 0;

@@ -1,26 +1,36 @@
 /**
- * The file sink in a folder that can go away, with a bound that is reached, and after a crash in the middle of a line.
+ * The file sink in a folder that can go away, with a bound that is reached, on a disk that is full, without the right to write for a while,
+ * and after a crash in the middle of a line.
  */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import {
   appendFileSync,
+  chmodSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
+  unlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { FILE_SINK_BYTES } from '../../src/config/file-sink-config.ts';
 import { createMetrics } from '../../src/core/metrics.ts';
 import { FileSink } from '../../src/sinks/file/sink.ts';
 import { RotatingFile } from '../../src/sinks/file/rotating-file.ts';
-import { forwarderConfig } from '../fakes/forwarder-config.ts';
+import type { Delivery } from '../../src/sinks/sink.ts';
+import { forwarderConfig, sourceInfo } from '../fakes/forwarder-config.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 import { describeSink } from './sink.ts';
+
+/** The user `nobody`. */
+const NOBODY = 65_534;
 
 const folder = (): string => mkdtempSync(join(tmpdir(), 'logtender-file-'));
 
@@ -131,4 +141,97 @@ describe('RotatingFile', () => {
     await file.close();
     assert.equal(readFileSync(path, 'utf8'), '2\n3\n');
   });
+
+  it('a disk that takes a part of the lines keeps none of them, and the same goes through once there is room', async () => {
+    // A file of at most 4 KiB, by the shell's own limit, fails as a full disk does: a part is taken without an error, the next byte is refused.
+    const script = `
+      import { RotatingFile } from '${resolve(import.meta.dirname, '../../src/sinks/file/rotating-file.ts')}';
+      import { statSync } from 'node:fs';
+      const file = new RotatingFile({ path: 'r.ndjson', files: 4, bytesMax: 1e6, onDiscarded: () => {} });
+      const append = async (bytes) => {
+        const line = Buffer.alloc(bytes, 'x').fill('\\n', bytes - 1);
+        const said = await file.append([line.subarray(0, 7), line.subarray(7)]).then(() => 'done', (error) => error.code);
+        return said + ' ' + statSync('r.ndjson').size;
+      };
+      console.log(await append(3000), await append(3000), await append(3000), await append(1096), await append(1));
+    `;
+    const node = `"${process.execPath}" --input-type=module --eval "$0"`;
+    const { stdout } = await promisify(execFile)('sh', ['-c', `ulimit -f 8 && exec ${node}`, script], { cwd: root });
+    assert.equal(stdout.trim(), 'done 3000 EFBIG 3000 EFBIG 3000 done 4096 EFBIG 4096');
+  });
 });
+
+describe('FileSink', () => {
+  let root = '';
+  beforeEach(() => {
+    root = folder();
+  });
+  afterEach(() => {
+    chmodSync(root, 0o700);
+    rmSync(root, { recursive: true });
+  });
+
+  const deliver = (sink: FileSink, line: string): Promise<Delivery> => {
+    const encoder = sink.createEncoder();
+    const input = Buffer.from(`${line}\n`);
+    encoder.append(sourceInfo(), input, 0, input.length, 0, 0);
+    const { signal } = new AbortController();
+    return sink.deliver(encoder.finish(), { selection: undefined, sentBefore: () => false, signal });
+  };
+
+  it('waits while it may not write, says so, and goes on when it may', async () => {
+    const path = join(root, 'out/records.ndjson');
+    chmodSync(root, 0o777);
+    const config = forwarderConfig({ FILE_SINK_PATH: path });
+    await withoutRights(async () => {
+      const sink = new FileSink({ config, metrics: createMetrics() });
+      assert.equal((await deliver(sink, 'before')).status, 'delivered');
+      for (const [place, mode] of [
+        [dirname(path), 0o700],
+        [path, 0o600],
+      ] as const) {
+        // What is open stays open: only a file that is moved away, as a rotation by hand does, is opened anew.
+        renameSync(path, `${path}.moved`);
+        writeFileSync(path, '');
+        chmodSync(place, 0);
+        const refused = await deliver(sink, 'refused');
+        assert(refused.status === 'retryable' && refused.reason === 'unreachable', JSON.stringify(refused));
+        assert.match(refused.text, /records\.ndjson: EACCES/);
+        chmodSync(place, mode);
+        assert.deepEqual(await deliver(sink, 'after'), { status: 'delivered', duplicates: 0 });
+        assert.deepEqual(readLines(path), ['after']);
+      }
+      await sink.close();
+    });
+  });
+
+  it('a full disk holds the records back, says so, and loses none', async () => {
+    const path = join(root, 'records.ndjson');
+    const sink = new FileSink({ config: forwarderConfig({ FILE_SINK_PATH: path }), metrics: createMetrics() });
+    assert.equal((await deliver(sink, 'before')).status, 'delivered');
+    renameSync(path, `${path}.moved`);
+    // Every write to it is answered as by a full disk (full(4)).
+    symlinkSync('/dev/full', path);
+    for (let i = 0; i < 2; i += 1) {
+      const refused = await deliver(sink, 'x');
+      assert(refused.status === 'retryable' && refused.reason === 'unreachable', JSON.stringify(refused));
+      assert.match(refused.text, /ENOSPC/);
+    }
+    unlinkSync(path);
+    renameSync(`${path}.moved`, path);
+    assert.deepEqual(await deliver(sink, 'x'), { status: 'delivered', duplicates: 0 });
+    assert.deepEqual(readLines(path), ['before', 'x']);
+    await sink.close();
+  });
+});
+
+/** Root writes where nobody may: it acts as the user `nobody` meanwhile. */
+async function withoutRights(act: () => Promise<void>): Promise<void> {
+  const isRoot = process.geteuid?.() === 0;
+  if (isRoot) process.seteuid?.(NOBODY);
+  try {
+    await act();
+  } finally {
+    if (isRoot) process.seteuid?.(0);
+  }
+}

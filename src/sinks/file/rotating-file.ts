@@ -4,6 +4,7 @@
  * Invariants: what is appended stands there whole, on the disk, or not at all, also after a crash; a file that somebody else removed or
  * moved is made anew; the oldest makes room for the next, and its bytes are told. May import: core.
  */
+import assert from 'node:assert/strict';
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, extname } from 'node:path';
@@ -46,7 +47,7 @@ export class RotatingFile {
       opened = await this.#current();
     }
     try {
-      await opened.handle.writev(lines.slice(), opened.bytes);
+      await writeWhole(opened.handle, lines, length, opened.bytes);
       await opened.handle.datasync();
       opened.bytes += length;
     } catch (error) {
@@ -100,11 +101,26 @@ export class RotatingFile {
     }
   }
 
-  /** `records.ndjson`, `records.1.ndjson`. */
   #name(number: number): string {
-    const { path } = this.#options;
-    const extension = extname(path);
-    return number === 0 ? path : `${path.slice(0, path.length - extension.length)}.${number}${extension}`;
+    return rotatedName(this.#options.path, number);
+  }
+}
+
+/** `records.ndjson`, `records.1.ndjson`: 0 is the newest. */
+export function rotatedName(path: string, number: number): string {
+  const extension = extname(path);
+  return number === 0 ? path : `${path.slice(0, path.length - extension.length)}.${number}${extension}`;
+}
+
+/** A disk that has room for a part takes that without an error (write(2)); the rest of it is refused with one. */
+async function writeWhole(handle: FileHandle, lines: readonly Buffer[], length: number, at: number): Promise<void> {
+  const { bytesWritten } = await handle.writev(lines.slice(), at);
+  if (bytesWritten === length) return;
+  const rest = Buffer.concat(lines.slice(), length).subarray(bytesWritten);
+  for (let done = 0; done < rest.length;) {
+    const more = await handle.write(rest, done, rest.length - done, at + bytesWritten + done);
+    assert(more.bytesWritten > 0, 'a write that takes nothing says why');
+    done += more.bytesWritten;
   }
 }
 

@@ -7,6 +7,7 @@ import { silentLog } from '../../../src/core/log.ts';
 import { createMetrics } from '../../../src/core/metrics.ts';
 import { DeadLetter } from '../../../src/pipeline/dead-letter.ts';
 import type { DeadRecord } from '../../../src/pipeline/dead-letter.ts';
+import { parseDeadLine } from '../../../src/pipeline/dead-line.ts';
 import { MemoryDisk } from '../../fakes/memory-state-files.ts';
 import { VirtualClock } from '../../fakes/virtual-clock.ts';
 
@@ -74,5 +75,33 @@ describe('dead letter', () => {
       lines(disk, 'dead-letter.ndjson').map(({ offset }) => offset),
       [3],
     );
+  });
+
+  it('a line that a full disk or a kill cut costs no other line', async () => {
+    const { disk, letter, discarded } = build(10_000);
+    await letter.keep([record(1)]);
+    disk.fault = (call) => (call === 'append' ? { code: 'ENOSPC', done: 'half' } : undefined);
+    await letter.keep([record(2)]);
+    disk.fault = () => undefined;
+    await letter.keep([record(3)]);
+    const readable = (): readonly number[] =>
+      (disk.files.get('dead-letter.ndjson')?.content.toString() ?? '')
+        .split('\n')
+        .flatMap((line) => parseDeadLine(line)?.offset ?? []);
+    assert.deepEqual(readable(), [1, 3]);
+    assert.equal(discarded(), 1);
+    // A kill in the middle of a line, and the next process.
+    const file = disk.files.get('dead-letter.ndjson');
+    assert(file !== undefined);
+    file.content = Buffer.concat([file.content, Buffer.from('{"time":"2026')]);
+    const next = new DeadLetter({
+      files: disk.mount(),
+      clock: new VirtualClock(),
+      log: silentLog,
+      metrics: createMetrics(),
+    });
+    await next.keep([record(4)]);
+    await next.keep([record(5)]);
+    assert.deepEqual(readable(), [1, 3, 4, 5]);
   });
 });
