@@ -12,8 +12,10 @@ import { createMetrics } from '../../src/core/metrics.ts';
 import { checkElasticsearch } from '../../src/sinks/elasticsearch/check.ts';
 import { ElasticsearchSink } from '../../src/sinks/elasticsearch/sink.ts';
 import type { Delivery } from '../../src/sinks/sink.ts';
+import { FakeElasticsearch } from '../fakes/elasticsearch-server.ts';
 import { forwarderConfig, sourceInfo } from '../fakes/forwarder-config.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
+import { ask } from '../servers/http-json.ts';
 import { requireOwn } from '../servers/require-server.ts';
 import { startSecuredElasticsearch, type SecuredElasticsearch } from '../servers/servers.ts';
 
@@ -22,6 +24,11 @@ const ROLE: unknown = JSON.parse(
   readFileSync(join(import.meta.dirname, '../../deploy/elasticsearch/elasticsearch-role.json'), 'utf8'),
 );
 const STREAM = 'logs-logtender-shop';
+
+/** The type of an error body. */
+function typeOf(body: unknown): unknown {
+  return (body as { readonly error?: { readonly type?: unknown } }).error?.type;
+}
 
 describe('real elasticsearch with security', function () {
   this.timeout(TEST_MS_MAX);
@@ -90,6 +97,29 @@ describe('real elasticsearch with security', function () {
     assert.deepEqual(await deliver(), { status: 'delivered', duplicates: 0 });
     assert.deepEqual(await deliver(true), { status: 'delivered', duplicates: 2 });
     assert.match((await checked())['privilege'] ?? '', /^ok: create_doc and auto_configure on logs-logtender-shop/);
+  });
+
+  it('refuses as its fake does: no credentials, and wrong ones', async () => {
+    assert(server !== undefined);
+    const { url, ca } = server;
+    const fake = new FakeElasticsearch();
+    fake.authorization = `Basic ${Buffer.from('writer:writer-password').toString('base64')}`;
+    await fake.server.start();
+    const path = `/${STREAM}/_bulk?filter_path=errors,items.*.status,items.*.error`;
+    const body = '{"create":{"_id":"fake"}}\n{"@timestamp":"2026-01-01T00:00:00Z"}\n';
+    for (const authorization of [undefined, `Basic ${Buffer.from('writer:wrong').toString('base64')}`]) {
+      const headers = {
+        'content-type': 'application/x-ndjson',
+        ...(authorization === undefined ? {} : { authorization }),
+      };
+      const [real, own] = await Promise.all([
+        ask(`${url}${path}`, { headers, body, ca }),
+        ask(`${fake.server.url}${path}`, { headers, body }),
+      ]);
+      assert.equal(real.status, 401);
+      assert.deepEqual([own.status, typeOf(own.body)], [real.status, typeOf(real.body)]);
+    }
+    await fake.server.stop();
   });
 
   it('gives the role no more than that', async () => {

@@ -1,8 +1,8 @@
 /**
  * The `_bulk` API as strictly as Elasticsearch reads it, in memory.
  *
- * Each rule with its source: [bulk] Elasticsearch reference, Bulk API; [es] seen on Elasticsearch 8.19 and 9.5 and OpenSearch 2.19
- * by the tests in test/servers and test/cluster.
+ * Each rule with its source: [bulk] Elasticsearch reference, Bulk API; [es] seen on Elasticsearch 9.5 and OpenSearch 2.19, where
+ * test/servers/same-answers.ts asks both the same and compares.
  */
 import assert from 'node:assert/strict';
 import type { IncomingMessage } from 'node:http';
@@ -22,8 +22,15 @@ interface ItemResult {
   readonly error?: { readonly type: string; readonly reason: string };
 }
 
+/** [es] What the servers call an item of this status; the words of OpenSearch are those of Elasticsearch 7. */
+const ITEM_TYPES = {
+  elasticsearch: { 400: 'document_parsing_exception', 429: 'cluster_block_exception' },
+  opensearch: { 400: 'mapper_parsing_exception', 429: 'cluster_block_exception' },
+} as const satisfies Readonly<Record<string, Readonly<Record<number, string>>>>;
+
 export class FakeElasticsearch {
   readonly stored: StoredDocument[] = [];
+  flavour: keyof typeof ITEM_TYPES = 'elasticsearch';
   /** Statuses of the next items, for partial answers; 201 means that the item is treated as usual. */
   readonly itemStatuses: number[] = [];
   /** Bodies that came compressed. */
@@ -49,9 +56,12 @@ export class FakeElasticsearch {
     }
     const url = new URL(request.url ?? '', 'http://x');
     const [, index, action] = url.pathname.split('/');
-    if (request.method !== 'POST' || action !== '_bulk' || index === undefined) return { status: 405, body: '' };
+    // [es] Here and below the words are a text, no object.
+    if (request.method !== 'POST' || action !== '_bulk' || index === undefined)
+      return { status: 405, body: JSON.stringify({ error: 'Incorrect HTTP method', status: 405 }) };
     // [bulk] "the Content-Type header should be set to application/json or application/x-ndjson"
-    if (request.headers['content-type'] !== 'application/x-ndjson') return { status: 406, body: '' };
+    if (request.headers['content-type'] !== 'application/x-ndjson')
+      return { status: 406, body: JSON.stringify({ error: 'Content-Type header is not supported', status: 406 }) };
     const filter = url.searchParams.get('filter_path');
     const namesIndex = filter === 'errors,items.*._index,items.*.status,items.*.error';
     assert(namesIndex || filter === 'errors,items.*.status,items.*.error', String(filter));
@@ -62,12 +72,14 @@ export class FakeElasticsearch {
     const results: ItemResult[] = [];
     for (let i = 0; i < lines.length; i += 2) {
       const meta = JSON.parse(lines[i] ?? '') as { create?: { _id?: string; _index?: string } };
-      const id = meta.create?._id;
       // [es] A wrong action line, or an id of more than 512 bytes, fails the whole request.
-      if (id === undefined) return failure(400, 'illegal_argument_exception', 'Malformed action/metadata line');
+      if (meta.create === undefined)
+        return failure(400, 'illegal_argument_exception', 'Malformed action/metadata line');
+      const { _id: id } = meta.create;
+      assert(id !== undefined, 'the server would make an id, and a resend another one');
       if (Buffer.byteLength(id) > 512) return failure(400, 'action_request_validation_exception', 'id is too long');
       const into = meta.create?._index ?? index;
-      const result = this.#create(into, id, JSON.parse(lines[i + 1] ?? '') as Record<string, unknown>);
+      const result = this.#create(into, id, lines[i + 1] ?? '');
       results.push(namesIndex ? { _index: this.#backingIndex(into), ...result } : result);
     }
     const errors = results.some(({ status }) => status >= 300);
@@ -78,9 +90,13 @@ export class FakeElasticsearch {
     return this.generation === undefined ? index : `.ds-${index}-${String(this.generation).padStart(6, '0')}`;
   }
 
-  #create(index: string, id: string, document: Readonly<Record<string, unknown>>): ItemResult {
-    const status = this.itemStatuses.shift() ?? 201;
-    if (status !== 201) return { status, error: { type: `type_${status}`, reason: `reason ${status}` } };
+  #create(index: string, id: string, line: string): ItemResult {
+    const document = parsed(line);
+    // [es] A document that is no JSON costs itself alone.
+    const status = document === undefined ? 400 : (this.itemStatuses.shift() ?? 201);
+    const types: Readonly<Record<number, string>> = ITEM_TYPES[this.flavour];
+    if (status !== 201 || document === undefined)
+      return { status, error: { type: types[status] ?? `type_${status}`, reason: `reason ${status}` } };
     // [bulk] "create: fails if a document with the same ID already exists" (409)
     const key = `${this.#backingIndex(index)}/${id}`;
     if (this.#ids.has(key)) {
@@ -89,6 +105,14 @@ export class FakeElasticsearch {
     this.#ids.add(key);
     this.stored.push({ index, id, document });
     return { status };
+  }
+}
+
+function parsed(line: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    return JSON.parse(line) as Readonly<Record<string, unknown>>;
+  } catch {
+    return undefined;
   }
 }
 

@@ -25,7 +25,7 @@ export interface Answer {
   readonly body: string;
 }
 
-export type Handler = (request: IncomingMessage, body: Buffer) => Answer;
+export type Handler = (request: IncomingMessage, body: Buffer) => Answer | Promise<Answer>;
 
 export class ScriptedServer {
   /** Faults of the next requests that the filter lets through, first come first served. */
@@ -70,10 +70,10 @@ export class ScriptedServer {
     const chunks: Buffer[] = [];
     request.on('error', () => response.destroy());
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    request.on('end', () => this.#answer(request, Buffer.concat(chunks), response));
+    request.on('end', () => void this.#answer(request, Buffer.concat(chunks), response));
   }
 
-  #answer(request: IncomingMessage, body: Buffer, response: ServerResponse): void {
+  async #answer(request: IncomingMessage, body: Buffer, response: ServerResponse): Promise<void> {
     const fault = this.#isScripted(request) ? this.faults.shift() : undefined;
     if (fault !== undefined) this.requests += 1;
     if (fault === 'silence') return;
@@ -87,7 +87,7 @@ export class ScriptedServer {
       return;
     }
     if (fault === undefined) this.requests += 1;
-    const answer = this.#handler(request, body);
+    const answer = await this.#handler(request, body);
     if (fault === 'cut_after') {
       response.destroy();
       return;

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { SMALL_BODIES, testRequestLimits } from '../cluster/search-limits.ts';
 import { requireOwn } from './require-server.ts';
+import { testFakeElasticsearch } from './same-answers.ts';
 import { startElasticsearch, startOpenSearch, type SearchServer } from './servers.ts';
 
 /** A restart takes 3 s when the machine is idle. */
@@ -60,24 +61,31 @@ for (const name of ['elasticsearch', 'opensearch'] as const) {
       return server;
     });
 
-    it('is away after a halt and back with the same address and data', async () => {
+    testFakeElasticsearch(name, () => {
       assert.ok(server !== undefined);
-      const { url, pids } = server;
-      await server.halt('SIGKILL');
-      await assert.rejects(request('GET', '/_cluster/health'), { code: 'ECONNREFUSED' });
-      await server.resume();
-      assert.equal(server.url, url);
-      assert.notDeepEqual(server.pids, pids);
-      assert.deepEqual(await create('c', 'd'), [409, 201]);
-      assert.equal(await count(), 4);
+      return server;
     });
 
-    it('leaves nothing behind when it is stopped', async () => {
-      assert.ok(server !== undefined);
-      await server.stop();
-      assert.deepEqual(server.pids, {});
-      assert.ok(!existsSync(server.folder));
-      await assert.rejects(request('GET', '/_cluster/health'), { code: 'ECONNREFUSED' });
+    describe('at its end', () => {
+      it('is away after a halt and back with the same address and data', async () => {
+        assert.ok(server !== undefined);
+        const { url, pids } = server;
+        await server.halt('SIGKILL');
+        await assert.rejects(request('GET', '/_cluster/health'), { code: 'ECONNREFUSED' });
+        await server.resume();
+        assert.equal(server.url, url);
+        assert.notDeepEqual(server.pids, pids);
+        assert.deepEqual(await create('c', 'd'), [409, 201]);
+        assert.equal(await count(), 4);
+      });
+
+      it('leaves nothing behind when it is stopped', async () => {
+        assert.ok(server !== undefined);
+        await server.stop();
+        assert.deepEqual(server.pids, {});
+        assert.ok(!existsSync(server.folder));
+        await assert.rejects(request('GET', '/_cluster/health'), { code: 'ECONNREFUSED' });
+      });
     });
   });
 }
