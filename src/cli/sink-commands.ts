@@ -74,16 +74,18 @@ Exit 0 when all that was meant is delivered, 1 when something is left, 2 when th
   },
   verify: {
     usage:
-      'verify --ledger FILE|URL --sink elasticsearch|s3 [--config FILE] [--index PATTERN] [-o text|json]   is every delivered record there, once?',
+      'verify --ledger FILE|URL --sink elasticsearch|s3|cloudwatch|file [--config FILE] [--index PATTERN] [-o text|json]   is every delivered record there?',
     details: `
 Holds the ledger of a forwarder against what its destination has, and names what is missing or twice by source and offset. Where the log
 file is still there, it says which records are missing; else how many.
 
   --ledger FILE|URL    ledger.json of the state folder, or the page http://HOST:PORT/ledger
-  --sink NAME          elasticsearch (OpenSearch too) or s3
+  --sink NAME          elasticsearch (OpenSearch too), s3, cloudwatch or file
   --config FILE        the forwarder's file (docs/forward.md); without it the environment, as the sidecar reads it
   --index PATTERN      in place of what the configuration names, dates as stars
   -o text|json         sentences, or a line of JSON for each source and one for all
+
+CloudWatch Logs and files hold records at least once: there a record may be twice, in a log stream as often as the ledger allows.
 
 Exit 0 when every delivered record is there once, 1 when one is missing or twice, 2 when that cannot be told.
 `,

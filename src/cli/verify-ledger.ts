@@ -11,6 +11,7 @@ import { problemText } from '../config/fields.ts';
 import type { FileGlob } from '../config/forwarder-config.ts';
 import { OperationalError } from '../core/errors.ts';
 import { LINE_BYTES_MAX, READ_BYTES } from '../core/limits.ts';
+import { utf8MarkEnd } from '../pipeline/byte-order-mark.ts';
 import { lineCut } from '../pipeline/line-cut.ts';
 import { FolderScanner } from '../source/directory-scan.ts';
 import { readAt } from '../source/identity.ts';
@@ -20,6 +21,8 @@ export interface LedgerSource {
   readonly id: string;
   readonly container: string;
   readonly path: string;
+  /** `{file}` of templates, as SourceInfo has it. */
+  readonly file: string;
   readonly device: string;
   readonly inode: string;
   /** Everything before this offset is settled. */
@@ -81,11 +84,13 @@ function readSource(reader: Reader): LedgerSource {
   const drops = Object.values(typeof dropped === 'object' && dropped !== null ? dropped : {}).map(
     (one: unknown) => new Reader(one, 'dropped', reader.problems),
   );
+  const path = reader.text('path', '');
   const sum = (key: string): number => drops.reduce((total, drop) => total + count(drop, key), 0);
   return {
     id: reader.text('id', ''),
     container: reader.text('container', ''),
-    path: reader.text('path', ''),
+    path,
+    file: reader.text('file', path.replace(/^\//, '')),
     device: reader.text('device', ''),
     inode: reader.text('inode', ''),
     ackedTo: count(reader, 'acked_to'),
@@ -122,7 +127,8 @@ export function* recordOffsets(path: string, to: number): Generator<number> {
     for (let at = 0; at < to;) {
       const got = readAt(fd, buffer, Math.min(buffer.length, to - at), at);
       const isLast = at + got >= to;
-      let from = 0;
+      // No record begins with the mark that a file may begin with.
+      let from = at === 0 ? utf8MarkEnd(buffer, 0, got) : 0;
       while (from < got) {
         const newline = buffer.subarray(from, got).indexOf(10);
         const end = newline >= 0 && newline <= LINE_BYTES_MAX ? from + newline + 1 : lineCut(buffer, from, got, isLast);

@@ -12,22 +12,29 @@ import { errorText, OperationalError } from '../core/errors.ts';
 import { MiB } from '../core/limits.ts';
 import type { CommandIo } from './command-io.ts';
 import { readConfiguration } from './forward.ts';
+import { cloudwatchVerdicts } from './verify-cloudwatch.ts';
 import { elasticsearchRecords, indexPattern } from './verify-elasticsearch.ts';
 import type { FoundRecord } from './verify-elasticsearch.ts';
+import { fileVerdicts } from './verify-file.ts';
+import type { GroupVerdict } from './verify-group.ts';
 import { findFiles, readLedger, recordOffsets } from './verify-ledger.ts';
 import type { Ledger } from './verify-ledger.ts';
 import { s3Records } from './verify-s3.ts';
+import { groupsText, groupText, summaryText, verdictText } from './verify-text.ts';
 import { SourceTrack } from './verify-track.ts';
 import type { SourceVerdict } from './verify-track.ts';
 
-const VERIFIABLE = ['elasticsearch', 's3'] as const;
+const VERIFIABLE = ['elasticsearch', 's3', 'cloudwatch', 'file'] as const;
 /** A thousand sources are half a megabyte. */
 const LEDGER_BYTES_MAX = 16 * MiB;
 const LEDGER_MS_MAX = 10_000;
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** Exit 0 when every delivered record is there once, 1 when one is missing or there twice, 2 when that cannot be told. */
+/**
+ * Exit 0 when every delivered record is there as often as the sink promises (once; with CloudWatch Logs and files at least once, and no more
+ * often than the ledger allows), 1 when one is not, 2 when that cannot be told.
+ */
 export async function runVerify(args: readonly string[], io: CommandIo, env: Env): Promise<number> {
   const { values } = parseArgs({
     args: [...args],
@@ -40,30 +47,66 @@ export async function runVerify(args: readonly string[], io: CommandIo, env: Env
     },
   });
   const sink = VERIFIABLE.find((name) => name === values.sink);
-  if (sink === undefined) throw usage(`--sink: expected ${VERIFIABLE.join(' or ')}, got ${values.sink ?? 'none'}`);
+  if (sink === undefined) throw usage(`--sink: expected ${VERIFIABLE.join(', ')}, got ${values.sink ?? 'none'}`);
   if (values.ledger === undefined) throw usage('expected --ledger FILE or URL, got none');
   if (values.output !== 'text' && values.output !== 'json')
     throw usage(`-o: expected text or json, got ${values.output}`);
   const config = await readConfiguration(values.config, env);
   const ledger = readLedger(await ledgerOf(values.ledger), sink);
-  const index = values.index ?? indexPattern(config, ledger.sources);
-  const records = sink === 's3' ? s3Records(config, ledger.sources) : elasticsearchRecords(config, index, ledger.uid);
-  let verdicts: readonly SourceVerdict[];
+  const out = values.output === 'json' ? 'json' : 'text';
   try {
-    verdicts = await compare(config, ledger, records);
+    if (sink === 'elasticsearch' || sink === 's3') {
+      const index = values.index ?? indexPattern(config, ledger.sources);
+      const records =
+        sink === 's3' ? s3Records(config, ledger.sources) : elasticsearchRecords(config, index, ledger.uid);
+      return tellSources(await compare(config, ledger, records), ledger, io, out);
+    }
+    const files = findFiles(config.files, ledger.sources);
+    const groups =
+      sink === 'cloudwatch' ? cloudwatchVerdicts(config, ledger, files) : fileVerdicts(config, ledger, files);
+    return await tellGroups(groups, ledger, io, out);
   } catch (error) {
     io.err(`logtender: ${errorText(error)}\n`);
     return 2;
   }
+}
+
+type Output = 'text' | 'json';
+
+/** Tells what each source has, and gives the exit code. */
+function tellSources(verdicts: readonly SourceVerdict[], ledger: Ledger, io: CommandIo, output: Output): number {
   const missing = verdicts.reduce((sum, verdict) => sum + verdict.missing, 0);
   const twice = verdicts.reduce((sum, verdict) => sum + verdict.twice, 0);
   const found = verdicts.reduce((sum, verdict) => sum + verdict.found, 0);
   const isUndecided = !ledger.linesAreRecords;
   const summary = { sources: verdicts.length, found, missing, twice, unlisted_lines: ledger.unlistedLines };
-  for (const verdict of verdicts)
-    io.out(values.output === 'json' ? `${JSON.stringify(verdict)}\n` : verdictText(verdict));
-  io.out(values.output === 'json' ? `${JSON.stringify(summary)}\n` : summaryText(summary));
+  for (const verdict of verdicts) io.out(output === 'json' ? `${JSON.stringify(verdict)}\n` : verdictText(verdict));
+  io.out(output === 'json' ? `${JSON.stringify(summary)}\n` : summaryText(summary));
   if (missing + twice > 0) return 1;
+  return isUndecided ? 2 : 0;
+}
+
+/** Tells what each place has as its verdict comes, and gives the exit code. */
+async function tellGroups(
+  groups: AsyncIterable<GroupVerdict>,
+  ledger: Ledger,
+  io: CommandIo,
+  output: Output,
+): Promise<number> {
+  const sum = { places: 0, found: 0, missing: 0, twice: 0, unlisted_lines: ledger.unlistedLines };
+  let isBeyond = false;
+  let isUndecided = false;
+  for await (const verdict of groups) {
+    sum.places += 1;
+    sum.found += verdict.found;
+    sum.missing += verdict.missing;
+    sum.twice += verdict.twice;
+    isBeyond ||= verdict.twice > verdict.twice_max;
+    isUndecided ||= verdict.undecided !== undefined;
+    io.out(output === 'json' ? `${JSON.stringify(verdict)}\n` : groupText(verdict));
+  }
+  io.out(output === 'json' ? `${JSON.stringify(sum)}\n` : groupsText(sum));
+  if (sum.missing > 0 || isBeyond) return 1;
   return isUndecided ? 2 : 0;
 }
 
@@ -113,43 +156,6 @@ function fetched(url: string): Promise<string> {
     request.on('timeout', () => request.destroy(new Error(`no answer within ${LEDGER_MS_MAX} ms`)));
     request.on('error', reject);
   });
-}
-
-function verdictText({
-  source,
-  container,
-  path,
-  expected,
-  found,
-  missing,
-  twice,
-  ranges,
-  undecided,
-}: SourceVerdict): string {
-  const what = missing + twice === 0 ? 'all there once' : `${missing} missing, ${twice} twice`;
-  const note = undecided === undefined ? '' : `; ${undecided}`;
-  const lines = [`${container}:${path} (${source}): ${found} of ${expected} records, ${what}${note}`];
-  for (const range of ranges)
-    lines.push(
-      range.what === 'twice'
-        ? `  twice at offset ${range.from}`
-        : `  missing from offset ${range.from} up to ${range.to}`,
-    );
-  return `${lines.join('\n')}\n`;
-}
-
-function summaryText(sum: {
-  readonly sources: number;
-  readonly found: number;
-  readonly missing: number;
-  readonly twice: number;
-  readonly unlisted_lines: number;
-}): string {
-  const more =
-    sum.unlisted_lines === 0
-      ? ''
-      : `; ${sum.unlisted_lines} delivered lines are of sources that the ledger does not list any more`;
-  return `${sum.sources} sources, ${sum.found} records found, ${sum.missing} missing, ${sum.twice} twice${more}\n`;
 }
 
 function usage(problem: string): OperationalError {

@@ -19,7 +19,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { requireServer } from '../servers/require-server.ts';
-import type { S3Server, SearchServer } from '../servers/servers.ts';
+import type { CloudWatchServer, S3Server, SearchServer } from '../servers/servers.ts';
 
 const LINES = Number(process.env['VERIFY_LINES'] ?? 8_000);
 const CLI = resolve(import.meta.dirname, '../../src/cli/main.ts');
@@ -29,6 +29,9 @@ const run = promisify(execFile);
 interface Verdict {
   readonly path: string;
   readonly source: string;
+  /** Of a log stream, which has no source of its own. */
+  readonly name?: string;
+  readonly twice_max?: number;
   readonly missing: number;
   readonly twice: number;
   readonly ranges: readonly { readonly what: string; readonly from: number; readonly to: number }[];
@@ -168,6 +171,53 @@ describe('verify', function () {
       assert.deepEqual(bad.sources[0]?.ranges, [{ what: 'missing', from: Number(from), to: Number(to) }]);
       assert((bad.sources[0]?.missing ?? 0) > 0 && bad.sources[0]?.twice === 0);
       assert((bad.sources[1]?.twice ?? 0) > 0 && bad.sources[1]?.missing === 0);
+    });
+  });
+
+  describe('cloudwatch (moto behind the strict proxy)', () => {
+    let server: CloudWatchServer;
+    before(async function () {
+      server = await requireServer(this, 'cloudwatch');
+    });
+
+    it('says what is missing, and what is there more often than the ledger allows', async () => {
+      await server.reset();
+      const secret = join(folder, 'secret');
+      mkdirSync(secret);
+      writeFileSync(join(secret, 'aws-access-key-id'), server.credentials.accessKeyId);
+      writeFileSync(join(secret, 'aws-secret-access-key'), server.credentials.secretAccessKey);
+      await ship(
+        `sinks: [cloudwatch]\nidentity: {pod: web-0}\nsecretDir: ${secret}\nawsRegion: ${server.region}\ncloudwatch: {endpoint: '${server.url}', logGroup: /k8s/verify}`,
+      );
+      const good = await verify('cloudwatch');
+      assert.deepEqual([good.code, good.found, good.sources.length], [0, LINES, 2], good.err);
+      // Nobody can take an event out of a stream: the whole stream is made anew, without three events and with one twice.
+      const [stream = ''] = (await server.logStreams('/k8s/verify')).filter((name) => name.endsWith('a.log'));
+      const events = await server.readEvents('/k8s/verify', stream);
+      const kept = events.filter((_, i) => ![100, 101, 2_000].includes(i));
+      kept.splice(8, 0, ...events.slice(7, 8));
+      const place = { logGroupName: '/k8s/verify', logStreamName: stream };
+      await server.call('DeleteLogStream', place);
+      await server.call('CreateLogStream', place);
+      for (let at = 0; at < kept.length; at += 5_000) {
+        const logEvents = kept.slice(at, at + 5_000).map(({ timestamp, message }) => ({ timestamp, message }));
+        assert.equal((await server.call('PutLogEvents', { ...place, logEvents })).status, 200);
+      }
+      const bad = await verify('cloudwatch');
+      assert.equal(bad.code, 1, bad.err);
+      const found = bad.sources.find(({ name }) => name?.endsWith('a.log') === true);
+      assert.deepEqual([found?.missing, found?.twice, found?.twice_max], [3, 1, 0]);
+      assert.deepEqual(
+        found?.ranges.map(({ from, to }) => [from, to]),
+        [
+          [offsetOf('a', 100), offsetOf('a', 102)],
+          [offsetOf('a', 2_000), offsetOf('a', 2_001)],
+        ],
+      );
+      assert.deepEqual(
+        bad.sources.filter(({ missing, twice }) => missing + twice === 0).map(({ name }) => name?.slice(-5)),
+        ['b.log'],
+      );
     });
   });
 });

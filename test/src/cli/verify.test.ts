@@ -16,6 +16,7 @@ const source = (more: Partial<LedgerSource> = {}): LedgerSource => ({
   id: 'AAAABBBBCCCCDDDD',
   container: 'app',
   path: '/var/log/app/a.log',
+  file: 'var/log/app/a.log',
   device: '1',
   inode: '2',
   ackedTo: 50,
