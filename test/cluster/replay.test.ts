@@ -1,5 +1,6 @@
 /**
- * Replay against a real Elasticsearch: records that a mapping refused, sent again after it was put right, through a kill in the middle.
+ * Replay against real destinations: records that a mapping of Elasticsearch refused, sent again after it was put right, through a kill in the
+ * middle; events for several batches of CloudWatch Logs; and as many objects as records for S3.
  *
  * REPLAY_LINES=12000 is the full size: what the dead letter keeps.
  */
@@ -9,9 +10,12 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { runReplay } from '../../src/cli/replay.ts';
 import { systemClock } from '../../src/core/clock.ts';
+import { deadLine } from '../../src/pipeline/dead-line.ts';
 import { requireServer } from '../servers/require-server.ts';
-import type { SearchServer } from '../servers/servers.ts';
+import type { CloudWatchServer, S3Server, SearchServer } from '../servers/servers.ts';
 
 const LINES = Number(process.env['REPLAY_LINES'] ?? 6_000);
 const CLI = resolve(import.meta.dirname, '../../src/cli/main.ts');
@@ -116,5 +120,119 @@ describe('replay into a real elasticsearch', function () {
       new RegExp(`delivered ${dead[0]} \\(${dead[0]} of them were there already\\), refused again 0`),
     );
     assert.equal(await count(index), expected);
+  });
+});
+
+describe('replay into cloudwatch (moto behind the strict proxy) and s3 (versitygw)', function () {
+  this.timeout(TEST_MS_MAX);
+  const SOURCE = 'AAAABBBBCCCCDDDD';
+  const DAY_MS = 86_400_000;
+  let folder: string;
+  let file: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'logtender-replay-'));
+    file = join(folder, 'dead-letter.ndjson');
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  const line = (sink: string, destination: string, number: number, record: string): string => {
+    const place = { container: 'app', path: '/log/a.log', source: SOURCE, offset: number * 10, to: number * 10 + 10 };
+    return deadLine('2026-11-28T12:00:00.000Z', {
+      sink,
+      reason: 'too_old',
+      text: 'words',
+      ...place,
+      destination,
+      record,
+    });
+  };
+  const replay = async (
+    sink: string,
+    env: Readonly<Record<string, string>>,
+    ...more: readonly string[]
+  ): Promise<{ readonly code: number } & Readonly<Record<string, unknown>>> => {
+    let out = '';
+    const io = { read: async () => '', out: (text: string) => void (out += text), err: () => {}, hasColour: false };
+    const code = await runReplay([file, '--sink', sink, '-o', 'json', ...more], io, env);
+    return { code, ...(JSON.parse(out) as Readonly<Record<string, unknown>>) };
+  };
+  const secretOf = ({ credentials }: CloudWatchServer | S3Server): string => {
+    writeFileSync(join(folder, 'aws-access-key-id'), credentials.accessKeyId);
+    writeFileSync(join(folder, 'aws-secret-access-key'), credentials.secretAccessKey);
+    return folder;
+  };
+
+  it('cloudwatch: three batches and two streams, every limit kept, what is too old kept or restamped', async function () {
+    const server = await requireServer(this, 'cloudwatch');
+    await server.reset();
+    const env = {
+      CLOUDWATCH_ENDPOINT: server.url,
+      AWS_REGION: server.region,
+      SINK_SECRET_DIR: secretOf(server),
+      CLUSTER_NAME: 'test',
+    };
+    const now = Date.now();
+    // Newest first, three days of them, 2 MB: by time and by size several requests.
+    const event = (number: number, ageMs: number): string =>
+      line(
+        'cloudwatch',
+        `/k8s/test:s${number % 2}`,
+        number,
+        `{"timestamp":${now - ageMs},"message":"${number} ${PADDING.repeat(30)}"},`,
+      );
+    const recent = Array.from({ length: 400 }, (_, i) => event(i, Math.floor((i * 3 * DAY_MS) / 400)));
+    writeFileSync(file, recent.join('') + event(400, 20 * DAY_MS) + event(401, 20 * DAY_MS));
+    const first = await replay('cloudwatch', env);
+    assert.deepEqual([first.code, first['delivered'], first['refused']], [1, 400, 2]);
+    assert.deepEqual(server.proxy.refusals(), []);
+    assert(server.proxy.counts('PutLogEvents').forwarded >= 8, JSON.stringify(server.proxy.counts('PutLogEvents')));
+    const numbersOf = async (stream: string): Promise<readonly number[]> =>
+      (await server.readEvents('/k8s/test', stream)).map(({ message }) => Number.parseInt(message, 10));
+    const even = Array.from({ length: 200 }, (_, i) => 2 * i);
+    assert.deepEqual(
+      (await numbersOf('s0')).toSorted((a, b) => a - b),
+      even,
+    );
+    assert.deepEqual(
+      (await numbersOf('s1')).toSorted((a, b) => a - b),
+      even.map((number) => number + 1),
+    );
+    file = `${file}.again.ndjson`;
+    const second = await replay('cloudwatch', { ...env, CLOUDWATCH_REJECTED: 'restamp' });
+    assert.deepEqual([second.code, second['delivered'], second['refused']], [0, 2, 0]);
+    assert((await numbersOf('s0')).includes(400) && (await numbersOf('s1')).includes(401));
+  });
+
+  it('s3: an object for each record, and a second replay changes none', async function () {
+    const server = await requireServer(this, 's3');
+    const bucket = `replay-${process.pid}`;
+    const root = server.createBucket(bucket);
+    const env = {
+      S3_ENDPOINT: server.url,
+      S3_BUCKET: bucket,
+      AWS_REGION: server.region,
+      SINK_SECRET_DIR: secretOf(server),
+    };
+    const stem = `${bucket}\np/year=2026/month=11/day=28/hour=12/web-0_app_${SOURCE}_`;
+    const records = Array.from({ length: 40 }, (_, i) =>
+      line('s3', stem, i, `{"message":"${i}","p":"${PADDING.repeat(300)}"}\n`),
+    );
+    writeFileSync(file, records.join(''));
+    const first = await replay('s3', env);
+    assert.deepEqual([first.code, first['delivered'], first['alreadyThere']], [0, 40, 0]);
+    const keys = server.keys(bucket);
+    assert.equal(keys.length, 40);
+    const messages = keys.map((key) => {
+      const text = gunzipSync(readFileSync(join(root, key))).toString('utf8');
+      return Number((JSON.parse(text) as { readonly message: string }).message);
+    });
+    assert.deepEqual(
+      messages,
+      Array.from({ length: 40 }, (_, i) => i),
+      'names sort as the source does',
+    );
+    const second = await replay('s3', env);
+    assert.deepEqual([second.code, second['delivered'], second['alreadyThere']], [0, 40, 40]);
+    assert.deepEqual(server.keys(bucket), keys);
   });
 });

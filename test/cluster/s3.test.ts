@@ -24,9 +24,11 @@ import { gunzipSync } from 'node:zlib';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { FORWARDER_NODE_FLAGS } from '../../src/config/forwarder-config.ts';
 import { systemClock, systemRandom } from '../../src/core/clock.ts';
+import { silentLog } from '../../src/core/log.ts';
 import { createMetrics } from '../../src/core/metrics.ts';
 import { createSigner } from '../../src/sinks/aws/signature.ts';
 import { checkS3 } from '../../src/sinks/s3/check.ts';
+import { DeadLetterCopy } from '../../src/sinks/s3/dead-letter-copy.ts';
 import { S3Sink } from '../../src/sinks/s3/sink.ts';
 import type { Delivery } from '../../src/sinks/sink.ts';
 import { describeSink } from '../conformance/sink.ts';
@@ -214,6 +216,39 @@ describe('real s3 (versitygw)', function () {
       const steps = await checked(bucket.name, { S3_TAGS: 'team=shop' });
       assert.match(steps.at(-1) ?? '', /^write ok/);
     });
+  });
+
+  it('dead records are copied beside the objects, once, though an answer is lost', async () => {
+    const bucket = newBucket();
+    const relay = new TcpRelay(server.url);
+    await relay.start();
+    const metrics = createMetrics();
+    const random = (): number => 0;
+    const copy = new DeadLetterCopy({
+      config: forwarderConfig(envOf(relay.url, bucket.name)),
+      ...{ clock: systemClock, random, log: silentLog, metrics },
+    });
+    const about = { sink: 'cloudwatch', container: 'app', path: '/var/log/app/a.log', source: 'AAAABBBBCCCCDDDD' };
+    const lines = [
+      '{"reason":"too_old","record":{"message":"é"}}\n',
+      '{"reason":"expired","record":{"message":"x"}}\n',
+    ];
+    relay.faults.push('cut_after');
+    lines.forEach((line, i) => copy.copy({ ...about, offset: i * 10 }, Buffer.from(line), 1));
+    await copy.end(AbortSignal.timeout(WAIT_MS_MAX));
+    await relay.stop();
+    const keys = server.keys(bucket.name);
+    assert(
+      keys.every((key) =>
+        /^test\/shop\/web\/dead-letter\/year=\d{4}\/month=\d\d\/day=\d\d\/hour=\d\d\/.*\.ndjson$/.test(key),
+      ),
+      keys.join(),
+    );
+    assert.deepEqual(
+      keys.map((key) => readFileSync(join(bucket.folder, key), 'utf8')),
+      lines,
+    );
+    assert.equal(metrics.counter('logtender_dead_letter_uncopied_total', '').value(), 0);
   });
 
   it('zstd is read by others', async () => {

@@ -1,6 +1,6 @@
 /**
- * A request that has a name keeps its range over a restart, whatever the other files do meanwhile: the engine with the encoder of S3 over
- * real files, its destination in memory.
+ * Objects are closed by size and by age, and a request that has a name keeps its range over a restart, whatever the other files do meanwhile:
+ * the engine with the encoder of S3 over real files, its destination in memory.
  */
 import assert from 'node:assert/strict';
 import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
@@ -21,6 +21,7 @@ import { VirtualClock } from '../../fakes/virtual-clock.ts';
 
 const OBJECT_BYTES = 1024 * 1024;
 const OBJECT_AGE_MS = 1_000;
+const SCAN_MS = 1_000;
 const LINE = `${'x'.repeat(199)}\n`;
 const FILES = ['a', 'b', 'c'];
 const LIVES = 30;
@@ -71,6 +72,71 @@ class NamedObjects {
   }
 }
 
+function openForwarder(options: {
+  readonly folder: string;
+  readonly clock: VirtualClock;
+  readonly disk: MemoryDisk;
+  readonly life: number;
+  readonly isAlive: () => boolean;
+}): Promise<Forwarder> {
+  const { folder, clock, disk, life, isAlive } = options;
+  return Forwarder.open({
+    files: [{ container: 'app', path: '/log/*.log', directory: '/log', mount: folder }],
+    sinks: ['s3'],
+    uid: 'uid',
+    epoch: `epoch-${life}`,
+    flushIntervalMs: OBJECT_AGE_MS,
+    rules: PLAIN_RULES,
+    stateFiles: disk.mount(isAlive),
+    clock,
+    random: () => 0.5,
+    log: silentLog,
+    metrics: createMetrics(),
+    watch: false,
+    bootId: 'boot',
+  });
+}
+
+describe('objects', () => {
+  it('are closed by their size at once, and by the age of their first record', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'logtender-objects-'));
+    const clock = new VirtualClock();
+    const destination = new NamedObjects();
+    destination.answersLeft = Number.POSITIVE_INFINITY;
+    const forwarder = await openForwarder({ folder, clock, disk: new MemoryDisk(), life: 1, isAlive: () => true });
+    forwarder.attach(destination.sink(clock));
+    const run = async (ms: number): Promise<void> => {
+      for (let passed = 0; passed < ms; passed += 50) {
+        for (let turn = 0; turn < 20; turn += 1) {
+          forwarder.turn();
+          await clock.advance(0, 0);
+        }
+        await clock.advance(50, 0);
+      }
+    };
+    const sizes = (): readonly number[] => [...destination.objects.values()].map(({ from, to }) => to - from);
+    // What is there is found at once; from then on it waits for the age of an object.
+    appendFileSync(join(folder, 'a.log'), LINE.repeat(10));
+    await run(OBJECT_AGE_MS / 2);
+    assert.deepEqual(sizes(), []);
+    await run(OBJECT_AGE_MS);
+    assert.deepEqual(sizes(), [10 * LINE.length]);
+    const lines = Math.ceil((3 * OBJECT_BYTES) / LINE.length);
+    appendFileSync(join(folder, 'a.log'), LINE.repeat(lines));
+    await run(SCAN_MS + OBJECT_AGE_MS / 2);
+    const full = sizes().slice(1);
+    assert(full.length >= 2, full.join());
+    // The bound is met by what is encoded: a line with its places is some twice as long as in the file.
+    assert(
+      full.every((size) => size <= OBJECT_BYTES && size > OBJECT_BYTES / 4),
+      full.join(),
+    );
+    forwarder.abort();
+    await forwarder.close();
+    rmSync(folder, { recursive: true });
+  });
+});
+
 describe('objects that were promised', () => {
   it(`keep their range through ${LIVES} kills while other files grow and wait`, async () => {
     const seed = Number(process.env['TEST_SEED'] ?? 20_261_128);
@@ -88,21 +154,7 @@ describe('objects that were promised', () => {
         written += lines * LINE.length;
       }
       let isAlive = true;
-      const forwarder = await Forwarder.open({
-        files: [{ container: 'app', path: '/log/*.log', directory: '/log', mount: folder }],
-        sinks: ['s3'],
-        uid: 'uid',
-        epoch: `epoch-${life}`,
-        flushIntervalMs: OBJECT_AGE_MS,
-        rules: PLAIN_RULES,
-        stateFiles: disk.mount(() => isAlive),
-        clock,
-        random: () => 0.5,
-        log: silentLog,
-        metrics: createMetrics(),
-        watch: false,
-        bootId: 'boot',
-      });
+      const forwarder = await openForwarder({ folder, clock, disk, life, isAlive: () => isAlive });
       destination.answersLeft = life === LIVES ? Number.POSITIVE_INFINITY : random.below(4);
       forwarder.attach(destination.sink(clock));
       const steps = life === LIVES ? 400 : 20 + random.below(60);
