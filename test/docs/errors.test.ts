@@ -11,9 +11,10 @@ import { ERROR_RULES, RULE_OF } from '../../src/sinks/cloudwatch-logs/errors.ts'
 import type { ErrorMeaning, ErrorRule } from '../../src/sinks/cloudwatch-logs/errors.ts';
 import { classifyBulk } from '../../src/sinks/elasticsearch/classify.ts';
 import { classifyPut } from '../../src/sinks/s3/classify.ts';
-import { S3_ERROR_RULES } from '../../src/sinks/s3/errors.ts';
+import { S3_ERROR_RULES, S3_RULE_OF } from '../../src/sinks/s3/errors.ts';
 import type { S3ErrorMeaning } from '../../src/sinks/s3/errors.ts';
 import type { Delivery } from '../../src/sinks/sink.ts';
+import { OTHER_S3_CODES, PUT_OBJECT_CODES } from './s3-error-codes.ts';
 
 const PAGE = join(import.meta.dirname, '../../docs/errors.md');
 const COMMANDS = join(import.meta.dirname, '../../node_modules/@aws-sdk');
@@ -169,6 +170,18 @@ describe('docs/errors.md', () => {
         assert.equal(got, meaning in want ? want[meaning as keyof typeof want] : meaning, code);
       }
     }
+  });
+
+  it('has a row for every code that the S3 API reference lists for what we do, and no code is both ours and of another call', () => {
+    const others = Object.values(OTHER_S3_CODES).flat();
+    assert.deepEqual(
+      PUT_OBJECT_CODES.filter((code) => !S3_RULE_OF.has(code) || others.includes(code)),
+      [],
+    );
+    assert.deepEqual(
+      others.filter((code) => S3_RULE_OF.has(code)),
+      [],
+    );
   });
 
   it('counts as possible duplicates what the code does', () => {

@@ -106,6 +106,20 @@ export const ERROR_RULES: readonly ErrorRule[] = [
     ['UnknownOperationException', 'InvalidAction'],
     'the endpoint is no CloudWatch Logs: correct cloudwatchEndpoint',
   ),
+  // The query protocol's words, which STS speaks: our own request has none of these faults.
+  undone(
+    'not_found',
+    COMMON,
+    [
+      'InvalidParameterCombination',
+      'InvalidParameterValue',
+      'InvalidQueryParameter',
+      'MalformedQueryString',
+      'MissingAction',
+      'MissingParameter',
+    ],
+    'the endpoint is not the one of this call, or something in between changes requests: correct cloudwatchEndpoint',
+  ),
   undone('credentials', COMMON, ['AccessDeniedException', 'NotAuthorized'], ADVICE_DENIED),
   undone('credentials', COMMON, ['OptInRequired'], 'the account is not signed up for CloudWatch Logs in {region}'),
   undone('credentials', COMMON, ['UnrecognizedClientException', 'InvalidClientTokenId'], ADVICE_KEY),

@@ -30,6 +30,10 @@ const DESTINATION_ERRORS: ReadonlyMap<string, RetryReason> = new Map([
   // "this action would add [2] shards, but this cluster currently has [1000]/[1000] maximum normal shards open"
   // (Elasticsearch reference, cluster.max_shards_per_node); what is wrong with a record has other types.
   ['validation_exception', 'throttled'],
+  // The mapping of the index asks for a routing value, which no writer of logs gives (RoutingMissingException).
+  ['routing_missing_exception', 'not_found'],
+  // Somebody ended the task, or its node was going down (TaskCancelledException).
+  ['task_cancelled_exception', 'server_error'],
 ]);
 
 /**

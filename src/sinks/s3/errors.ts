@@ -4,7 +4,8 @@
  *
  * Sources: S3 API reference, "Error responses", "List of error codes" and "List of Tagging-related error codes"; PutObject; S3 user guide,
  * "Conditional writes" (412 PreconditionFailed; 409 ConditionalRequestConflict when another write of the key is under way). Codes of other calls
- * (lists, copies, uploads in parts, locks, restores) are left out: none of them is made. May import: sinks/sink.ts (types).
+ * (lists, copies, uploads in parts, locks, restores) are left out: none of them is made, and test/docs/s3-error-codes.ts says so of each.
+ * May import: sinks/sink.ts (types).
  */
 import type { RetryReason } from '../sink.ts';
 
@@ -36,7 +37,7 @@ export const S3_DENIED_ADVICE =
 
 export const S3_ERROR_RULES: readonly S3ErrorRule[] = [
   rule('exists', ['PreconditionFailed']),
-  rule('too_large', ['EntityTooLarge', 'MaxMessageLengthExceeded']),
+  rule('too_large', ['EntityTooLarge', 'InlineDataTooLarge', 'MaxMessageLengthExceeded']),
   rule('throttled', ['SlowDown', 'ServiceUnavailable', 'Busy']),
   rule('throttled', ['Throttling', 'ThrottlingException', 'RequestLimitExceeded', 'TooManyRequests']),
   rule(
@@ -47,7 +48,11 @@ export const S3_ERROR_RULES: readonly S3ErrorRule[] = [
   rule('server_error', ['InternalError', 'OperationAborted', 'ConditionalRequestConflict', 'RequestTimeout']),
   // The body was changed or cut on its way: the same goes again.
   rule('server_error', ['BadDigest', 'InvalidDigest', 'XAmzContentSHA256Mismatch', 'IncompleteBody']),
-  rule('credentials', ['AccessDenied', 'UnauthorizedAccess', 'UnauthorizedAccessError'], S3_DENIED_ADVICE),
+  rule(
+    'credentials',
+    ['AccessDenied', 'UnauthorizedAccess', 'UnauthorizedAccessError', 'UnexpectedIPError'],
+    S3_DENIED_ADVICE,
+  ),
   rule(
     'credentials',
     ['InvalidAccessKeyId', 'SignatureDoesNotMatch', 'InvalidSecurity', 'InvalidSignature', 'NotSignedUp'],
@@ -55,7 +60,13 @@ export const S3_ERROR_RULES: readonly S3ErrorRule[] = [
   ),
   rule(
     'credentials',
-    ['MissingAuthenticationToken', 'MissingSecurityHeader', 'UnsupportedSignature'],
+    [
+      'MissingAuthenticationToken',
+      'MissingSecurityHeader',
+      'UnsupportedSignature',
+      'CredentialsNotSupported',
+      'InvalidAddressingHeader',
+    ],
     'something in between changes or drops headers, or the server takes no Signature Version 4',
   ),
   rule(
@@ -65,7 +76,7 @@ export const S3_ERROR_RULES: readonly S3ErrorRule[] = [
   ),
   rule(
     'credentials',
-    ['ExpiredToken', 'ExpiredTokenException', 'InvalidToken', 'TokenRefreshRequired'],
+    ['ExpiredToken', 'ExpiredTokenException', 'InvalidSessionException', 'InvalidToken', 'TokenRefreshRequired'],
     'the credentials have expired: whoever issues them (role, token file, Secret) must renew them',
   ),
   rule(
@@ -85,21 +96,34 @@ export const S3_ERROR_RULES: readonly S3ErrorRule[] = [
     'Redirect',
     'TemporaryRedirect',
     'AuthorizationHeaderMalformed',
+    'EndpointNotFound',
+    'IllegalLocationConstraintException',
+    'IncorrectEndpoint',
     'InvalidRegion',
   ]),
-  rule('not_found', ['NoSuchBucket', 'InvalidBucketName'], 'create the bucket, or correct logging.io/bucket'),
+  rule(
+    'not_found',
+    ['NoSuchBucket', 'InvalidBucketName', 'InvalidAccessPoint', 'InvalidAccessPointAliasError', 'NoSuchAccessPoint'],
+    'create the bucket, or correct logging.io/bucket',
+  ),
   rule(
     'not_found',
     ['NotImplemented'],
     'this server knows no conditional write or another header of ours: objects could be overwritten, so nothing is sent',
   ),
   rule('not_found', ['KeyTooLongError', 'InvalidURI'], 'shorten or correct logging.io/prefix'),
-  rule('not_found', ['InvalidTag', 'InvalidStorageClass', 'InvalidEncryptionAlgorithmError'], ADVICE_CONFIGURATION),
   rule(
     'not_found',
-    ['InvalidArgument', 'InvalidRequest', 'InvalidObjectState', 'MetadataTooLarge'],
+    ['InvalidTag', 'TagPolicyException', 'InvalidStorageClass', 'InvalidEncryptionAlgorithmError'],
     ADVICE_CONFIGURATION,
   ),
+  rule(
+    'not_found',
+    ['InvalidArgument', 'InvalidRequest', 'InvalidBucketState', 'InvalidObjectState', 'MetadataTooLarge'],
+    ADVICE_CONFIGURATION,
+  ),
+  // Directory buckets (PutObject, "Errors"): we append to nothing, and encrypt as s3.kmsKey or the bucket says.
+  rule('not_found', ['EncryptionTypeMismatch', 'InvalidWriteOffset', 'TooManyParts'], ADVICE_CONFIGURATION),
   rule(
     'not_found',
     [
@@ -107,8 +131,10 @@ export const S3_ERROR_RULES: readonly S3ErrorRule[] = [
       'InvalidHostHeader',
       'InvalidHttpMethod',
       'MissingContentLength',
+      'MissingRequestBodyError',
       'RequestHeaderSectionTooLarge',
       'UnexpectedContent',
+      'UnsupportedArgument',
     ],
     'the endpoint, or something in between, is no S3 for objects: correct s3.endpoint',
   ),

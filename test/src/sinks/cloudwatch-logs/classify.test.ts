@@ -125,6 +125,15 @@ describe('CloudWatch Logs errors: all of them', () => {
     ...['UnknownOperationException', 'UnrecognizedClientException', 'IDPCommunicationError', 'IDPRejectedClaim'],
     ...['InvalidIdentityToken', 'MalformedPolicyDocumentException', 'PackedPolicyTooLargeException'],
     ...['RegionDisabledException'],
+    // Of the page's earlier and later forms, which other services of AWS still show.
+    ...['InvalidAction', 'InvalidClientTokenId', 'InvalidParameterCombination', 'InvalidParameterValue'],
+    ...[
+      'InvalidQueryParameter',
+      'MalformedQueryString',
+      'MissingAction',
+      'MissingAuthenticationToken',
+      'MissingParameter',
+    ],
   ];
   it('so has every common error, and every one of STS', () => {
     assert.deepEqual(
