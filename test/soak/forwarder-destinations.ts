@@ -9,9 +9,17 @@ import { gunzipSync } from 'node:zlib';
 import { LineCounter, numbersOf } from '../bench/numbered-lines.ts';
 import { defaultPreparation } from '../servers/cache.ts';
 import type { CloudWatchServer, S3Server, SearchServer } from '../servers/servers.ts';
-import { SERVERS } from '../servers/servers.ts';
+import { SERVERS, startElasticsearch, startOpenSearch } from '../servers/servers.ts';
 import { CountingDestination } from './counting-destination.ts';
 import type { StoredCounts } from './counting-destination.ts';
+
+/**
+ * Millions of lines are read back from a node of 256 MiB: what waits for its collector is no reason to refuse a page (Elasticsearch and
+ * OpenSearch reference, parent circuit breaker).
+ */
+const COUNTING_HEAP = { 'indices.breaker.total.use_real_memory': 'false' } as const;
+/** Documents of a page: half a megabyte. */
+const PAGE = 2_000;
 
 export const SOAK_SINKS = ['memory', 'elasticsearch', 'opensearch', 'cloudwatch', 's3'] as const;
 export type SoakSink = (typeof SOAK_SINKS)[number];
@@ -36,7 +44,8 @@ export async function openDestination(name: SoakSink, lines: number, files: numb
   if (name === 'memory') return inMemory(new CountingDestination(lines, files));
   if (name === 'cloudwatch') return cloudWatch(await SERVERS.cloudwatch.start(defaultPreparation()), lines);
   if (name === 's3') return objects(await SERVERS.s3.start(defaultPreparation()), lines);
-  return search(await SERVERS[name].start(defaultPreparation()), lines);
+  const start = name === 'elasticsearch' ? startElasticsearch : startOpenSearch;
+  return search(await start(COUNTING_HEAP), lines);
 }
 
 async function inMemory(destination: CountingDestination): Promise<SoakDestination> {
@@ -73,7 +82,7 @@ interface Page {
 async function readIndex(server: SearchServer, lines: number): Promise<StoredCounts> {
   const counter = new LineCounter(lines);
   await server.request('POST', '/logs-logtender-*/_refresh');
-  const first = { size: 10_000, sort: ['_doc'], _source: ['message'] };
+  const first = { size: PAGE, sort: ['_doc'], _source: ['message'] };
   let answer = await server.request('POST', '/logs-logtender-*/_search?scroll=5m', first);
   for (;;) {
     if (answer.status !== 200) throw new Error(`read back: expected 200, got ${JSON.stringify(answer)}`);
