@@ -21,6 +21,7 @@ import { errorText } from './core/errors.ts';
 import { RETRY_BASE_MS, RETRY_MAX_MS } from './core/limits.ts';
 import { createLog } from './core/log.ts';
 import type { Log } from './core/log.ts';
+import { hasLostTerm } from './core/lost-signal.ts';
 import { createMetrics } from './core/metrics.ts';
 import type { Metrics } from './core/metrics.ts';
 import { cutBytes, exitSummary, TERMINATION_MESSAGE_BYTES_MAX } from './pipeline/exit-summary.ts';
@@ -59,8 +60,10 @@ function listenToSignals(): Signals {
       else hurry.abort();
       isFirst = false;
     };
+    const isLate = hasLostTerm();
     process.on('SIGTERM', receive);
     process.on('SIGINT', receive);
+    if (isLate) receive('SIGTERM');
   });
   return { ended, hurried: hurry.signal };
 }
@@ -268,8 +271,8 @@ async function openDeadLetterCopy(
 }
 
 /**
- * A kill leaves no time for words, and for process 1 a SIGTERM that comes before Node has its handler is lost (signal(7), pid_namespaces(7)):
- * what stood some seconds before is in the status all the same.
+ * A kill leaves no time for words, and a SIGTERM that comes in the first milliseconds of process 1 is lost (core/lost-signal.ts): what stood
+ * some seconds before is in the status all the same.
  */
 function keepNotes(config: ForwarderConfig, forwarder: () => Forwarder, log: Log): () => void {
   let said = '';

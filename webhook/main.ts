@@ -18,6 +18,7 @@ import { systemClock, systemRandom } from '../src/core/clock.ts';
 import { errorText, OperationalError } from '../src/core/errors.ts';
 import { createLineWriter, descriptorOutput } from '../src/core/line-writer.ts';
 import { createLog, logLine } from '../src/core/log.ts';
+import { hasLostTerm } from '../src/core/lost-signal.ts';
 import { createEventWriter } from '../src/kube/events.ts';
 import { createKubeClient } from '../src/kube/http-client.ts';
 import { loadKubeConnection } from '../src/kube/kubeconfig.ts';
@@ -175,14 +176,15 @@ async function main(): Promise<void> {
     client.close();
     log.info('webhook stopped');
   };
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(signal, () => {
-      stop(signal).catch((error: unknown) => {
-        log.error('stop failed', { error: errorText(error) });
-        process.exitCode = 1;
-      });
+  const end = (signal: string): void => {
+    stop(signal).catch((error: unknown) => {
+      log.error('stop failed', { error: errorText(error) });
+      process.exitCode = 1;
     });
-  }
+  };
+  const isLate = hasLostTerm();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, end);
+  if (isLate) end('SIGTERM');
 }
 
 main().catch((error: unknown) => {
