@@ -47,6 +47,8 @@ export interface ShapedRecord {
   level: number;
   showsLevel: boolean;
   stdio: '' | 'stdout' | 'stderr';
+  /** Its line was cut for its length, and goes on in the next record of its source. */
+  isPart: boolean;
 }
 
 /** A run of whole records of one source inside a batch. */

@@ -22,6 +22,9 @@ import type { Grouping } from './grouping.ts';
 const LF = 10;
 const CR = 13;
 
+/** Longest character (RFC 3629). */
+const UTF8_BYTES_MAX = 4;
+
 /** A trace of a thousand frames (Java's own bound of a printed stack) with its causes. */
 export const LINES_MAX = 4_096;
 /** Records that interleave stand in one batch, so together they must fit an empty one. */
@@ -52,6 +55,8 @@ export class RecordCutter {
   groups = 0;
   readonly groupTimeMs: Float64Array = new Float64Array(GROUPS_MAX);
   readonly groupStdio: Stdio[] = Array.from({ length: GROUPS_MAX }, () => '' as const);
+  /** 1 for a record whose line was cut for its length: the rest of it is the next one. */
+  readonly isPart: Uint8Array = new Uint8Array(GROUPS_MAX);
   /** The cluster ended because the data did. */
   wasForced = false;
   readonly #grouping: Grouping;
@@ -62,7 +67,15 @@ export class RecordCutter {
   readonly #isPartial = new Uint8Array(2);
   readonly #timeMs = new Float64Array(2);
   /** The line that is being looked at. */
-  readonly #line = { textFrom: 0, textTo: 0, hasEnd: false, stdio: '' as Stdio, timeMs: Number.NaN, isPartial: false };
+  readonly #line = {
+    textFrom: 0,
+    textTo: 0,
+    hasEnd: false,
+    isCut: false,
+    stdio: '' as Stdio,
+    timeMs: Number.NaN,
+    isPartial: false,
+  };
 
   constructor(grouping: Grouping, hasHeaders: boolean) {
     this.#grouping = grouping;
@@ -82,7 +95,7 @@ export class RecordCutter {
     for (let at = from; ;) {
       const next = lineEnd(input, at, to, end === LAST);
       if (next === at) return this.#atEnd(from, at, to, end);
-      if (this.lines > 0 && this.#isTooMuch(next - from)) return this.#ended(at);
+      if (this.lines > 0 && this.#isTooMuch(next - from)) return this.#cutShort(at);
       const took = this.#take(input, at, next);
       if (!took) return this.#ended(at);
       at = next;
@@ -93,9 +106,18 @@ export class RecordCutter {
   #atEnd(from: number, at: number, to: number, end: DataEnd): number {
     if (this.lines === 0) return from;
     // What follows is too long to belong to this cluster, whatever it is.
-    if (to - from > LINE_BYTES_MAX + 1) return this.#ended(at);
+    if (to - from > LINE_BYTES_MAX + 1) return this.#cutShort(at);
     if (end === MORE_MAY_COME) return from;
     this.wasForced = true;
+    return this.#ended(at);
+  }
+
+  /** The cluster has no room for what goes on: a partial line that is open is a part. */
+  #cutShort(at: number): number {
+    for (let lane = 0; lane < this.#open.length; lane += 1) {
+      const group = this.#open[lane] ?? -1;
+      if (group >= 0 && this.#isPartial[lane] === 1) this.isPart[group] = 1;
+    }
     return this.#ended(at);
   }
 
@@ -130,6 +152,8 @@ export class RecordCutter {
   #read(input: Buffer, at: number, next: number): void {
     const line = this.#line;
     line.hasEnd = input[next - 1] === LF;
+    // Cut at a character, it is at most that much shorter than the longest.
+    line.isCut = !line.hasEnd && next - at > LINE_BYTES_MAX - UTF8_BYTES_MAX;
     line.textTo = line.hasEnd ? next - 1 : next;
     if (line.hasEnd && line.textTo > at && input[line.textTo - 1] === CR) line.textTo -= 1;
     const cri = this.#cri;
@@ -153,12 +177,13 @@ export class RecordCutter {
   #begins(input: Buffer, lane: number, next: number): boolean {
     const isFirst = this.lines === 0;
     if (!isFirst && (!this.#isOpen() || !this.#hasRoom(next))) return false;
-    const { stdio, timeMs, hasEnd, textFrom, textTo } = this.#line;
+    const { stdio, timeMs, hasEnd, isCut, textFrom, textTo } = this.#line;
     const group = this.groups;
     this.groups += 1;
     this.#open[lane] = group;
     this.groupTimeMs[group] = timeMs;
     this.groupStdio[group] = stdio;
+    this.isPart[group] = isCut ? 1 : 0;
     // A part of a line that is too long is complete as it is.
     this.#state[lane] = hasEnd || stdio !== '' ? this.#grouping.begin(input, textFrom, textTo) : CLOSED;
     return true;

@@ -74,6 +74,7 @@ export class RecordShaper {
     level: NO_LEVEL,
     showsLevel: false,
     stdio: '',
+    isPart: false,
   };
   /** After `shape`: lines of the record in its source. */
   lines = 0;
@@ -121,6 +122,7 @@ export class RecordShaper {
     if (this.#include?.matches(record.text, record.from, record.to) === false) return 'not_included';
     if (this.#exclude?.matches(record.text, record.from, record.to) === true) return 'excluded';
     record.stdio = cutter.groupStdio[group] ?? '';
+    record.isPart = cutter.isPart[group] === 1;
     record.json = undefined;
     this.#parse();
     record.level = this.#wantsLevel ? this.#level() : NO_LEVEL;

@@ -8,7 +8,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { LINE_BYTES_MAX } from '../../src/core/limits.ts';
-import type { Batch } from '../../src/core/record.ts';
+import type { Batch, ShapedRecord } from '../../src/core/record.ts';
 import { LogEventsEncoder, StreamTimes } from '../../src/sinks/cloudwatch-logs/encode.ts';
 import { logDestination, putLogEventsBody } from '../../src/sinks/cloudwatch-logs/request.ts';
 import { restampedSlices } from '../../src/sinks/cloudwatch-logs/restamp.ts';
@@ -190,6 +190,124 @@ describe('limits of PutLogEvents (model)', () => {
       assert.equal(checkCall('PutLogEvents', input, NOW)?.rule, rule);
     }
   });
+});
+
+/** Records that interleave, which stand in one batch or not at all: what each says of its time, in milliseconds from its reading. */
+interface Cluster {
+  readonly moveMs: number;
+  readonly records: ReadonlyArray<{ readonly ownMs: number; readonly bytes: number; readonly isPart: boolean }>;
+}
+
+const HOUR_MS = 3_600_000;
+const cluster: fc.Arbitrary<Cluster> = fc.record({
+  moveMs: fc.oneof(move, fc.constantFrom(-HOUR_MS + 1, -HOUR_MS - 1)),
+  records: fc.array(
+    fc.record({
+      ownMs: fc.oneof(
+        fc.constantFrom(Number.NaN, 0, 1, -1, -SPAN_MS_MAX, -SPAN_MS_MAX - 1, -30 * HOUR_MS, -20 * HOUR_MS),
+        fc.integer({ min: -14 * SPAN_MS_MAX, max: HOUR_MS }),
+      ),
+      bytes: fc.constantFrom(0, 1, 100, LINE_BYTES_MAX),
+      isPart: fc.boolean(),
+    }),
+    { minLength: 1, maxLength: 4 },
+  ),
+});
+
+/** Appends all clusters as the pipeline does, and judges every batch. */
+function judgeClusters(clusters: readonly Cluster[], separateBatches: boolean, reached: Reached): void {
+  const times = new StreamTimes();
+  const encoder = new LogEventsEncoder({ destinationOf: () => 'g:s', times, separateBatches, onReplaced: () => {} });
+  let timeMs = NOW;
+  let offset = 0;
+  let lastBatchMs = Number.NEGATIVE_INFINITY;
+  const messages: string[] = [];
+  const close = (): void => {
+    const events = judge(encoder.finish(), reached);
+    const [first] = events;
+    if (separateBatches && first !== undefined) {
+      assert(first.timestamp > lastBatchMs || lastBatchMs - first.timestamp > HOUR_MS, 'batches share no time');
+      lastBatchMs = events.at(-1)?.timestamp ?? 0;
+    }
+    messages.push(...events.map(({ message }) => message));
+    encoder.reset();
+  };
+  const append = ({ records }: Cluster): boolean => {
+    const lastMs = times.last('g:s');
+    encoder.mark();
+    const isTaken = records.every(({ ownMs, bytes: size, isPart }, at) => {
+      const text = Buffer.alloc(size, 'x');
+      const place = { offset: offset + at * (LINE_BYTES_MAX + 1), bytes: size + 1 };
+      const said = { timeMs: timeMs + ownMs, level: -1, showsLevel: false, stdio: '' } as const;
+      const record: ShapedRecord = {
+        text,
+        from: 0,
+        to: size,
+        json: undefined,
+        jsonBytes: 0,
+        ...place,
+        ...said,
+        isPart,
+      };
+      return encoder.appendRecord(SOURCE, record, timeMs);
+    });
+    if (isTaken) return true;
+    encoder.rewind();
+    assert.equal(times.last('g:s'), lastMs, 'what was rewound left no time');
+    return false;
+  };
+  for (const each of clusters) {
+    timeMs += each.moveMs;
+    if (!append(each)) {
+      assert(encoder.records > 0, 'an empty batch takes any cluster');
+      close();
+      assert(append(each), 'an empty batch takes any cluster');
+    }
+    offset += each.records.length * (LINE_BYTES_MAX + 1);
+  }
+  if (encoder.records > 0) close();
+  const mark = ' [continued in the next event]';
+  assert.deepEqual(
+    messages,
+    clusters.flatMap(({ records }) =>
+      records.map(({ bytes: size, isPart }) => `${'x'.repeat(size) || ' '}${isPart ? mark : ''}`),
+    ),
+  );
+}
+
+describe('limits of PutLogEvents with own times (model)', () => {
+  for (const separateBatches of [false, true]) {
+    it(`an empty batch takes any cluster${separateBatches ? ', batches share no time' : ''}`, () => {
+      const reached: Reached = { bytes: 0, events: 0, spanMs: 0 };
+      const property = fc.property(fc.array(cluster, { minLength: 1, maxLength: 8 }), (clusters) =>
+        judgeClusters(clusters, separateBatches, reached),
+      );
+      const one = (ownMs: number): Cluster['records'][number] => ({ ownMs, bytes: 1, isPart: false });
+      fc.assert(property, {
+        numRuns: 10 * RUNS,
+        examples: [
+          [[{ moveMs: 0, records: [one(-30 * HOUR_MS), one(0)] }]],
+          // The same refused by a batch that has one already.
+          [
+            [
+              { moveMs: 0, records: [one(-31 * HOUR_MS)] },
+              { moveMs: 0, records: [one(-30 * HOUR_MS), one(-20 * HOUR_MS), one(0)] },
+            ],
+          ],
+          // The clock is set back by just as much as is no step; times apart make it one more.
+          [
+            [
+              { moveMs: 0, records: [one(0)] },
+              { moveMs: 0, records: [{ ...one(0), bytes: LINE_BYTES_MAX }] },
+              ...Array.from({ length: 7 }, () => ({ moveMs: 0, records: [{ ...one(0), bytes: LINE_BYTES_MAX }] })),
+              { moveMs: -HOUR_MS, records: [one(0), one(0)] },
+            ],
+          ],
+        ],
+      });
+      assert.equal(reached.spanMs, SPAN_MS_MAX);
+    }).timeout(60_000);
+  }
 });
 
 describe('names of log groups and log streams (model)', () => {

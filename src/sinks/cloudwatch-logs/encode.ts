@@ -4,7 +4,8 @@
  * Invariants, by the API reference of PutLogEvents: at most 1,048,576 bytes counted as UTF-8 of the messages before any escaping
  * plus 26 per event; at most 10,000 events; at most 24 hours from first to last; timestamps never fall. The time of an event is the
  * time that its record says, or of its reading, and never falls within a log stream, but for a clock that was set back by more than
- * CLOCK_STEP_MS_MAX.
+ * CLOCK_STEP_MS_MAX. Records that interleave stand in one batch whatever they say: in an empty one a later time becomes the latest of the
+ * 24 hours.
  * A message has at least one byte, so an empty line is shipped as one space. A line of more than LINE_BYTES_MAX is several events, all
  * but the last of which say so at their end. May import: core, config, kernel, parse.
  */
@@ -70,6 +71,12 @@ export class StreamTimes {
     return timeMs <= (this.#used.get(destination) ?? Number.NEGATIVE_INFINITY);
   }
 
+  /** Forgets what was given since `last` said `timeMs`. */
+  restore(destination: string, timeMs: number | undefined): void {
+    if (timeMs === undefined) this.#last.delete(destination);
+    else this.#last.set(destination, timeMs);
+  }
+
   set(destination: string, timeMs: number): void {
     const before = this.#last.get(destination) ?? timeMs;
     if (before > timeMs) this.#used.set(destination, Math.max(before, this.#used.get(destination) ?? before));
@@ -122,6 +129,10 @@ export class LogEventsEncoder implements Encoder {
   #markedBytes = 0;
   #markedCountedBytes = 0;
   #markedDestination = '';
+  /** What was marked began the batch. */
+  #isFirstCluster = false;
+  /** The stream of the first record since the mark, and its last time before. */
+  #markedTime: { readonly destination: string; readonly timeMs: number | undefined } | undefined;
 
   constructor(options: LogEventsEncoderOptions) {
     this.#options = options;
@@ -145,6 +156,8 @@ export class LogEventsEncoder implements Encoder {
     this.#bytes = 0;
     this.#countedBytes = 0;
     this.#destination = '';
+    this.#isFirstCluster = false;
+    this.#markedTime = undefined;
     this.#replacedBefore = this.#escaper.replaced;
   }
 
@@ -202,17 +215,21 @@ export class LogEventsEncoder implements Encoder {
     if (this.#ranges.isFull || (this.records > 0 && destination !== this.#destination)) return false;
     const readMs = Math.max(0, Math.floor(timeMs));
     const isOwn = record.timeMs <= readMs && readMs - record.timeMs < OWN_TIME_AGE_MS_MAX;
-    const last = this.#options.times.last(destination) ?? 0;
+    const given = this.#options.times.last(destination);
+    const last = given ?? 0;
     // A record that is late in its stream has the time of the one before it, so that times do not fall.
     const ownMs = Math.max(Math.floor(record.timeMs), Math.min(last, readMs));
     const eventTimeMs = this.#eventTime(destination, isOwn ? ownMs : readMs);
     if (eventTimeMs === undefined) return false;
     this.#renderOpen(eventTimeMs);
-    const end = this.#shapedEvent(record);
-    const counted = this.#countedBytes + Math.max(1, record.to - record.from) + PUT_LOG_EVENTS_EVENT_OVERHEAD_BYTES;
+    const written = this.#shapedEvent(record);
+    const end = record.isPart ? this.#mark(written) : written;
+    const messageBytes = Math.max(1, record.to - record.from) + (record.isPart ? CONTINUED.length : 0);
+    const counted = this.#countedBytes + messageBytes + PUT_LOG_EVENTS_EVENT_OVERHEAD_BYTES;
     if (counted > PUT_LOG_EVENTS_BYTES_MAX || end > LOG_EVENTS_ENCODED_BYTES_MAX) return false;
     if (this.records === 0) this.#firstTimeMs = eventTimeMs;
     this.#destination = destination;
+    this.#markedTime ??= { destination, timeMs: given };
     this.#options.times.set(destination, eventTimeMs);
     this.#ranges.add(end, record.offset);
     this.#ranges.coverOne(source, record.offset, record.bytes);
@@ -226,6 +243,8 @@ export class LogEventsEncoder implements Encoder {
     this.#markedBytes = this.#bytes;
     this.#markedCountedBytes = this.#countedBytes;
     this.#markedDestination = this.#destination;
+    this.#markedTime = undefined;
+    this.#isFirstCluster = this.records === 0;
   }
 
   rewind(): void {
@@ -233,6 +252,9 @@ export class LogEventsEncoder implements Encoder {
     this.#bytes = this.#markedBytes;
     this.#countedBytes = this.#markedCountedBytes;
     this.#destination = this.#markedDestination;
+    const time = this.#markedTime;
+    if (time !== undefined) this.#options.times.restore(time.destination, time.timeMs);
+    this.#markedTime = undefined;
   }
 
   finish(): Batch {
@@ -250,7 +272,9 @@ export class LogEventsEncoder implements Encoder {
     const isStep = (given ?? timeMs) - timeMs > CLOCK_STEP_MS_MAX;
     const eventTimeMs = isStep ? timeMs : Math.max(timeMs, last);
     if (this.records === 0) return eventTimeMs;
-    return isStep || eventTimeMs - this.#firstTimeMs > PUT_LOG_EVENTS_SPAN_MS_MAX ? undefined : eventTimeMs;
+    const latestMs = this.#firstTimeMs + PUT_LOG_EVENTS_SPAN_MS_MAX;
+    if (this.#isFirstCluster) return Math.min(Math.max(timeMs, last), latestMs);
+    return isStep || eventTimeMs > latestMs ? undefined : eventTimeMs;
   }
 
   #renderOpen(timeMs: number): void {

@@ -2,8 +2,12 @@
  * Batches of PutLogEvents against an independent model of the documented limits, and exactly at each of them.
  */
 import assert from 'node:assert/strict';
+import { PLAIN_RULES } from '../../../../src/config/record-rules.ts';
+import type { RecordRules } from '../../../../src/config/record-rules.ts';
 import { LINE_BYTES_MAX } from '../../../../src/core/limits.ts';
 import type { Batch } from '../../../../src/core/record.ts';
+import { LAST } from '../../../../src/parse/record-cutter.ts';
+import { RecordShaper } from '../../../../src/parse/record-shaper.ts';
 import {
   LOG_EVENTS_ENCODED_BYTES_MAX,
   LogEventsEncoder,
@@ -17,6 +21,7 @@ import { seededRandom, testSeed } from '../../../fakes/seeded-random.ts';
 const SOURCE = sourceInfo();
 const NOW = 1_700_000_000_000;
 const DAY = 24 * 60 * 60 * 1000;
+const LONG_TEXT = 'x'.repeat(2 * LINE_BYTES_MAX + 100);
 
 interface LogEvent {
   readonly timestamp: number;
@@ -111,6 +116,42 @@ describe('LogEventsEncoder', () => {
         messages.map((message, i) => (i < parts - 1 ? message.slice(0, -mark.length) : message)).join(''),
         line,
       );
+    });
+  }
+
+  const SHAPED_LONG: ReadonlyArray<readonly [name: string, rules: Partial<RecordRules>, input: string, text: string]> =
+    [
+      ['a line of a file', { exclude: ['^never'] }, `${LONG_TEXT}\n`, LONG_TEXT],
+      [
+        'partial lines of a runtime',
+        { parser: 'cri' },
+        // A header and 16 KiB each, as containerd writes them.
+        (LONG_TEXT.match(/.{1,16384}/g) ?? [])
+          .map((part, i, all) => `2026-11-28T10:11:12Z stdout ${i < all.length - 1 ? 'P' : 'F'} ${part}\n`)
+          .join(''),
+        LONG_TEXT,
+      ],
+    ];
+  for (const [name, rules, text, line] of SHAPED_LONG) {
+    it(`${name} that is too long and is shaped: marked, together the line`, () => {
+      const mark = ' [continued in the next event]';
+      const encoder = createEncoder();
+      const shaper = new RecordShaper({ ...PLAIN_RULES, ...rules });
+      const input = Buffer.from(text);
+      for (let at = 0; at < input.length;) {
+        const to = shaper.cutter.cut(input, at, input.length, LAST);
+        encoder.mark();
+        shaper.shape(input, 0, { offset: at, salt: 0, timeMs: NOW, nowMs: 0, sentBefore: 0 });
+        assert(encoder.appendRecord(SOURCE, shaper.record, NOW));
+        at = to;
+      }
+      const messages = readRequest(encoder.finish()).logEvents.map(({ message }) => message);
+      assert.equal(messages.length, 3);
+      assert.deepEqual(
+        messages.map((message) => message.endsWith(mark)),
+        [true, true, false],
+      );
+      assert.equal(messages.map((message) => message.replace(mark, '')).join(''), line);
     });
   }
 
