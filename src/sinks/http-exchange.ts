@@ -31,8 +31,6 @@ export interface ExchangeRequest {
   readonly body: readonly Buffer[];
   readonly timeoutMs: number;
   readonly answerBytesMax: number;
-  /** Asked with the first bytes of a good answer; true means that they tell all and the rest need not be kept. */
-  readonly isEnough?: (first: Buffer) => boolean;
   readonly signal: AbortSignal;
 }
 
@@ -133,10 +131,7 @@ function readAnswer(answer: IncomingMessage, request: ExchangeRequest, settle: (
   const status = answer.statusCode ?? 0;
   const chunks: Buffer[] = [];
   let bytes = 0;
-  let isEnough = false;
   answer.on('data', (chunk: Buffer) => {
-    if (isEnough) return;
-    if (bytes === 0 && status < 300) isEnough = request.isEnough?.(chunk) ?? false;
     bytes += chunk.length;
     chunks.push(chunk);
     if (bytes > request.answerBytesMax) {
@@ -144,7 +139,7 @@ function readAnswer(answer: IncomingMessage, request: ExchangeRequest, settle: (
       settle({ kind: 'failed', reason: 'answer_too_large', text });
     }
   });
-  // An answer that was cut is an error, even where its first bytes had been enough: the connection did not work.
+  // An answer that was cut is an error: the connection did not work.
   answer.on('error', (error) => settle({ kind: 'failed', reason: 'unreachable', text: errorText(error) }));
   answer.on('end', () => settle({ kind: 'answer', status, headers: answer.headers, body: Buffer.concat(chunks) }));
 }

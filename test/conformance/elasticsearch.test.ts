@@ -139,6 +139,26 @@ describe('ElasticsearchSink', () => {
     await rm(caDir, { recursive: true });
   });
 
+  it('takes what went to the failure store for rejected, also behind items that are stored', async () => {
+    const strict = new FakeElasticsearch();
+    strict.hasFailureStore = true;
+    strict.generation = 1;
+    strict.itemStatuses.push(...Array.from({ length: 1_999 }, () => 201), 400);
+    await strict.server.start();
+    const config = forwarderConfig({ ELASTICSEARCH_URL: strict.server.url });
+    const sink = new ElasticsearchSink({ config, clock: new VirtualClock(), metrics: createMetrics() });
+    const encoder = sink.createEncoder();
+    const input = Buffer.from('x\n'.repeat(2_000));
+    assert.equal(encoder.append(sourceInfo(), input, 0, input.length, 0, 0), input.length);
+    const options = { selection: undefined, sentBefore: (): boolean => false, signal: new AbortController().signal };
+    const delivery = await sink.deliver(encoder.finish(), options);
+    assert(delivery.status === 'partial');
+    assert.deepEqual([delivery.retry, delivery.rejected.map(({ index }) => index)], [[], [1_999]]);
+    assert.match(delivery.rejected[0]?.text ?? '', /failure store/);
+    await sink.close();
+    await strict.server.stop();
+  });
+
   it('does not follow a redirect, and explains it', async () => {
     fake.server.faults.push({ status: 307, headers: { location: 'https://elsewhere/' } });
     const config = forwarderConfig({ ELASTICSEARCH_URL: fake.server.url });

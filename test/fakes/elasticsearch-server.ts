@@ -19,6 +19,7 @@ export interface StoredDocument {
 interface ItemResult {
   readonly _index?: string;
   readonly status: number;
+  readonly failure_store?: 'used';
   readonly error?: { readonly type: string; readonly reason: string };
 }
 
@@ -33,6 +34,8 @@ export class FakeElasticsearch {
   flavour: keyof typeof ITEM_TYPES = 'elasticsearch';
   /** Statuses of the next items, for partial answers; 201 means that the item is treated as usual. */
   readonly itemStatuses: number[] = [];
+  /** [es] A failure store takes what would be a 400, and says 201 (Elasticsearch reference, "Failure store"). */
+  hasFailureStore = false;
   /** Bodies that came compressed. */
   gzipped = 0;
   /** Generation of the backing indices; undefined: these are no data streams. [es] A rollover makes the next one the write index. */
@@ -63,8 +66,8 @@ export class FakeElasticsearch {
     if (request.headers['content-type'] !== 'application/x-ndjson')
       return { status: 406, body: JSON.stringify({ error: 'Content-Type header is not supported', status: 406 }) };
     const filter = url.searchParams.get('filter_path');
-    const namesIndex = filter === 'errors,items.*._index,items.*.status,items.*.error';
-    assert(namesIndex || filter === 'errors,items.*.status,items.*.error', String(filter));
+    const namesIndex = filter === 'errors,items.*._index,items.*.status,items.*.failure_store,items.*.error';
+    assert(namesIndex || filter === 'errors,items.*.status,items.*.failure_store,items.*.error', String(filter));
     // [bulk] "The final line of data must end with a newline character \n"
     if (body.at(-1) !== 10)
       return failure(400, 'illegal_argument_exception', 'The bulk request must be terminated by a newline [\\n]');
@@ -80,7 +83,8 @@ export class FakeElasticsearch {
       if (Buffer.byteLength(id) > 512) return failure(400, 'action_request_validation_exception', 'id is too long');
       const into = meta.create?._index ?? index;
       const result = this.#create(into, id, lines[i + 1] ?? '');
-      results.push(namesIndex ? { _index: this.#backingIndex(into), ...result } : result);
+      const { _index = this.#backingIndex(into), ...rest } = result;
+      results.push(namesIndex ? { _index, ...rest } : rest);
     }
     const errors = results.some(({ status }) => status >= 300);
     return { status: 200, body: JSON.stringify({ errors, items: results.map((result) => ({ create: result })) }) };
@@ -95,6 +99,8 @@ export class FakeElasticsearch {
     // [es] A document that is no JSON costs itself alone.
     const status = document === undefined ? 400 : (this.itemStatuses.shift() ?? 201);
     const types: Readonly<Record<number, string>> = ITEM_TYPES[this.flavour];
+    if (status === 400 && this.hasFailureStore)
+      return { _index: `.fs-${index}-2026.11.28-000002`, status: 201, failure_store: 'used' };
     if (status !== 201 || document === undefined)
       return { status, error: { type: types[status] ?? `type_${status}`, reason: `reason ${status}` } };
     // [bulk] "create: fails if a document with the same ID already exists" (409)

@@ -32,8 +32,8 @@ function shapeOfValue(value: unknown, key = ''): unknown {
   return Object.fromEntries(kept.toSorted().map(([name, member]) => [name, shapeOfValue(member, name)]));
 }
 
-const FILTER = 'filter_path=errors,items.*.status,items.*.error';
-const FILTER_INDEX = 'filter_path=errors,items.*._index,items.*.status,items.*.error';
+const FILTER = 'filter_path=errors,items.*.status,items.*.failure_store,items.*.error';
+const FILTER_INDEX = 'filter_path=errors,items.*._index,items.*.status,items.*.failure_store,items.*.error';
 const NDJSON = { 'content-type': 'application/x-ndjson' };
 
 interface BulkQuestion {

@@ -8,17 +8,23 @@
  *   5xx of an ingest pipeline                | rejected with the server's reason: it would be the same for ever
  *   401, 403, 404 of a missing index         | retry: the destination is not ready, the record is not to blame
  *   400 about the index or the cluster       | the same: a closed index, an illegal name, no shard left
+ *   2xx with `failure_store: used`           | rejected: it stands in the failure store, no search of the data stream finds it
  *   other                                    | rejected with the server's reason
  *
- * Sources: Bulk API reference (Elasticsearch, OpenSearch); RFC 9110 sections 10.2.3 and 15. May import: core.
+ * Sources: Bulk API reference (Elasticsearch, OpenSearch); Elasticsearch reference, "Failure store"; RFC 9110 sections 10.2.3 and 15. May import: core.
  */
 import type { Delivery, Rejection, RetryReason } from '../sink.ts';
 
 /** A server's words in a Rejection or a log line. */
 const TEXT_CHARS_MAX = 1024;
 
-/** How an answer without failures begins; then there is nothing to parse. */
+/** How an answer without failures begins; then there is nothing to parse but where an item went to the failure store. */
 const NO_ERRORS = Buffer.from('{"errors":false');
+const IN_FAILURE_STORE = Buffer.from('"failure_store":"used"');
+
+const FAILURE_STORE_WORDS =
+  'stored in the failure store of the data stream, not in the data stream: its mapping or a pipeline refuses the record; ' +
+  'the reason stands in DATA_STREAM::failures';
 
 /** Longest Retry-After that is obeyed: a typing error must not stop the shipping for days. */
 const RETRY_AFTER_MS_MAX = 5 * 60_000;
@@ -57,22 +63,26 @@ export interface SentRecords {
   readonly sentBefore: (index: number) => boolean;
 }
 
-/** Whether the first bytes of an answer say that every item was stored. */
+/** Whether an answer says that every item was stored where it belongs. */
 export function saysNoErrors(body: Buffer): boolean {
-  return body.length >= NO_ERRORS.length && body.subarray(0, NO_ERRORS.length).equals(NO_ERRORS);
+  return (
+    !body.includes(IN_FAILURE_STORE) &&
+    body.length >= NO_ERRORS.length &&
+    body.subarray(0, NO_ERRORS.length).equals(NO_ERRORS)
+  );
 }
 
-/** The index that the first item of an answer went to, where the answer names it; its first bytes are enough. */
+/** The first index that an answer names and that is none of a failure store; its first bytes are enough. */
 export function firstIndex(body: Buffer): string | undefined {
-  return /"_index":"([^"\\]+)"/.exec(body.toString('utf8', 0, TEXT_CHARS_MAX))?.[1];
+  return /"_index":"((?!\.fs-)[^"\\]+)"/.exec(body.toString('utf8', 0, TEXT_CHARS_MAX))?.[1];
 }
 
 /** By position: the index that an item was created in now; undefined where it was not, or the answer does not name it. */
 export function createdIn(body: Buffer): readonly (string | undefined)[] {
   return (itemsOf(parse(body)) ?? []).map((item) => {
-    const { status } = itemResult(item);
+    const { status, isInFailureStore } = itemResult(item);
     const index = member(member(item, 'create'), '_index');
-    return status >= 200 && status < 300 && typeof index === 'string' ? index : undefined;
+    return status >= 200 && status < 300 && !isInFailureStore && typeof index === 'string' ? index : undefined;
   });
 }
 
@@ -155,9 +165,12 @@ function classifyItems(answer: BulkAnswer, sent: SentRecords): Delivery {
   let retryReason: RetryReason = 'throttled';
   let retryText: string | undefined;
   items.forEach((item, position) => {
-    const { status, error } = itemResult(item);
-    if (status >= 200 && status < 300) return;
+    const { status, error, isInFailureStore } = itemResult(item);
     const index = sent.indexAt(position);
+    if (status >= 200 && status < 300) {
+      if (isInFailureStore) rejected.push({ index, reason: 'rejected_by_sink', text: FAILURE_STORE_WORDS });
+      return;
+    }
     const { type, text } = serverError({ error });
     const reason = itemRetryReason(status, type);
     if (status === 409) {
@@ -208,10 +221,11 @@ function itemsOf(answer: unknown): readonly unknown[] | undefined {
 }
 
 /** `{"create":{"status":201}}`; a missing status is 0, which is retried. */
-function itemResult(item: unknown): { status: number; error: unknown } {
+function itemResult(item: unknown): { status: number; error: unknown; isInFailureStore: boolean } {
   const result = member(item, 'create');
   const status = member(result, 'status');
-  return { status: typeof status === 'number' ? status : 0, error: member(result, 'error') };
+  const isInFailureStore = member(result, 'failure_store') === 'used';
+  return { status: typeof status === 'number' ? status : 0, error: member(result, 'error'), isInFailureStore };
 }
 
 /** Type and words of an error body: `{"error":{"type","reason","caused_by"}}`, or a text. */

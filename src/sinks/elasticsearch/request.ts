@@ -22,8 +22,8 @@ export const ELASTICSEARCH_SECRET_KEYS = [
 ] as const;
 
 /** Only what decides: without it the answer costs more than the request. `status` keeps the items in step with the records. */
-const ANSWER_FILTER = 'filter_path=errors,items.*.status,items.*.error';
-const ANSWER_FILTER_WITH_INDEX = 'filter_path=errors,items.*._index,items.*.status,items.*.error';
+const ANSWER_FILTER = 'filter_path=errors,items.*.status,items.*.failure_store,items.*.error';
+const ANSWER_FILTER_WITH_INDEX = 'filter_path=errors,items.*._index,items.*.status,items.*.failure_store,items.*.error';
 
 export interface Endpoint {
   /** The nodes of one cluster, at least one. */

@@ -15,7 +15,7 @@ import { unparsedCounter } from '../document-encoder.ts';
 import type { Exchange } from '../http-exchange.ts';
 import { selectedCount, selectedIndex, selectedSlices } from '../selection.ts';
 import type { Delivery, DeliverOptions, Encoder, Sink } from '../sink.ts';
-import { classifyBulk, createdIn, firstIndex, saysNoErrors } from './classify.ts';
+import { classifyBulk, createdIn, firstIndex } from './classify.ts';
 import { ClusterConnection } from './connection.ts';
 import { createBulkEncoder } from './encode.ts';
 import { bulkHeaders, bulkPath } from './request.ts';
@@ -79,8 +79,6 @@ export class ElasticsearchSink implements Sink {
       body: selectedSlices(batch, options.selection),
       timeoutMs: REQUEST_TIMEOUT_MS,
       answerBytesMax: ANSWER_BYTES_MAX,
-      // What was sent before is looked at item by item.
-      ...(isResend ? {} : { isEnough: saysNoErrors }),
       signal: options.signal,
     }));
     if ('problem' in outcome) {

@@ -239,5 +239,25 @@ describe('classifyBulk', () => {
     assert(saysNoErrors(Buffer.from('{"errors":false}')));
     assert(!saysNoErrors(Buffer.from('{"errors":fals')));
     assert(!saysNoErrors(Buffer.from('{"errors":true,"x":{"errors":false}}')));
+    assert(!saysNoErrors(Buffer.from('{"errors":false,"items":[{"create":{"status":201,"failure_store":"used"}}]}')));
+  });
+
+  it('takes a record in the failure store for rejected, and its index for no write index', () => {
+    const index = '.fs-logs-a-2026.11.28-000002';
+    const stored = { create: { _index: '.ds-logs-a-000001', status: 201 } };
+    const body = {
+      errors: false,
+      items: [{ create: { _index: index, status: 201, failure_store: 'used' } }, stored, stored],
+    };
+    const delivery = classify(200, body);
+    assert(delivery.status === 'partial');
+    assert.deepEqual(
+      delivery.rejected.map(({ index: record, reason }) => [record, reason]),
+      [[2, 'rejected_by_sink']],
+    );
+    assert.match(delivery.rejected[0]?.text ?? '', /failure store/);
+    const bytes = Buffer.from(JSON.stringify(body));
+    assert.deepEqual(createdIn(bytes), [undefined, '.ds-logs-a-000001', '.ds-logs-a-000001']);
+    assert.equal(firstIndex(bytes), '.ds-logs-a-000001');
   });
 });

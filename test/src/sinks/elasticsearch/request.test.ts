@@ -33,7 +33,7 @@ describe('Elasticsearch requests', () => {
   }
 
   it('puts the index into the path, behind the path of the URL', () => {
-    const filter = 'filter_path=errors,items.*.status,items.*.error';
+    const filter = 'filter_path=errors,items.*.status,items.*.failure_store,items.*.error';
     assert.equal(bulkPath(new URL('http://es:9200'), 'logs-a'), `/logs-a/_bulk?${filter}`);
     assert.equal(bulkPath(new URL('http://es/proxy/?x=1'), 'a{b'), `/proxy/a%7Bb/_bulk?${filter}`);
   });
