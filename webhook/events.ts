@@ -9,7 +9,7 @@ import type { Log } from '../src/core/log.ts';
 import type { Metrics } from '../src/core/metrics.ts';
 import type { KubeClient } from '../src/kube/client.ts';
 import { createEventWriter, MESSAGE_CHARS_MAX } from '../src/kube/events.ts';
-import { findingLabel, isDegrading } from './finding.ts';
+import { findingLabel, isTelling } from './finding.ts';
 import type { Finding } from './finding.ts';
 import type { PodView } from './pod.ts';
 import { eventReason, reasonText } from './reasons.ts';
@@ -43,7 +43,8 @@ export function createEvents(options: {
       writer.say({
         namespace,
         regarding: { apiVersion, kind, name, uid },
-        type: 'Warning',
+        // Injected as asked: there is something to know, nothing to repair.
+        type: reason === 'injected' ? 'Normal' : 'Warning',
         reason: eventReason(reason),
         message: messageOf(reason, findings),
       });
@@ -54,7 +55,7 @@ export function createEvents(options: {
 
 /** What was decided, then each finding by its label with what it means and what to do, as many as there is room for. */
 function messageOf(reason: ReasonCode, findings: readonly Finding[]): string {
-  const told = findings.filter((finding) => isDegrading(finding) && finding.code !== reason);
+  const told = findings.filter((finding) => isTelling(finding) && finding.code !== reason);
   const texts = [...new Set(told.map((finding) => `${findingLabel(finding)}: ${reasonText(finding.code)}`))];
   let message = reasonText(reason);
   for (const [i, text] of texts.entries()) {

@@ -54,6 +54,11 @@ export function findingLabel(finding: Finding): string {
   return finding.key === undefined || finding.code === 'unknown_key' ? finding.code : `${finding.code}:${finding.key}`;
 }
 
+/** True for findings that somebody should read: what is taken away, and what there is to know. */
+export function isTelling(finding: Finding): boolean {
+  return isDegrading(finding) || reasonOf(finding.code).severity === 'warning';
+}
+
 /** True for findings that take something away from what was asked. */
 export function isDegrading(finding: Finding): boolean {
   return reasonOf(finding.code).severity === 'degraded';

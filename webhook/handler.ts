@@ -12,7 +12,7 @@ import type { Deadline } from './deadline.ts';
 import type { Events } from './events.ts';
 import { inject, neededAccount, readAsked } from './injection.ts';
 import type { Outcome, Reading } from './injection.ts';
-import { isDegrading } from './finding.ts';
+import { isTelling } from './finding.ts';
 import { textAt } from './json.ts';
 import type { JsonObject } from './json.ts';
 import { readPod } from './pod.ts';
@@ -152,7 +152,10 @@ class ReviewHandler implements Handler {
 
   #announce(object: JsonObject, request: AdmissionRequest, outcome: Outcome): void {
     const { decision, findings, operations } = outcome;
-    if (request.dryRun || !ANNOUNCED.includes(decision.reason)) return;
+    if (request.dryRun) return;
+    const told = findings.filter(isTelling);
+    const isNews = ANNOUNCED.includes(decision.reason) || (decision.reason === 'injected' && told.length > 0);
+    if (!isNews) return;
     // A second pass says nothing new, but a pod without room for a status has no other place to say it.
     const isSilent = operations.length === 0 && decision.reason !== 'annotations_full';
     if (decision.action !== 'deny' && isSilent) return;
@@ -162,7 +165,7 @@ class ReviewHandler implements Handler {
       namespace: request.namespace,
       owner,
       reason: decision.reason,
-      findings: findings.filter(isDegrading),
+      findings: told,
     });
   }
 }

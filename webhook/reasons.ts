@@ -236,7 +236,7 @@ export type ReasonCode = keyof typeof REASONS;
 
 /**
  * The outcomes that become an Event on the owner of the pod: what was asked for does not come about, or not whole. Findings are told in
- * the message of such an Event; the rest is for whoever looks.
+ * the message of such an Event. `injected` becomes one too, of type Normal, where there are warnings; the rest is for whoever looks.
  */
 export const ANNOUNCED: readonly ReasonCode[] = [
   'injected_degraded',

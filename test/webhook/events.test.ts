@@ -68,13 +68,14 @@ describe('events', () => {
       { code: 'invalid_value', key: 'sink', level: 'namespace' },
       { code: 'glob_refused', key: 'files', detail: 'got CANARY' },
       { code: 'grace_short' },
+      { code: 'injected' },
     ] as const;
     events.announce(announcement('web', { findings }));
     // The decision's own code has been said already.
     events.announce(announcement('other', { reason: 'inject_invalid', findings: [{ code: 'inject_invalid' }] }));
     await events.close();
     assert.deepEqual(await messages(kube), [
-      `${reasonText('injected_degraded')}; invalid_value:sink: ${reasonText('invalid_value')}; glob_refused:files: ${reasonText('glob_refused')}`,
+      `${reasonText('injected_degraded')}; invalid_value:sink: ${reasonText('invalid_value')}; glob_refused:files: ${reasonText('glob_refused')}; grace_short: ${reasonText('grace_short')}`,
       reasonText('inject_invalid'),
     ]);
   });

@@ -160,6 +160,27 @@ describe('a decision is explained', () => {
     });
   }
 
+  it('injected, with a warning: the Event is of type Normal and says what the warning says; not under dry run', async () => {
+    const pod = podWith({ ...ASKED, 'logging.io/sink': 'elasticsearch', 'logging.io/flush-intervall': '1s' });
+    const { handler, events } = testWebhook({});
+    const answer = await ask(handler, reviewOf(pod));
+    assert(answer.warnings.some((warning) => warning.includes(reasonOf('unknown_key').sentence)));
+    const kube = createFakeKube();
+    const options = { client: kube, clock: new VirtualClock(), log: silentLog, metrics: createMetrics() };
+    const writer = createEvents(options);
+    for (const event of events) writer.announce(event);
+    await writer.close();
+    const written = await kube.others.list(corePath('shop', 'events'));
+    const [event] = written.ok ? written.value.items : [];
+    assert.deepEqual(
+      [event?.['type'], event?.['reason'], event?.['message']],
+      ['Normal', 'Injected', `${reasonText('injected')}; unknown_key: ${reasonText('unknown_key')}`],
+    );
+    const dry = testWebhook({});
+    await ask(dry.handler, reviewOf(pod, 'shop', true));
+    assert.deepEqual(dry.events, []);
+  });
+
   it('every outcome that is announced is in the table above, and docs/reasons.md names the Events of those alone', () => {
     assert.deepEqual([...ANNOUNCED].toSorted(), TABLE.map(([code]) => code).toSorted());
   });
