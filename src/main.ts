@@ -28,8 +28,7 @@ import { cutBytes, exitSummary, TERMINATION_MESSAGE_BYTES_MAX } from './pipeline
 import { Forwarder } from './pipeline/forwarder.ts';
 import { nodeStateFiles } from './pipeline/state-files.ts';
 import type { Stdio } from './source/stdio.ts';
-import { openPositions } from './pipeline/volume-positions.ts';
-import type { Positions } from './pipeline/volume-positions.ts';
+import { VolumePositions } from './pipeline/volume-positions.ts';
 import type { DeadLetterCopy } from './sinks/s3/dead-letter-copy.ts';
 import type { ConfigFollower } from './config/config-follower.ts';
 import { SinkDoctor } from './sinks/sink-doctor.ts';
@@ -130,7 +129,7 @@ interface Generation {
   readonly forwarder: Forwarder;
   readonly copy: DeadLetterCopy | undefined;
   readonly doctor: SinkDoctor;
-  readonly positions: Positions;
+  readonly volumes: VolumePositions;
   /** Ends what it does in the background. */
   readonly atWork: AbortController;
 }
@@ -167,17 +166,16 @@ async function forward(first: ForwardFile, surroundings: Surroundings): Promise<
     hasEnded = true;
     endNotes();
     stdio?.end(ending);
+    now.volumes.end();
     now.forwarder.stop();
     // The time that is left may be shorter than we were told, and a kill leaves none for words.
-    const summary = exitSummary(now.forwarder.summaries(), [`killed while it drained; at ${signal} it stood so`]);
+    const words = [`killed while it drained; at ${signal} it stood so`, ...now.volumes.lastWords()];
+    const summary = exitSummary(now.forwarder.summaries(), words);
     saying = writeTerminationMessage(config.terminationMessagePath, summary, log);
     return undefined;
   });
   if (!config.once) await now.forwarder.run();
-  /** A newer configuration; or the same, where another pod took the positions over and this one has to wait for it. */
-  const nextConfig = (): ForwarderConfig | undefined =>
-    follower?.take() ?? (now.positions.claim?.isLost === true ? now.config : undefined);
-  for (let next = nextConfig(); next !== undefined && !hasEnded; next = nextConfig()) {
+  for (let next = follower?.take(); next !== undefined && !hasEnded; next = follower?.take()) {
     await closeGeneration(now);
     const renewed = await openGeneration(next, { ending, stdio }, surroundings);
     if (renewed === undefined) return;
@@ -188,7 +186,7 @@ async function forward(first: ForwardFile, surroundings: Surroundings): Promise<
     if (!hasEnded && follower?.isReady !== true) await now.forwarder.run();
   }
   await follower?.close();
-  await end(now.config, now.forwarder, { log, ending, said: () => saying });
+  await end(now, { log, ending, said: () => saying });
   endNotes();
   await now.copy?.end(ending);
   await stdio?.close();
@@ -203,27 +201,27 @@ async function openGeneration(
 ): Promise<Generation | undefined> {
   const { log, metrics } = surroundings;
   const copy = await openDeadLetterCopy(config, surroundings);
-  let forwarder: Forwarder | undefined;
-  const positions = await takePositions(config, surroundings, () => forwarder?.stop());
-  if (positions === undefined) return undefined;
-  forwarder = await openForwarder(config, { ...surroundings, ...about, copy, positions });
+  const { files, pod, stateDir } = config;
+  const volumes = new VolumePositions({ files, pod, stateDir, clock: systemClock, log });
+  const forwarder = await openForwarder(config, { ...surroundings, ...about, copy, volumes });
   if (forwarder === undefined) return undefined;
+  volumes.start(forwarder);
   const atWork = new AbortController();
   const { signal } = atWork;
-  const opened = forwarder;
-  for (const name of config.sinks) void openSink(name, config, { forwarder: opened, log, metrics, signal });
+  for (const name of config.sinks) void openSink(name, config, { forwarder, log, metrics, signal });
   const doctor = new SinkDoctor({
     config,
     log,
     clock: systemClock,
-    isIll: (name) => opened.problems()[`sink-${name}`],
+    isIll: (name) => forwarder.problems()[`sink-${name}`],
   });
   void doctor.run(signal);
-  return { config, forwarder, copy, doctor, positions, atWork };
+  return { config, forwarder, copy, doctor, volumes, atWork };
 }
 
 /** In order, so that what is in flight is settled and not sent again where a destination could not tell. */
-async function closeGeneration({ forwarder, copy, atWork }: Generation): Promise<void> {
+async function closeGeneration({ forwarder, volumes, copy, atWork }: Generation): Promise<void> {
+  volumes.end();
   await forwarder.settle(AbortSignal.timeout(SETTLE_MS_MAX));
   await forwarder.close();
   await copy?.end(AbortSignal.timeout(SETTLE_MS_MAX));
@@ -334,28 +332,25 @@ interface Opening {
   readonly ending: AbortSignal;
   readonly copy: DeadLetterCopy | undefined;
   readonly stdio: Stdio | undefined;
-  readonly positions: Positions;
+  readonly volumes: VolumePositions;
 }
 
 /** Undefined when the end was due before the state folder could be read. */
 async function openForwarder(
   config: ForwarderConfig,
-  { ending, signals, log, metrics, copy, stdio, positions }: Surroundings & Opening,
+  { ending, signals, log, metrics, copy, stdio, volumes }: Surroundings & Opening,
 ): Promise<Forwarder | undefined> {
   const opening = Forwarder.open({
     files: [...config.files, ...(stdio?.files ?? [])],
     stdioRoot: stdio?.stdioRoot,
     relocate: stdio?.relocate,
-    isComplete: stdio?.isComplete,
+    isComplete: () => volumes.isDecided && stdio?.isComplete() !== false,
     sinks: config.sinks,
     uid: config.pod.uid,
     epoch: randomHex(16),
     flushIntervalMs: config.flushIntervalMs,
     rules: config,
     stateFiles: nodeStateFiles(config.stateDir),
-    positionFiles: positions.files,
-    olderThanMs: positions.olderThanMs,
-    volumeProblem: positions.problem,
     clock: systemClock,
     random: systemRandom,
     log,
@@ -386,34 +381,6 @@ async function openForwarder(
   return forwarder;
 }
 
-/**
- * The positions of a volume that outlives the pod. While another pod has them this one ships nothing, and says so. Undefined when the end
- * came before that.
- */
-async function takePositions(
-  config: ForwarderConfig,
-  { signals, log, metrics }: Surroundings,
-  onLost: () => void,
-): Promise<Positions | undefined> {
-  const over = new AbortController();
-  void signals.ended.then(() => over.abort());
-  let reason = '';
-  let admin: Promise<() => Promise<void>> | undefined;
-  const onWait = (text: string): void => {
-    if (text !== reason) log.warn('waits for the positions of the volume', { reason: text });
-    reason = text;
-    const ready = [{ name: 'positions', check: () => ({ ok: false as const, reason }) }];
-    admin ??= startAdmin(config, { log, metrics, ready, pages: {} });
-  };
-  const positions = await openPositions(config, { clock: systemClock, log, signal: over.signal, onWait, onLost });
-  await (
-    await admin
-  )?.();
-  if (positions === undefined)
-    await writeTerminationMessage(config.terminationMessagePath, `nothing was forwarded from here: ${reason}`, log);
-  return positions;
-}
-
 /** Undefined where the system does not tell. */
 async function readBootId(): Promise<string | undefined> {
   try {
@@ -426,13 +393,14 @@ async function readBootId(): Promise<string | undefined> {
 
 /** The end in order: ship what is there within the grace period, save, and say how it stands. */
 async function end(
-  config: ForwarderConfig,
-  forwarder: Forwarder,
+  { config, forwarder, volumes }: Generation,
   { log, ending, said }: { log: Log; ending: AbortSignal; said: () => Promise<void> },
 ): Promise<void> {
   const isEmpty = await forwarder.drain(ending);
+  const left = volumes.lastWords();
+  volumes.end();
   const isSaved = await forwarder.close();
-  const summary = exitSummary(forwarder.summaries(), lastWords({ isEmpty, isSaved }));
+  const summary = exitSummary(forwarder.summaries(), [...lastWords({ isEmpty, isSaved }), ...left]);
   for (const line of summary.split('\n')) log.info('exit summary', { summary: line });
   await said();
   await writeTerminationMessage(config.terminationMessagePath, summary, log);
@@ -483,7 +451,7 @@ async function openSink(
   }
 }
 
-function readiness({ forwarder, doctor }: Generation, follower: ConfigFollower | undefined): NamedCheck[] {
+function readiness({ forwarder, volumes, doctor }: Generation, follower: ConfigFollower | undefined): NamedCheck[] {
   const parts = Object.keys(forwarder.problems()).map((name): NamedCheck => ({
     name,
     check: () => {
@@ -493,6 +461,13 @@ function readiness({ forwarder, doctor }: Generation, follower: ConfigFollower |
       return { ok: false, reason: found === undefined ? reason : `${reason}; ${found}` };
     },
   }));
+  if (!volumes.isEmpty) {
+    const check = (): ReturnType<NamedCheck['check']> => {
+      const reason = volumes.problem();
+      return reason === undefined ? { ok: true } : { ok: false, reason };
+    };
+    parts.push({ name: 'volumes', check });
+  }
   return follower === undefined ? parts : [...parts, { name: 'config', check: () => follower.check() }];
 }
 

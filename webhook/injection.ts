@@ -146,7 +146,7 @@ export function inject(asked: Asked, facts: InjectionFacts): Outcome {
   const stdio = planStdio({ pod, settings, account, labels: namespace.labels, config });
   // What a switch takes away is no place for logs, or the next pass would find another one.
   const podLeft = isAccountSwitched ? withoutAutomaticTokens(pod) : pod;
-  const plan = planLogs(podLeft, settings.files, stdio.stdio !== undefined);
+  const plan = planLogs(podLeft, settings.files);
   const parts = buildSidecar({
     pod,
     stdio,

@@ -20,7 +20,7 @@ import type { ContainerView, MountView, PodView } from './pod.ts';
 import { subPathOf } from './sub-path.ts';
 import type { SubPath } from './sub-path.ts';
 import { deviceAt, endsWithPod, isReadOnly, mayHoldLogs, mountAt, mountWithin } from './user-mounts.ts';
-import { positionsPart } from './volume-positions.ts';
+import { positionsDir, positionsParts } from './volume-positions.ts';
 import type { VolumePart } from './volume-positions.ts';
 
 /** A directory of a container that gets its own part of the shared emptyDir. */
@@ -34,8 +34,8 @@ export interface LogPlan {
   readonly globs: readonly FileGlob[];
   readonly shared: readonly SharedDirectory[];
   readonly mounts: readonly LogMount[];
-  /** The part of a persistent volume that keeps the positions; undefined where they are kept with the pod. */
-  readonly positions: VolumePart | undefined;
+  /** The parts of persistent volumes that keep the positions of the files on them; the rest are kept with the pod. */
+  readonly positions: readonly VolumePart[];
   /** Containers whose files are read, in order: the first with a known user gives the sidecar its user. */
   readonly sources: readonly ContainerView[];
   readonly findings: readonly Finding[];
@@ -48,18 +48,14 @@ const GLOBS_MAX = 256;
  * pages), and a native sidecar that cannot start keeps the pod from starting: three quarters of it.
  */
 const GLOBS_BYTES_MAX = 96 * KiB;
-/** `{"container":"","path":"","directory":"","mount":""},` and the slash in the mount, with room. */
-const GLOB_FRAME_BYTES = 64;
+/** `{"container":"","path":"","directory":"","mount":"","positions":""},` and the slash in the mount, with room. */
+const GLOB_FRAME_BYTES = 80;
 /** Longest number that `Places` puts behind the name of a container: no more places than globs. */
 const PLACE_NUMBER = `.${GLOBS_MAX}`;
 
-/**
- * Lays out the files of a pod.
- *
- * @param shipsMore the sidecar has stdout and stderr to ship as well: then no volume keeps the positions
- */
-export function planLogs(pod: PodView, files: readonly FileEntry[], shipsMore = false): LogPlan {
-  const planner = new Planner(pod, shipsMore);
+/** Lays out the files of a pod. */
+export function planLogs(pod: PodView, files: readonly FileEntry[]): LogPlan {
+  const planner = new Planner(pod);
   for (const entry of files) planner.add(entry);
   return planner.finish();
 }
@@ -82,7 +78,6 @@ const WHOLE: SubPath = { subPath: undefined, subPathExpr: undefined };
 
 class Planner {
   readonly #pod: PodView;
-  readonly #shipsMore: boolean;
   readonly #targets: Target[] = [];
   readonly #findings: Finding[] = [];
   /** Volume and path inside it of every glob so far. */
@@ -91,9 +86,8 @@ class Planner {
   #globBytesMost = 0;
   #globBytes: number | undefined;
 
-  constructor(pod: PodView, shipsMore: boolean) {
+  constructor(pod: PodView) {
     this.#pod = pod;
-    this.#shipsMore = shipsMore;
   }
 
   add(entry: FileEntry): void {
@@ -108,6 +102,10 @@ class Planner {
     const places = new Places();
     const globs: FileGlob[] = [];
     const shared = new Map<string, SharedDirectory>();
+    const parts = positionsParts(
+      this.#targets.map(({ mount }) => mount),
+      this.#pod.volumes,
+    );
     for (const { container, entry, mount } of this.#targets) {
       const root = mount === undefined ? this.#sharedRoot(container, entry.directory) : mount.path;
       const subPath = `${container.name}${root}`;
@@ -115,11 +113,12 @@ class Planner {
       const source = mount ?? { volume: VOLUME.logs, part: { ...WHOLE, subPath } };
       const place = places.take(container.name, root, source);
       const rest = entry.directory.slice(root.length);
-      globs.push({ container: container.name, path: entry.path, directory: entry.directory, mount: `${place}${rest}` });
+      const part = parts.get(source.volume);
+      const { path, directory } = entry;
+      const positions = part === undefined ? {} : { positions: positionsDir(this.#pod, part) };
+      globs.push({ container: container.name, path, directory, mount: `${place}${rest}`, ...positions });
     }
-    const mounts = this.#targets.map(({ mount }) => mount);
-    const positions = this.#shipsMore ? undefined : positionsPart(mounts, this.#pod.volumes);
-    if (positions === undefined) this.#findLasting();
+    this.#findLasting(parts);
     for (const { container, directory } of shared.values())
       if (!isLogLike(directory)) this.#find('directory_hidden', `container ${container}: ${directory}`);
     const names = new Set(globs.map((glob) => glob.container));
@@ -127,7 +126,7 @@ class Planner {
       globs,
       shared: [...shared.values()],
       mounts: places.mounts,
-      positions,
+      positions: [...new Map([...parts.values()].map((part) => [part.volume, part])).values()],
       // Containers before init containers: it is their files that matter longest.
       sources: this.#pod.others.filter((c) => names.has(c.name)).toSorted((a, b) => rank(a) - rank(b)),
       findings: this.#findings,
@@ -172,20 +171,20 @@ class Planner {
       this.#find('glob_refused', `${expected} (command, workingDir, probes), got ${entry.path}`);
       return;
     }
-    if (this.#isTwice(container, entry, mount) || !this.#hasRoom(container, entry)) return;
+    if (this.#isTwice(container, entry, mount) || !this.#hasRoom({ container, entry, mount })) return;
     const below = mountWithin(container, entry);
     if (below !== undefined) this.#find('mount_below_not_seen', `container ${container.name} mounts ${below.path}`);
     this.#targets.push({ container, entry, mount });
   }
 
   /** Counts the glob as the forwarder will be told of it; false, with a finding, where it is one too many. */
-  #hasRoom(container: ContainerView, entry: FileEntry): boolean {
-    this.#globBytesMost += globBytesMost(container, entry);
+  #hasRoom(target: Target): boolean {
+    this.#globBytesMost += globBytesMost(target, this.#positionsOf(target));
     if (this.#targets.length < GLOBS_MAX) {
       if (this.#globBytesMost <= GLOBS_BYTES_MAX) return true;
       // Near the limit it is counted, the ones so far included.
-      this.#globBytes ??= this.#targets.reduce((sum, target) => sum + globBytes(target.container, target.entry), 0);
-      const bytes = globBytes(container, entry);
+      this.#globBytes ??= this.#targets.reduce((sum, one) => sum + globBytes(one, this.#positionsOf(one)), 0);
+      const bytes = globBytes(target, this.#positionsOf(target));
       if (this.#globBytes + bytes <= GLOBS_BYTES_MAX) {
         this.#globBytes += bytes;
         return true;
@@ -194,6 +193,11 @@ class Planner {
     const most = `expected at most ${GLOBS_MAX} globs and ${GLOBS_BYTES_MAX / KiB} KiB of JSON`;
     this.#find('files_too_many', `${most} in all containers together`);
     return false;
+  }
+
+  /** The longest folder of positions that the glob may get; whether it gets one is known when all are. */
+  #positionsOf({ mount }: Target): string {
+    return mount === undefined || mount.endsWithPod ? '' : positionsDir(this.#pod, mount);
   }
 
   /** The mount as ours can repeat it; undefined, with a finding, where the sidecar could not read what lies there. */
@@ -213,10 +217,11 @@ class Planner {
     };
   }
 
-  /** Volumes that outlive the pod while the positions do not. */
-  #findLasting(): void {
+  /** Volumes that outlive the pod while the positions of their files do not. */
+  #findLasting(parts: ReadonlyMap<string, VolumePart>): void {
     for (const { mount } of this.#targets)
-      if (mount?.endsWithPod === false) this.#find('persistent_volume', `volume ${mount.volume}`);
+      if (mount?.endsWithPod === false && !parts.has(mount.volume))
+        this.#find('persistent_volume', `volume ${mount.volume}`);
   }
 
   /** One file of one volume is shipped once, named after the first container that has it. */
@@ -248,14 +253,15 @@ class Planner {
 }
 
 /** One element of the JSON list, with the longest place that it can get. */
-function globBytes({ name }: ContainerView, { path, directory }: FileEntry): number {
+function globBytes({ container: { name }, entry: { path, directory } }: Target, positions: string): number {
   const mount = `${PATHS.logs}/${name}${PLACE_NUMBER}${directory}`;
-  return Buffer.byteLength(JSON.stringify({ container: name, path, directory, mount })) + 1;
+  return Buffer.byteLength(JSON.stringify({ container: name, path, directory, mount, positions })) + 1;
 }
 
 /** A bound of it: names of members and quotes, and JSON and UTF-8 make at most six bytes of a UTF-16 code unit. */
-function globBytesMost({ name }: ContainerView, { path, directory }: FileEntry): number {
-  const chars = name.length * 2 + path.length + directory.length * 2 + PATHS.logs.length + PLACE_NUMBER.length;
+function globBytesMost({ container: { name }, entry: { path, directory } }: Target, positions: string): number {
+  const places = PATHS.logs.length + PLACE_NUMBER.length + positions.length;
+  const chars = name.length * 2 + path.length + directory.length * 2 + places;
   return chars * JSON_ESCAPE_GROWTH_MAX + GLOB_FRAME_BYTES;
 }
 

@@ -25,7 +25,7 @@ export const ENTRY_ARGS: readonly string[] = [...FORWARDER_NODE_FLAGS, FORWARDER
 export const PATHS = {
   logs: DEFAULTS.logsDir,
   state: DEFAULTS.stateDir,
-  /** What the app mounts of a persistent volume, for the folder of positions in it. */
+  /** What the app mounts of persistent volumes, one below it for each, for the folders of positions in them. */
   positions: DEFAULTS.positionsMount,
   secret: DEFAULTS.sinkSecretDir,
   token: '/logtender/token',

@@ -101,7 +101,7 @@ export const REASONS = {
   ),
   persistent_volume: warning(
     'positions in files on a volume that outlives the pod are kept with the pod, a new pod may ship lines again',
-    'keep all files on one claim that the container may write to, or use an emptyDir',
+    'mount a claim that the container may write to, in parts that all have the same subPathExpr or none; or use an emptyDir',
   ),
   request_above_limit: degraded('the request is above the limit and was lowered to it', 'raise the limit'),
   request_raised: warning(

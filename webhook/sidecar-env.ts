@@ -31,7 +31,6 @@ import type { PodView } from './pod.ts';
 import { Recent } from './recent.ts';
 import type { Settings } from './settings.ts';
 import { graceSeconds } from './shape.ts';
-import { positionsDir } from './volume-positions.ts';
 import { appOf, workloadOf } from './workload.ts';
 
 /** Names of the destinations, as far as admission can know them. */
@@ -87,7 +86,6 @@ interface Ingredients {
   readonly workload: string | undefined;
   readonly globs: string | undefined;
   readonly stdio: StdioConfig | undefined;
-  readonly positionsDir: string | undefined;
   readonly adminPort: number;
   readonly graceSeconds: number;
   /** Labels that the templates of the settings name, and what the pod has there. */
@@ -104,14 +102,13 @@ export function buildEnv(options: EnvOptions): SidecarEnv {
   const { settings, config } = options;
   const ingredients = ingredientsOf(options);
   // An array keeps its places: an undefined one counts as null, and no text of a pod can be that.
-  const { namespace, app, workload, globs, stdio, positionsDir, labels } = ingredients;
+  const { namespace, app, workload, globs, stdio, labels } = ingredients;
   const key = JSON.stringify([
     namespace,
     app,
     workload,
     globs,
     stdio,
-    positionsDir,
     ingredients.adminPort,
     ingredients.graceSeconds,
     labels,
@@ -134,7 +131,6 @@ function ingredientsOf({ pod, namespace, settings, plan, stdio }: EnvOptions): I
     workload: workloadOf(pod),
     globs: plan.globs.length === 0 ? undefined : JSON.stringify(plan.globs),
     stdio,
-    positionsDir: plan.positions === undefined ? undefined : positionsDir(pod),
     adminPort: adminPort(pod),
     graceSeconds: graceSeconds(pod),
     labels: labelsNamed(settings).map((label) => [label, pod.labels.get(label)]),
@@ -177,7 +173,6 @@ function makeEnv(of: Ingredients, settings: Settings, config: WebhookConfig): Si
     [ENV.noProxy]: config.noProxy,
     [ENV.sinkSecretDir]: PATHS.secret,
     [ENV.stateDir]: PATHS.state,
-    [ENV.positionsDir]: of.positionsDir,
     [ENV.adminPort]: String(of.adminPort),
     [ENV.grace]: `${of.graceSeconds}s`,
     [ENV.flushInterval]: settings.flushInterval,

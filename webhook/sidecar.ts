@@ -21,6 +21,7 @@ import { buildEnv } from './sidecar-env.ts';
 import type { Destinations } from './sidecar-env.ts';
 import { securityContext } from './sidecar-user.ts';
 import type { SubPath } from './sub-path.ts';
+import { positionsMountPath } from './volume-positions.ts';
 import type { VolumePart } from './volume-positions.ts';
 
 export interface UserMount {
@@ -84,7 +85,7 @@ export function buildSidecar(options: {
         ...subPathFields(mount.part),
       })),
       ...(node === undefined ? [] : [node.mount]),
-      ...(plan.positions === undefined ? [] : [positionsMount(plan.positions)]),
+      ...plan.positions.map(positionsMount),
       { name: VOLUME.state, mountPath: PATHS.state },
       { name: VOLUME.secret, mountPath: PATHS.secret, readOnly: true },
       ...(settings.roleArn === undefined && !needsOwnToken
@@ -122,8 +123,8 @@ export function buildSidecar(options: {
  * The same part that the app has, for writing. Not a subPath of its own: the kubelet would have to make that directory, and where it cannot
  * (a full disk, NFS with root_squash) the container would not start, and with it the app.
  */
-function positionsMount({ volume, part }: VolumePart): JsonObject {
-  return { name: volume, mountPath: PATHS.positions, ...subPathFields(part) };
+function positionsMount(part: VolumePart): JsonObject {
+  return { name: part.volume, mountPath: positionsMountPath(part), ...subPathFields(part.part) };
 }
 
 function subPathFields({ subPath, subPathExpr }: SubPath): JsonObject {

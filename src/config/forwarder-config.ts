@@ -30,6 +30,8 @@ export interface FileGlob {
   readonly directory: string;
   /** The same directory as the sidecar sees it: `/logtender/logs/app/var/log/app`. */
   readonly mount: string;
+  /** Folder beside the files, on a volume that outlives the pod, that keeps their positions. Absent: the pod's own keeps them. */
+  readonly positions?: string;
 }
 
 /** Who we are; the downward API fills what admission cannot know. */
@@ -81,8 +83,6 @@ export interface ForwarderConfig extends RecordRules {
   /** Folder with the sink's credentials, one file per key; it may be absent. */
   readonly sinkSecretDir: string;
   readonly stateDir: string;
-  /** Folder beside the logs of a volume that outlives the pod: positions are kept there. Undefined: in stateDir. */
-  readonly positionsDir: string | undefined;
   /** Port of /livez, /readyz, /metrics and /ledger; 0 switches it off. */
   readonly adminPort: number;
   /** Address that it listens on. Probes and people come from outside the pod; on a machine of one's own they need not. */
@@ -155,7 +155,6 @@ export const ENV = {
   noProxy: 'NO_PROXY',
   sinkSecretDir: 'SINK_SECRET_DIR',
   stateDir: 'STATE_DIR',
-  positionsDir: 'POSITIONS_DIR',
   adminPort: 'ADMIN_PORT',
   adminHost: 'ADMIN_HOST',
   terminationMessagePath: 'TERMINATION_MESSAGE_PATH',
@@ -204,6 +203,8 @@ export const DEFAULTS = {
 
 /** Folder of positions at the root of what an app mounts of a persistent volume. Nothing below a folder of this name is tailed. */
 export const POSITIONS_FOLDER = '.logtender';
+/** In the path of such a folder it stands for the pod's name, which admission may not know. */
+export const POD_PLACEHOLDER = '{pod}';
 
 /** The forwarder's bundle in the image. */
 export const FORWARDER_ENTRY = '/app/forwarder.mjs';
@@ -248,7 +249,8 @@ export function parseForwarderEnv(
   }
   const reader = new Reader(raw, '', [], { isText: true, ...(record === undefined ? {} : { record }) });
   const problems = reader.problems;
-  const files = parseFiles(reader.raw(ENV.files), problems);
+  const pod = reader.text(ENV.pod, 'unknown-pod');
+  const files = parseFiles(reader.raw(ENV.files), pod, problems);
   const sinks = parseSinks(reader.list(ENV.sinks, ['console']), problems);
   const retention = reader.integer(ENV.retentionDays, { min: 0, max: 3653 }, 0);
   if (retention !== 0 && !RETENTION_DAYS.includes(retention)) {
@@ -259,7 +261,7 @@ export function parseForwarderEnv(
     pod: {
       cluster: reader.text(ENV.cluster, 'default'),
       namespace: reader.text(ENV.namespace, 'default'),
-      pod: reader.text(ENV.pod, 'unknown-pod'),
+      pod,
       uid: reader.text(ENV.uid, 'unknown-uid'),
       node: reader.text(ENV.node, ''),
       app: reader.text(ENV.app, reader.text(ENV.pod, 'unknown-app')),
@@ -299,7 +301,6 @@ export function parseForwarderEnv(
     awsRegion: reader.text(ENV.awsRegion, undefined),
     sinkSecretDir: reader.text(ENV.sinkSecretDir, DEFAULTS.sinkSecretDir),
     stateDir: reader.text(ENV.stateDir, DEFAULTS.stateDir),
-    positionsDir: readPositionsDir(reader),
     adminPort: reader.integer(ENV.adminPort, { min: 0, max: 65_535 }, DEFAULTS.adminPort),
     adminHost: reader.text(ENV.adminHost, DEFAULTS.adminHost, NOT_EMPTY),
     terminationMessagePath: reader.text(ENV.terminationMessagePath, DEFAULTS.terminationMessagePath),
@@ -352,12 +353,6 @@ export function splitUrls(text: string): readonly string[] {
     .filter((url) => url !== '');
 }
 
-/** `{pod}` stands for the pod's name, which admission may not know. */
-function readPositionsDir(reader: Reader): string | undefined {
-  const text = reader.text(ENV.positionsDir, undefined, ABSOLUTE);
-  return text?.replaceAll('{pod}', reader.text(ENV.pod, 'unknown-pod'));
-}
-
 function readProxy(reader: Reader): ProxySettings {
   const http = reader.text(ENV.httpProxy, undefined, HTTP_URL);
   const https = reader.text(ENV.httpsProxy, undefined, HTTP_URL);
@@ -396,9 +391,9 @@ function parseSinks(names: readonly string[], problems: Problem[]): readonly Sin
   return sinks;
 }
 
-function parseFiles(raw: unknown, problems: Problem[]): readonly FileGlob[] {
+function parseFiles(raw: unknown, pod: string, problems: Problem[]): readonly FileGlob[] {
   if (raw === undefined) return [];
-  const expected = 'a JSON list of {container, path, directory, mount}';
+  const expected = 'a JSON list of {container, path, directory, mount, positions?}';
   let list: unknown = raw;
   try {
     if (typeof raw === 'string') list = JSON.parse(raw);
@@ -419,10 +414,11 @@ function parseFiles(raw: unknown, problems: Problem[]): readonly FileGlob[] {
       directory: reader.text('directory', '', ABSOLUTE),
       mount: reader.text('mount', '', ABSOLUTE),
     };
+    const positions = reader.text('positions', undefined, ABSOLUTE)?.replaceAll(POD_PLACEHOLDER, pod);
     reader.rejectUnknown();
     for (const [key, text] of Object.entries(file))
       if (text === '' && problems.length === before) reader.report(key, 'a text');
-    return problems.length === before ? [file] : [];
+    return problems.length === before ? [positions === undefined ? file : { ...file, positions }] : [];
   });
 }
 

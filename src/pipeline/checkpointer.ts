@@ -21,6 +21,9 @@ const WRITE_INTERVAL_MS = 200;
 const SYNC_INTERVAL_MS = 1_000;
 /** After a failure (disk full, read-only) the next try waits this long. */
 const FAILURE_WAIT_MS = 5_000;
+/** A read that fails (a disk, a server) is tried so often, with that wait between, before the start goes on without what is there. */
+const READ_ATTEMPTS = 5;
+const READ_WAIT_MS = 500;
 /**
  * A log of this size, and of twice its snapshot's, is folded into a new one: about a thousand acknowledgements, read in a few milliseconds at
  * the start. With thousands of files a snapshot is dear, and what folds it must have cost more.
@@ -59,6 +62,7 @@ export class Checkpointer {
   #wroteAt = Number.NEGATIVE_INFINITY;
   #syncedAt = Number.NEGATIVE_INFINITY;
   #failedAt: number | undefined;
+  #isAbandoned = false;
   #writing: Promise<unknown> = Promise.resolve();
   #busy = 0;
 
@@ -84,17 +88,25 @@ export class Checkpointer {
 
   /** Why positions are not being saved, or undefined. For /readyz. */
   problem: string | undefined;
+  /** False where there may be a checkpoint that could not be read: it is set aside before anything is written in its place. */
+  isRead = false;
 
   /** Reads what is there by rule (see checkpoint-codec) and writes it anew. Never rejects: without a state folder we run from memory. */
   async open(): Promise<void> {
     try {
-      const snapshot = await this.#files.read(SNAPSHOT);
+      const snapshot = await this.#read(SNAPSHOT);
       if (snapshot === undefined) await this.#loadOutdated();
       else await this.#load(snapshot, SNAPSHOT);
+      this.isRead = true;
     } catch (error) {
       this.#fail(error);
     }
     await this.persist();
+  }
+
+  /** Another process writes there now: what is put from here on is not saved. */
+  abandon(): void {
+    this.#isAbandoned = true;
   }
 
   putSource(entry: SourceEntry): void {
@@ -184,7 +196,7 @@ export class Checkpointer {
   async #write(sync: boolean): Promise<boolean> {
     const now = this.#clock.monotonic();
     try {
-      if (this.#isWaiting(now)) return false;
+      if (this.#isAbandoned || this.#isWaiting(now)) return false;
       if (this.#needsSnapshot || this.#logBytes > Math.max(LOG_BYTES_MAX, 2 * this.#snapshotBytes))
         await this.#writeSnapshot();
       else await this.#appendLog(sync);
@@ -193,6 +205,7 @@ export class Checkpointer {
       this.#recover();
       return true;
     } catch (error) {
+      if (this.#isAbandoned) return false;
       this.#fail(error);
       await this.#markOutdated();
       return false;
@@ -244,6 +257,7 @@ export class Checkpointer {
       { t: 'end', entries: 1 + sources.size + lanes.size },
     ]);
     this.#snapshotBytes = lines.length;
+    if (!this.isRead) await this.#setAsideUnread();
     await this.#files.replace(SNAPSHOT, lines);
     const header = Buffer.from(encodeLine({ t: 'logtender-checkpoint-log', version: CHECKPOINT_VERSION, seq }));
     await this.#files.replace(logName(seq), header);
@@ -252,8 +266,35 @@ export class Checkpointer {
     this.#needsSnapshot = false;
   }
 
+  /** @throws the system's error of the last attempt */
+  async #read(name: string): Promise<Buffer | undefined> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#files.read(name);
+      } catch (error) {
+        if (attempt === READ_ATTEMPTS) throw error;
+        await this.#clock.sleep(READ_WAIT_MS);
+      }
+    }
+  }
+
+  /** A new name needs nothing that has to be read; what cannot even be renamed stays, and nothing is saved. */
+  async #setAsideUnread(): Promise<void> {
+    let isThere = true;
+    try {
+      isThere = (await this.#files.read(SNAPSHOT)) !== undefined;
+    } catch {
+      // It still cannot be read.
+    }
+    if (isThere) {
+      await this.#files.rename(SNAPSHOT, UNREADABLE);
+      this.#log.error('checkpoint that could not be read is set aside', { kept_as: UNREADABLE });
+    }
+    this.isRead = true;
+  }
+
   async #loadOutdated(): Promise<void> {
-    const snapshot = await this.#files.read(OUTDATED);
+    const snapshot = await this.#read(OUTDATED);
     if (snapshot === undefined) return;
     await this.#load(snapshot, OUTDATED);
     this.#log.warn('positions could not be saved to the end of the last run, known files go on under new ids', {
@@ -274,7 +315,7 @@ export class Checkpointer {
       return;
     }
     this.#seq = snapshot.header.seq;
-    const appended = await this.#files.read(logName(this.#seq));
+    const appended = await this.#read(logName(this.#seq));
     const log = appended === undefined ? undefined : decodeLines(appended);
     for (const entry of snapshot.entries) apply(this.state, entry);
     // The other number: a crash came between snapshot and log, and the snapshot holds all that this log says.

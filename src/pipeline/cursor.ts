@@ -10,6 +10,7 @@ import { readAnchor, readAt, TAIL_BYTES_MAX } from '../source/identity.ts';
 import type { SourceFile } from '../source/source-file.ts';
 import { Account, EMPTY_ACCOUNT } from './ledger.ts';
 import type { LaneEntry, PromisedObject } from './checkpoint-codec.ts';
+import type { Checkpointer } from './checkpointer.ts';
 
 type SavedPlace = Omit<LaneEntry, 't' | 'sink' | 'id'>;
 
@@ -27,6 +28,8 @@ const NO_TAIL = Buffer.alloc(0);
 
 export class Cursor {
   readonly source: SourceFile;
+  /** Where it is saved. */
+  readonly checkpointer: Checkpointer;
   readonly account: Account;
   /** Everything before this offset is encoded. */
   read: number;
@@ -74,9 +77,10 @@ export class Cursor {
   #tailLength = 0;
 
   /** @param saved what the checkpoint says */
-  constructor(source: SourceFile, saved: SavedPlace = NOTHING_SAVED) {
+  constructor(source: SourceFile, checkpointer: Checkpointer, saved: SavedPlace = NOTHING_SAVED) {
     const { account, acked, tail, reserved, sent, sentTail, sentMs, mayRepeatTo = 0, cuts, objects = [] } = saved;
     this.source = source;
+    this.checkpointer = checkpointer;
     this.account = new Account(account);
     this.acked = acked;
     this.ackedTail = tail;

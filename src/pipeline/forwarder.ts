@@ -10,7 +10,8 @@ import type { FileGlob, SinkName } from '../config/forwarder-config.ts';
 import type { RecordRules } from '../config/record-rules.ts';
 import type { Clock, Random } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
-import type { Counter, Labels, Metrics } from '../core/metrics.ts';
+import type { Labels, Metrics } from '../core/metrics.ts';
+import { seriesKey } from '../core/metrics.ts';
 import { groupingName, needsShaping } from '../parse/record-shaper.ts';
 import type { Sink } from '../sinks/sink.ts';
 import type { RestRule } from '../source/descriptors.ts';
@@ -19,13 +20,14 @@ import type { KnownSource, SourceFile } from '../source/source-file.ts';
 import { FolderWatch } from '../source/watch.ts';
 import type { CheckpointState } from './checkpointer.ts';
 import { Checkpointer } from './checkpointer.ts';
+import { Checkpoints } from './checkpoints.ts';
 import type { SourceEntry } from './checkpoint-codec.ts';
 import { DeadLetter } from './dead-letter.ts';
 import type { CopyDead } from './dead-letter.ts';
 import type { SinkSummary } from './exit-summary.ts';
 import { Lane } from './lane.ts';
 import type { LaneMode } from './lane.ts';
-import type { AccountState } from './ledger.ts';
+import type { Account, AccountState } from './ledger.ts';
 import type { StateFiles } from './state-files.ts';
 import { Wake } from './wake.ts';
 
@@ -43,6 +45,7 @@ const DRAIN_QUIET_MS = 300;
 const LEDGER_SOURCES_MAX = 1_000;
 
 export interface ForwarderOptions {
+  /** Those with a folder of positions wait for its `join` or `joinOlder`. */
   readonly files: readonly FileGlob[];
   /** Sources whose path begins so are stdio: lines with headers. Undefined where there are none. */
   readonly stdioRoot?: string | undefined;
@@ -56,13 +59,8 @@ export interface ForwarderOptions {
   readonly epoch: string;
   readonly flushIntervalMs: number;
   readonly rules: RecordRules;
+  /** Of the pod: positions of what no volume keeps, and refused records. */
   readonly stateFiles: StateFiles;
-  /** Where positions are kept beside the logs of a volume that outlives the pod; undefined: in `stateFiles`. */
-  readonly positionFiles?: StateFiles | undefined;
-  /** Files that were last written before this begin at their end, milliseconds since the epoch. */
-  readonly olderThanMs?: number | undefined;
-  /** Why the volume does not keep the positions. */
-  readonly volumeProblem?: string | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -84,7 +82,9 @@ export class Forwarder {
   readonly #files: FileSet;
   /** The summary is written after the files were let go of. */
   #unreadAtClose: ReadonlyMap<Lane, number> | undefined;
-  readonly #checkpointer: Checkpointer;
+  readonly #checkpoints: Checkpoints;
+  /** By counter and labels, what the books of volumes brought with them: the counters say what happened here. */
+  readonly #broughtIn = new Map<string, number>();
   readonly #wake = new Wake();
   readonly #watch: FolderWatch | undefined;
   #scannedAt = Number.NEGATIVE_INFINITY;
@@ -92,10 +92,11 @@ export class Forwarder {
   #lookedAt = Number.NEGATIVE_INFINITY;
   #scanHinted = false;
   #stopped = false;
+  #closed = false;
 
   /** Reads the checkpoint and makes ready; nothing is sent before the first turn. */
   static async open(options: ForwarderOptions): Promise<Forwarder> {
-    const { stateFiles, positionFiles: files = stateFiles, clock, log, metrics, bootId } = options;
+    const { stateFiles: files, clock, log, metrics, bootId } = options;
     const grouping = groupingName(options.rules, options.stdioRoot !== undefined);
     const checkpointer = new Checkpointer({ files, clock, log, metrics, bootId, grouping });
     await checkpointer.open();
@@ -105,11 +106,10 @@ export class Forwarder {
 
   constructor(options: ForwarderOptions, checkpointer: Checkpointer, known: readonly KnownSource[]) {
     this.#options = options;
-    this.#checkpointer = checkpointer;
+    this.#checkpoints = new Checkpoints(checkpointer);
     const wake = (): void => this.#wake.call();
     this.#files = new FileSet({
       ...options,
-      isOneVolume: options.positionFiles !== undefined,
       known,
       isSettled: (source) => this.lanes.every((lane) => lane.isSettled(source)),
       unsettledBytes: (source) => Math.max(...this.lanes.map((lane) => source.size - lane.cursorOf(source).acked)),
@@ -124,7 +124,7 @@ export class Forwarder {
     const { stateFiles: files, clock, log, metrics } = options;
     const deadLetter = new DeadLetter({ files, clock, log, metrics, copy: options.copyDead });
     const hasStdio = options.stdioRoot !== undefined;
-    const shared = { ...options, hasStdio, files: this.#files, checkpointer, deadLetter, wake };
+    const shared = { ...options, hasStdio, files: this.#files, checkpoints: this.#checkpoints, deadLetter, wake };
     const hooks = {
       regenerate: (source: SourceFile) => this.#regenerate(source),
       putSource: (source: SourceFile) => this.#putSource(source),
@@ -139,13 +139,57 @@ export class Forwarder {
     this.#wake.call();
   }
 
+  /**
+   * Takes up the files of a volume where its checkpoint left them. Never rejects. Undefined when they are taken up; else why the checkpoint
+   * cannot be read, and nothing was changed.
+   *
+   * @param positions the folder, as the globs name it
+   * @param files of that folder; closed with the forwarder once they are taken up
+   */
+  async join(positions: string, files: StateFiles): Promise<string | undefined> {
+    const { rules, clock, metrics, bootId } = this.#options;
+    const log = this.#options.log.with({ positions });
+    // Stdio is not among what a volume keeps.
+    const checkpointer = new Checkpointer({ files, clock, log, metrics, bootId, grouping: groupingName(rules, false) });
+    await checkpointer.open();
+    if (this.#closed) return 'the end came first';
+    if (!checkpointer.isRead) return checkpointer.problem ?? 'not read';
+    this.#changeBooks(() => {
+      this.#checkpoints.join(positions, checkpointer);
+      for (const lane of this.lanes) lane.join(positions);
+      this.#files.join(positions, { known: knownSources(checkpointer.state, positions) });
+    });
+    return undefined;
+  }
+
+  /**
+   * Takes up the files of a volume that can keep no positions: the pod's own checkpoint keeps them, and those that it does not know and that
+   * were last written before that time begin at their end.
+   *
+   * @param olderThanMs since the epoch
+   */
+  joinOlder(positions: string, olderThanMs: number): void {
+    this.#files.join(positions, { known: undefined, olderThanMs });
+    this.#wake.call();
+  }
+
+  /** Another pod goes on with the files of a volume: they are let go of, with their books. What was joined may be joined again. */
+  leave(positions: string): void {
+    if (!this.#checkpoints.has(positions)) return;
+    this.#changeBooks(() => {
+      this.#files.leave(positions);
+      for (const lane of this.lanes) lane.leave(positions);
+      this.#checkpoints.leave(positions);
+    });
+  }
+
   /** One round. Gives the milliseconds that may pass until the next; 0 when there is more to do at once. */
   turn(): number {
     const now = this.#options.clock.monotonic();
     this.#look(now);
     let waitMs = Number.POSITIVE_INFINITY;
     for (const lane of this.lanes) waitMs = Math.min(waitMs, lane.step());
-    this.#checkpointer.tick();
+    this.#checkpoints.tick();
     return Math.max(0, Math.min(waitMs, this.#nextLook(now)));
   }
 
@@ -208,16 +252,20 @@ export class Forwarder {
       .reduce((sum, source) => sum + left(source), 0);
   }
 
+  /** Of the lane that passed over the most: bytes of files that were older than the pod and are not shipped. */
+  get bytesPassedOver(): number {
+    return Math.max(0, ...this.lanes.map(({ account }) => account.dropped.get('older_than_pod')?.bytes ?? 0));
+  }
+
   /** Saves positions and lets go of everything. True when the positions are on the disk. */
   async close(): Promise<boolean> {
+    this.#closed = true;
     this.abort();
     await Promise.all(this.lanes.map((lane) => lane.close()));
     this.#watch?.close();
     this.#unreadAtClose = new Map(this.lanes.map((lane) => [lane, this.#unreadBytes(lane)]));
     this.#files.close();
-    const isSaved = await this.#checkpointer.close();
-    if (this.#options.positionFiles !== undefined) await this.#options.stateFiles.close();
-    return isSaved;
+    return this.#checkpoints.close();
   }
 
   /** Files of which every lane has had the last byte acknowledged and that are written to no more, as the sidecar names them. */
@@ -231,11 +279,8 @@ export class Forwarder {
   problems(): Readonly<Record<string, string | undefined>> {
     const files = [...this.#files.problems].map(([name, code]) => `${name}: ${code}`);
     const sinks = this.lanes.map((lane): [string, string | undefined] => [`sink-${lane.name}`, laneProblem(lane)]);
-    const { volumeProblem } = this.#options;
-    const passed = Math.max(0, ...this.lanes.map(({ account }) => account.dropped.get('older_than_pod')?.bytes ?? 0));
     return {
-      positions: this.#checkpointer.problem,
-      ...(volumeProblem === undefined ? {} : { volume: `${volumeProblem}; ${passed} bytes were passed over` }),
+      positions: this.#checkpoints.problem,
       files: files.length === 0 ? undefined : files.slice(0, 10).join(', '),
       ...Object.fromEntries<string | undefined>(sinks),
     };
@@ -276,44 +321,10 @@ export class Forwarder {
   /** Brings the metrics up to date; to be called before they are shown. */
   observe(): void {
     const { metrics } = this.#options;
+    this.#observeCounts();
     for (const lane of this.lanes) {
       const { account } = lane;
       const labels = { sink: lane.name };
-      raise(metrics.counter('logtender_read_lines_total', 'Lines read for a sink.'), account.read.lines, labels);
-      raise(metrics.counter('logtender_read_bytes_total', 'Source bytes read for a sink.'), account.read.bytes, labels);
-      raise(
-        metrics.counter('logtender_delivered_lines_total', 'Lines that the sink acknowledged.'),
-        account.delivered.lines,
-        labels,
-      );
-      raise(
-        metrics.counter('logtender_delivered_bytes_total', 'Source bytes that the sink acknowledged.'),
-        account.delivered.bytes,
-        labels,
-      );
-      raise(
-        metrics.counter('logtender_duplicate_lines_total', 'Lines that the sink already had.'),
-        account.duplicates,
-        labels,
-      );
-      raise(
-        metrics.counter(
-          'logtender_possible_duplicate_lines_total',
-          'Lines sent again that may be stored already, to a sink that cannot tell: an upper bound of what it holds twice.',
-        ),
-        account.duplicatesMax,
-        labels,
-      );
-      for (const [reason, { lines, bytes }] of account.dropped) {
-        raise(metrics.counter('logtender_dropped_lines_total', 'Lines that will never arrive.'), lines, {
-          ...labels,
-          reason,
-        });
-        raise(metrics.counter('logtender_dropped_bytes_total', 'Source bytes that will never arrive.'), bytes, {
-          ...labels,
-          reason,
-        });
-      }
       metrics
         .gauge('logtender_pending_lines', 'Lines read and not yet acknowledged.')
         .set(account.pending.lines, labels);
@@ -323,6 +334,29 @@ export class Forwarder {
     }
     this.#observeRotation();
     metrics.gauge('logtender_sources', 'Files that are known.').set([...this.#files.sources].length);
+  }
+
+  #counts(): Count[] {
+    return this.lanes.flatMap(({ name, account }) => countsOf(account, { sink: name }));
+  }
+
+  /** A counter is brought up to a total that is kept elsewhere. */
+  #observeCounts(): void {
+    for (const { name, help, total, labels } of this.#counts()) {
+      const counter = this.#options.metrics.counter(name, help);
+      counter.add(total - (this.#broughtIn.get(name + seriesKey(labels)) ?? 0) - counter.value(labels), labels);
+    }
+  }
+
+  /** A checkpoint comes or goes, with the counts of pods before this one: no counter jumps. */
+  #changeBooks(change: () => void): void {
+    this.#observeCounts();
+    const before = this.#counts().map((count) => ({ ...count, total: 0 }));
+    change();
+    // Where nothing is left of a count its total is 0 now.
+    for (const { name, help, total, labels } of [...before, ...this.#counts()])
+      this.#broughtIn.set(name + seriesKey(labels), total - this.#options.metrics.counter(name, help).value(labels));
+    this.#wake.call();
   }
 
   /** Where nothing is unread, or no rotation was seen yet, it is infinite: an alert asks for less than it needs. */
@@ -413,7 +447,8 @@ export class Forwarder {
     const { info, identity, head, order, copy } = source;
     const { id, container, path } = info;
     const place = { id, container, path, ...identity, order, copy, orphan: source.state === 'orphan' };
-    this.#checkpointer.putSource({ t: 'source', ...place, headLength: head.length, headHash: head.hash });
+    const checkpointer = this.#checkpoints.of(source.positions);
+    checkpointer.putSource({ t: 'source', ...place, headLength: head.length, headHash: head.hash });
   }
 
   /** Bytes that were cut off before a lane read them, and whose copy a whole scan did not find, are a loss that its books show. */
@@ -426,20 +461,22 @@ export class Forwarder {
   #ended(source: SourceFile): void {
     for (const lane of this.lanes) lane.release(source, 'truncated');
     const hasLoss = this.lanes.some((lane) => lane.cursorOf(source).account.dropped.size > 0);
-    this.#retire(source.info.id, (lane) => lane.retire(source), hasLoss);
+    this.#retire(source.info.id, source.positions, (lane) => lane.retire(source), hasLoss);
   }
 
   /** It goes on where each lane had its last acknowledgement. What is resent under a new id may come twice, but hides no line. */
   #restored(source: SourceFile): void {
     this.lanes.forEach((lane) => lane.cursorOf(source));
-    if (this.#checkpointer.state.sources.get(source.info.id)?.doubtful === true) this.#regenerate(source);
+    const { state } = this.#checkpoints.of(source.positions);
+    if (state.sources.get(source.info.id)?.doubtful === true) this.#regenerate(source);
   }
 
   /** Its identity is not what the checkpoint says: that must not survive a power cut. */
   #changed(source: SourceFile): void {
-    if (!this.#checkpointer.state.sources.has(source.info.id)) return;
+    const checkpointer = this.#checkpoints.of(source.positions);
+    if (!checkpointer.state.sources.has(source.info.id)) return;
     this.#putSource(source);
-    void this.#checkpointer.persist();
+    void checkpointer.persist();
   }
 
   #regenerate(source: SourceFile): void {
@@ -447,12 +484,12 @@ export class Forwarder {
     this.#files.regenerate(source);
     this.#putSource(source);
     for (const lane of this.lanes) lane.renamed(source);
-    this.#retire(id, () => {});
+    this.#retire(id, source.positions, () => {});
   }
 
   #forget(known: KnownSource): void {
     this.#options.log.warn('file of the last run is gone', { path: known.path, container: known.container });
-    this.#retire(known.id, (lane) => lane.retireVanished(known.id));
+    this.#retire(known.id, known.positions, (lane) => lane.retireVanished(known));
   }
 
   #passOver(source: SourceFile): void {
@@ -467,17 +504,18 @@ export class Forwarder {
   }
 
   /** The lanes' books take a source's counts over, and the checkpoint forgets it, in one entry. A loss is saved also of a file never sent. */
-  #retire(id: string, takeOver: (lane: Lane) => void, hasLoss = false): void {
+  #retire(id: string, positions: string | undefined, takeOver: (lane: Lane) => void, hasLoss = false): void {
     this.lanes.forEach(takeOver);
-    const isSaved = this.#checkpointer.state.sources.has(id);
+    const checkpointer = this.#checkpoints.of(positions);
+    const isSaved = checkpointer.state.sources.has(id);
     if (isSaved || hasLoss)
-      this.#checkpointer.putGone(id, Object.fromEntries(this.lanes.map((lane) => [lane.name, lane.retired])));
+      checkpointer.putGone(id, Object.fromEntries(this.lanes.map((lane) => [lane.name, lane.retired(positions)])));
   }
 }
 
 const NO_NAMES: ReadonlySet<string> = new Set();
 
-function knownSources({ sources, lanes }: CheckpointState): KnownSource[] {
+function knownSources({ sources, lanes }: CheckpointState, positions?: string): KnownSource[] {
   const anchors = new Map<string, { offset: number; hash: string }[]>();
   for (const { id, acked, tail, sent, sentTail } of lanes.values()) {
     const own = anchors.get(id) ?? [];
@@ -488,6 +526,7 @@ function knownSources({ sources, lanes }: CheckpointState): KnownSource[] {
     id: entry.id,
     container: entry.container,
     path: entry.path,
+    positions,
     identity: { dev: entry.dev, ino: entry.ino, birthUs: entry.birthUs },
     head: { length: entry.headLength, hash: entry.headHash },
     copy: entry.copy,
@@ -506,7 +545,39 @@ function books(account: Lane['account']): AccountState & { read: object; pending
   return { read: account.read, ...account.save(), pending: account.pending };
 }
 
-/** A counter is brought up to a total that is kept elsewhere. */
-function raise(counter: Counter, total: number, labels: Labels): void {
-  counter.add(total - counter.value(labels), labels);
+/** One of the books' totals as a counter. */
+interface Count {
+  readonly name: string;
+  readonly help: string;
+  readonly total: number;
+  readonly labels: Labels;
+}
+
+const TOTALS: readonly (readonly [name: string, help: string, totalOf: (account: Account) => number])[] = [
+  ['logtender_read_lines_total', 'Lines read for a sink.', ({ read }) => read.lines],
+  ['logtender_read_bytes_total', 'Source bytes read for a sink.', ({ read }) => read.bytes],
+  ['logtender_delivered_lines_total', 'Lines that the sink acknowledged.', ({ delivered }) => delivered.lines],
+  ['logtender_delivered_bytes_total', 'Source bytes that the sink acknowledged.', ({ delivered }) => delivered.bytes],
+  ['logtender_duplicate_lines_total', 'Lines that the sink already had.', ({ duplicates }) => duplicates],
+  [
+    'logtender_possible_duplicate_lines_total',
+    'Lines sent again that may be stored already, to a sink that cannot tell: an upper bound of what it holds twice.',
+    ({ duplicatesMax }) => duplicatesMax,
+  ],
+];
+
+function countsOf(account: Account, labels: Labels): Count[] {
+  const dropped = [...account.dropped].flatMap(([reason, { lines, bytes }]): Count[] => {
+    const why = { ...labels, reason };
+    return [
+      { name: 'logtender_dropped_lines_total', help: 'Lines that will never arrive.', total: lines, labels: why },
+      {
+        name: 'logtender_dropped_bytes_total',
+        help: 'Source bytes that will never arrive.',
+        total: bytes,
+        labels: why,
+      },
+    ];
+  });
+  return [...TOTALS.map(([name, help, totalOf]) => ({ name, help, total: totalOf(account), labels })), ...dropped];
 }

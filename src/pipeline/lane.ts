@@ -21,9 +21,10 @@ import { needsShaping } from '../parse/record-shaper.ts';
 import type { Encoder, Pace, Promised, PromisedRequest, Rejection, Sink } from '../sinks/sink.ts';
 import { digest, HEAD_BYTES_MAX, readAnchor } from '../source/identity.ts';
 import type { FileSet } from '../source/file-set.ts';
-import type { SourceFile } from '../source/source-file.ts';
+import type { KnownSource, SourceFile } from '../source/source-file.ts';
 import { hasUtf16Mark, utf8MarkEnd } from './byte-order-mark.ts';
 import type { Checkpointer } from './checkpointer.ts';
+import type { Checkpoints } from './checkpoints.ts';
 import { Cursor } from './cursor.ts';
 import type { DeadLetter, DeadRecord } from './dead-letter.ts';
 import { Account } from './ledger.ts';
@@ -51,7 +52,7 @@ const RESERVE_AHEAD_BYTES = 16 * MiB;
 export interface LaneOptions {
   readonly name: SinkName;
   readonly files: FileSet;
-  readonly checkpointer: Checkpointer;
+  readonly checkpoints: Checkpoints;
   readonly deadLetter: DeadLetter;
   readonly clock: Clock;
   readonly random: Random;
@@ -78,6 +79,19 @@ export type LaneMode =
   /** And the writers are quiet: the last lines count as complete. */
   | 'flushing';
 
+/** What one checkpoint says of sources that are done with, and of those that are not found yet. */
+interface SavedBooks {
+  readonly retired: Account;
+  /** By source id: the books are whole from the first moment. */
+  readonly unclaimed: Map<string, AccountState>;
+}
+
+/** A batch on its way. */
+interface Flight {
+  readonly spans: readonly Span[];
+  readonly abort: AbortController;
+}
+
 export class Lane {
   readonly name: SinkName;
   mode: LaneMode = 'steady';
@@ -85,9 +99,8 @@ export class Lane {
   readonly #cursors = new Map<SourceFile, Cursor>();
   readonly #reader: SourceReader;
   readonly #abort = new AbortController();
-  readonly #retired: Account;
-  /** Saved counts of sources that were not found again yet: the books are whole from the first moment. */
-  readonly #unclaimed = new Map<string, AccountState>();
+  /** By folder of positions; undefined: of the pod's own checkpoint. */
+  readonly #books = new Map<string | undefined, SavedBooks>();
   #retrying: RetryingSink | undefined;
   #sink: Sink | undefined;
   #pace: Pace;
@@ -105,6 +118,9 @@ export class Lane {
   #closed = false;
   #next = 0;
   #sending: Promise<void> | undefined;
+  #flight: Flight | undefined;
+  /** What is encoded has lines that are not ours to send any more: it is encoded anew when the flight is over. */
+  #isStale = false;
   #bug: Error | undefined;
 
   constructor(options: LaneOptions) {
@@ -116,9 +132,36 @@ export class Lane {
     const about = { metrics, sink: options.name };
     this.#stage = needsShaping(rules) ? new RecordStage(rules, about) : undefined;
     this.#stdioStage = options.hasStdio ? new RecordStage(rules, { ...about, hasHeaders: true }) : undefined;
-    this.#retired = new Account(options.checkpointer.state.retired[options.name]);
-    for (const lane of options.checkpointer.state.lanes.values()) {
-      if (lane.sink === this.name) this.#unclaimed.set(lane.id, lane.account);
+    this.join(undefined);
+  }
+
+  /** Takes over what a checkpoint says of this sink. */
+  join(positions: string | undefined): void {
+    const { retired, lanes } = this.#options.checkpoints.of(positions).state;
+    const own = [...lanes.values()].filter(({ sink }) => sink === this.name);
+    const unclaimed = new Map(own.map(({ id, account }) => [id, account]));
+    this.#books.set(positions, { retired: new Account(retired[this.name]), unclaimed });
+  }
+
+  /**
+   * Another pod goes on with what a volume keeps: nothing of it is sent or counted here any more. What is on its way is given up; what it
+   * has of other sources is sent again as after a restart.
+   */
+  leave(positions: string): void {
+    this.#books.delete(positions);
+    const isOf = ({ source }: Cursor): boolean => source.positions === positions;
+    for (const cursor of this.#cursors.values()) if (isOf(cursor)) this.#cursors.delete(cursor.source);
+    const isFlying = this.#flight?.spans.some(({ cursor }) => isOf(cursor)) === true;
+    if (isFlying) this.#flight?.abort.abort();
+    if (!isFlying && !this.#spans.some(({ cursor }) => isOf(cursor))) return;
+    if (this.#flight !== undefined) {
+      this.#isStale = true;
+      return;
+    }
+    try {
+      this.#encodeAnew([]);
+    } catch (error) {
+      this.#noteBug(error);
     }
   }
 
@@ -146,8 +189,11 @@ export class Lane {
 
   /** The lane's books over all sources, those that are done with included. */
   get account(): Account {
-    const total = new Account(this.#retired.save());
-    for (const saved of this.#unclaimed.values()) total.absorb(saved);
+    const total = new Account();
+    for (const { retired, unclaimed } of this.#books.values()) {
+      total.absorb(retired.save());
+      for (const saved of unclaimed.values()) total.absorb(saved);
+    }
     for (const { account } of this.#cursors.values()) {
       total.absorb(account.save());
       total.take(account.pending);
@@ -155,8 +201,9 @@ export class Lane {
     return total;
   }
 
-  get retired(): AccountState {
-    return this.#retired.save();
+  /** Settled totals of the sources that are done with, of those that one checkpoint kept. */
+  retired(positions: string | undefined): AccountState {
+    return this.#booksOf(positions).retired.save();
   }
 
   /** Every cursor, for the ledger page. */
@@ -167,10 +214,10 @@ export class Lane {
   cursorOf(source: SourceFile): Cursor {
     const known = this.#cursors.get(source);
     if (known !== undefined) return known;
-    const { checkpointer } = this.#options;
-    const saved = checkpointer.lane(this.name, source.info.id);
-    const cursor = new Cursor(source, saved);
-    this.#unclaimed.delete(source.info.id);
+    const { positions } = source;
+    const checkpointer = this.#options.checkpoints.of(positions);
+    const cursor = new Cursor(source, checkpointer, checkpointer.lane(this.name, source.info.id));
+    this.#booksOf(positions).unclaimed.delete(source.info.id);
     this.#cursors.set(source, cursor);
     return cursor;
   }
@@ -192,15 +239,16 @@ export class Lane {
   /** The source is done with: its counts go to the lane's total. */
   retire(source: SourceFile): void {
     const cursor = this.#cursors.get(source);
-    if (cursor !== undefined) this.#retired.absorb(cursor.account.save());
+    if (cursor !== undefined) this.#booksOf(source.positions).retired.absorb(cursor.account.save());
     this.#cursors.delete(source);
   }
 
   /** A source of the checkpoint is gone for good. */
-  retireVanished(id: string): void {
-    const saved = this.#unclaimed.get(id);
-    this.#unclaimed.delete(id);
-    if (saved !== undefined) this.#retired.absorb(saved);
+  retireVanished({ id, positions }: Pick<KnownSource, 'id' | 'positions'>): void {
+    const { retired, unclaimed } = this.#booksOf(positions);
+    const saved = unclaimed.get(id);
+    unclaimed.delete(id);
+    if (saved !== undefined) retired.absorb(saved);
   }
 
   /**
@@ -214,8 +262,7 @@ export class Lane {
     cursor.givenUpFrom = cursor.read;
     cursor.account.take({ lines: 0, bytes });
     cursor.account.drop(reason, { lines: 0, bytes });
-    const { checkpointer } = this.#options;
-    if (checkpointer.lane(this.name, source.info.id) !== undefined) this.#put(cursor);
+    if (cursor.checkpointer.lane(this.name, source.info.id) !== undefined) this.#put(cursor);
   }
 
   /** What is there of a new source is older than what we are to ship: it begins at its end, and the bytes are counted. */
@@ -253,6 +300,7 @@ export class Lane {
   /** Drops what is in flight and takes no more. */
   abort(): void {
     this.#abort.abort();
+    this.#flight?.abort.abort();
   }
 
   /** Resolves when the request in flight, if any, is settled or aborted. */
@@ -264,7 +312,7 @@ export class Lane {
   /** Reads, and sends when it is time. Gives the milliseconds until it wants to be asked again, 0 when there is more to do at once. */
   step(): number {
     if (this.#bug !== undefined) throw this.#bug;
-    if (this.#filling === undefined || this.#abort.signal.aborted) return Number.POSITIVE_INFINITY;
+    if (this.#filling === undefined || this.#isStale || this.#abort.signal.aborted) return Number.POSITIVE_INFINITY;
     const now = this.#options.clock.monotonic();
     const progress = !this.#closed && this.#fill(this.#filling, now);
     if (this.#spans.length === 0) return progress ? 0 : Number.POSITIVE_INFINITY;
@@ -540,17 +588,26 @@ export class Lane {
       chain.some((s) => this.#cursors.get(s)?.refusedBy === this.#serial - 1),
     );
     if (turnedAway >= 0) this.#next = turnedAway;
-    this.#sending = this.#deliver(batch, spans)
-      .catch((error: unknown) => {
-        this.#bug = error instanceof Error ? error : new Error(String(error));
+    this.#flight = { spans, abort: new AbortController() };
+    this.#sending = this.#deliver(batch, spans, this.#flight.abort.signal)
+      .then(() => {
+        if (this.#isStale && !this.#abort.signal.aborted) this.#encodeAnew(spans);
+        return undefined;
       })
+      .catch((error: unknown) => this.#noteBug(error))
       .finally(() => {
         this.#sending = undefined;
+        this.#flight = undefined;
         this.#options.wake();
       });
   }
 
-  async #deliver(batch: Batch, spans: readonly Span[]): Promise<void> {
+  /** The next step throws it. */
+  #noteBug(error: unknown): void {
+    this.#bug = error instanceof Error ? error : new Error(String(error));
+  }
+
+  async #deliver(batch: Batch, spans: readonly Span[], signal: AbortSignal): Promise<void> {
     assert(this.#retrying !== undefined, 'a lane without a sink has nothing to send');
     if (batch.records === 0) {
       this.#settle(batch, spans, NOTHING_SENT);
@@ -566,7 +623,7 @@ export class Lane {
         : (index) => (batch.offsets[index] ?? 0) < (spanAt(spans, index)?.cursor.sentBefore ?? 0),
       ...(only === undefined ? {} : { promise: (request: PromisedRequest) => this.#promise(only, request) }),
       onResend: (records) => this.#bookResend(spans, records),
-      signal: this.#abort.signal,
+      signal,
     });
     await this.#buryRejected(batch, spans, settlement.rejected);
     this.#settle(batch, spans, settlement);
@@ -577,10 +634,12 @@ export class Lane {
    * costs no fsync, but a write: after a kill the last bytes that were sent are known and can be compared.
    */
   async #reserve(batch: Batch, spans: readonly Span[]): Promise<void> {
-    const { checkpointer, putSource } = this.#options;
+    const { putSource } = this.#options;
+    const touched = new Set<Checkpointer>();
     let mustSync = false;
     for (const span of spans) {
       const { cursor, to, readMs, tail, isCut } = span;
+      touched.add(cursor.checkpointer);
       // A resend after a power cut must know the date of what was sent, as well as how far.
       const isAnotherHour = Math.floor(readMs / HOUR_MS) !== Math.floor((cursor.sentMs ?? 0) / HOUR_MS);
       cursor.sent = to;
@@ -597,7 +656,7 @@ export class Lane {
       }
       this.#put(cursor);
     }
-    await (mustSync ? checkpointer.persist() : checkpointer.write());
+    await Promise.all([...touched].map((one) => (mustSync ? one.persist() : one.write())));
   }
 
   /** The checkpoint on disk names the request before it is sent; what it replaces was refused, so it is not there. */
@@ -607,7 +666,7 @@ export class Lane {
     const others = cursor.objects.filter((object) => object.to <= from || object.from >= to);
     cursor.objects = [...others, { from, to, key, timeMs: readMs }].toSorted((a, b) => a.from - b.from);
     this.#put(cursor);
-    await this.#options.checkpointer.persist();
+    await cursor.checkpointer.persist();
     return { key, isResend: false };
   }
 
@@ -617,7 +676,7 @@ export class Lane {
     if (span === undefined) return;
     span.cursor.account.duplicatesMax += records;
     this.#put(span.cursor);
-    await this.#options.checkpointer.persist();
+    await span.cursor.checkpointer.persist();
   }
 
   #settle(batch: Batch, spans: readonly Span[], settlement: Settlement): void {
@@ -652,18 +711,13 @@ export class Lane {
 
   /** Everything that is encoded under the old ids is forgotten; the sources in conflict go on under new ones. */
   #restartAfterConflict(spans: readonly Span[]): void {
-    const conflicting = new Set(spans.filter(({ cursor, to }) => cursor.acked < to).map(({ cursor }) => cursor));
-    const touched = new Set([...conflicting, ...this.#spans.map(({ cursor }) => cursor)]);
-    for (const cursor of touched) {
+    const isOurs = (cursor: Cursor): boolean => this.#cursors.get(cursor.source) === cursor;
+    const unsettled = spans.filter(({ cursor, to }) => cursor.acked < to && isOurs(cursor));
+    const conflicting = new Set(unsettled.map(({ cursor }) => cursor));
+    for (const cursor of new Set([...conflicting, ...this.#forgetEncoded()])) {
       cursor.account.giveBack(cursor.account.pending);
       cursor.rewind();
     }
-    this.#filling?.reset();
-    this.#stage?.reset();
-    this.#stdioStage?.reset();
-    this.#spans = [];
-    this.#closed = false;
-    this.#since = undefined;
     for (const { source } of conflicting) {
       this.#options.metrics
         .counter('logtender_id_conflicts_total', 'Times that a destination held other records under our ids.')
@@ -674,6 +728,46 @@ export class Lane {
       });
       this.#options.regenerate(source);
     }
+  }
+
+  /**
+   * What is encoded is read and encoded again; of what was sent and may have arrived the checkpoint knows what a restart would.
+   *
+   * @param sent what the flight that is over had on board
+   */
+  #encodeAnew(sent: readonly Span[]): void {
+    this.#isStale = false;
+    for (const cursor of new Set([...sent.map((span) => span.cursor), ...this.#forgetEncoded()])) {
+      const { source, checkpointer, account } = cursor;
+      if (this.#cursors.get(source) !== cursor) continue;
+      account.giveBack(account.pending);
+      if (cursor.sent <= cursor.acked) {
+        cursor.rewind();
+        continue;
+      }
+      this.#put(cursor);
+      const again = new Cursor(source, checkpointer, checkpointer.lane(this.name, source.info.id));
+      again.givenUpFrom = cursor.givenUpFrom;
+      this.#cursors.set(source, again);
+    }
+  }
+
+  /** Empties the batch that is filling. Gives the cursors that have to go back. */
+  #forgetEncoded(): readonly Cursor[] {
+    const cursors = this.#spans.map(({ cursor }) => cursor);
+    this.#filling?.reset();
+    this.#stage?.reset();
+    this.#stdioStage?.reset();
+    this.#spans = [];
+    this.#closed = false;
+    this.#since = undefined;
+    return cursors;
+  }
+
+  #booksOf(positions: string | undefined): SavedBooks {
+    const books = this.#books.get(positions);
+    assert(books !== undefined, 'what a volume keeps is let go of with it');
+    return books;
   }
 
   async #buryRejected(batch: Batch, spans: readonly Span[], rejected: readonly Rejection[]): Promise<void> {
@@ -701,7 +795,7 @@ export class Lane {
   }
 
   #put(cursor: Cursor): void {
-    this.#options.checkpointer.putLane({
+    cursor.checkpointer.putLane({
       t: 'lane',
       sink: this.name,
       id: cursor.source.info.id,

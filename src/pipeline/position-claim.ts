@@ -66,6 +66,7 @@ export class PositionClaim {
   readonly #end = new AbortController();
   #beatAt = 0;
   #isLost = false;
+  #onLost: () => void = () => {};
   #beating: Promise<void> = Promise.resolve();
 
   constructor(options: ClaimOptions) {
@@ -83,10 +84,11 @@ export class PositionClaim {
    *
    * @param signal ends the wait
    * @param onWait told, each second, what it waits for
-   * @param onLost called once, when another pod took over
+   * @param onLost called once, as soon as it is known that another pod took over
    */
   async take(signal: AbortSignal, onWait: (reason: string) => void, onLost: () => void): Promise<Taken> {
     const { clock } = this.#options;
+    this.#onLost = onLost;
     let seen: { key: string; since: number } | undefined;
     while (!signal.aborted) {
       try {
@@ -96,7 +98,7 @@ export class PositionClaim {
         const now = clock.monotonic();
         if (seen?.key !== key) seen = { key, since: now };
         if (await this.#mayTake(found, now - seen.since, signal)) {
-          this.#beating = this.#beat(onLost);
+          this.#beating = this.#beat();
           return { kind: 'held' };
         }
         if (found !== undefined) onWait(`pod ${found.pod} ships the files of this volume and keeps their positions`);
@@ -164,6 +166,8 @@ export class PositionClaim {
       return true;
     } catch (error) {
       if (codeOf(error) === 'EEXIST') return false;
+      // A full disk has room for a name: a claim without words would be waited for.
+      if (codeOf(error) === 'ENOSPC' || codeOf(error) === 'EDQUOT') await rm(this.#path, { force: true });
       throw error;
     }
   }
@@ -172,8 +176,13 @@ export class PositionClaim {
     const { uid, clock } = this.#options;
     const temporary = `${this.#path}.${uid}`;
     this.#beatAt = clock.monotonic();
-    await writeFile(temporary, this.#text(), { mode: 0o600 });
-    await rename(temporary, this.#path);
+    try {
+      await writeFile(temporary, this.#text(), { mode: 0o600 });
+      await rename(temporary, this.#path);
+    } catch (error) {
+      await rm(temporary, { force: true }).catch(() => {});
+      throw error;
+    }
   }
 
   #text(): string {
@@ -199,19 +208,18 @@ export class PositionClaim {
     }
   }
 
-  async #beat(onLost: () => void): Promise<void> {
+  async #beat(): Promise<void> {
     const { clock, log } = this.#options;
     const { signal } = this.#end;
     while (!signal.aborted && !this.#isLost) {
       await clock.sleep(BEAT_MS, signal);
-      if (signal.aborted) return;
+      if (signal.aborted || this.#isLost) return;
       try {
         await this.#touch();
       } catch (error) {
         log.warn('claim of the positions cannot be touched', { error: errorText(error) });
       }
     }
-    if (this.#isLost) onLost();
   }
 
   /** Is it still ours? Then it stays so. */
@@ -226,9 +234,12 @@ export class PositionClaim {
     } else if (found === undefined) {
       // Somebody tidied up. Whoever is faster has it.
       if (await this.#create()) return;
-    } else {
+    } else if (!this.#isLost) {
       this.#isLost = true;
-      log.error('another pod took the positions over, nothing more is sent from here', { pod: found.pod });
+      log.error('another pod took the positions over, the files of the volume are not sent from here any more', {
+        pod: found.pod,
+      });
+      this.#onLost();
     }
   }
 

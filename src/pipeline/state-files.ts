@@ -56,14 +56,20 @@ export function nodeStateFiles(folder: string): StateFiles {
       await release(name);
       await mkdir(folder, { recursive: true, mode: 0o700 });
       const temporary = join(folder, `${name}.tmp`);
-      const handle = await open(temporary, 'w', 0o600);
       try {
-        await handle.writeFile(content);
-        await handle.sync();
-      } finally {
-        await handle.close();
+        const handle = await open(temporary, 'w', 0o600);
+        try {
+          await handle.writeFile(content);
+          await handle.sync();
+        } finally {
+          await handle.close();
+        }
+        await rename(temporary, join(folder, name));
+      } catch (error) {
+        // On a full disk half a file would keep the room that the next try needs.
+        await rm(temporary, { force: true }).catch(() => {});
+        throw error;
       }
-      await rename(temporary, join(folder, name));
       await syncFolder();
     },
     append: async (name, content) => {

@@ -1,63 +1,167 @@
 /**
- * Where the positions are kept: with the pod, or beside the logs on a volume that outlives it.
+ * Which volumes' positions this pod keeps, and when: takes each folder of positions when no other pod has it, and gives its files to the
+ * forwarder then.
  *
- * Invariant: what this pod's containers wrote is never passed over, even where the volume cannot be written. May import: core, config,
- * node:, pipeline.
+ * Each folder by itself: while one is waited for, everything else is shipped. Invariants: files of a volume are shipped by one pod at a time;
+ * what this pod's containers wrote is never passed over, even where the volume cannot be written. May import: core, config, node:, pipeline.
  */
 import { stat } from 'node:fs/promises';
 
-import type { ForwarderConfig } from '../config/forwarder-config.ts';
+import type { FileGlob, PodIdentity } from '../config/forwarder-config.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
-import { PositionClaim } from './position-claim.ts';
+import type { Forwarder } from './forwarder.ts';
+import { LOOK_MS, PositionClaim } from './position-claim.ts';
 import type { StateFiles } from './state-files.ts';
 
-/** Undefined members: positions are kept in the pod's own folder. */
-export interface Positions {
-  /** The folder beside the logs. */
-  readonly files?: StateFiles;
-  readonly claim?: PositionClaim;
-  /** Files that were last written before this begin at their end: an earlier pod shipped them. Milliseconds since the epoch. */
-  readonly olderThanMs?: number;
-  /** Why the volume does not keep the positions. */
-  readonly problem?: string;
+export interface VolumePositionsOptions {
+  readonly files: readonly FileGlob[];
+  readonly pod: Pick<PodIdentity, 'pod' | 'uid'>;
+  /** Of the pod, made before its first container starts. */
+  readonly stateDir: string;
+  readonly clock: Clock;
+  readonly log: Log;
 }
 
-/**
- * Takes the positions of the volume, waiting for another pod that has them. Undefined when the end came first. Never rejects.
- *
- * @param options.onWait told what it waits for
- * @param options.onLost another pod took over later
- */
-export async function openPositions(
-  config: ForwarderConfig,
-  options: {
-    clock: Clock;
-    log: Log;
-    signal: AbortSignal;
-    onWait: (reason: string) => void;
-    onLost: () => void;
-  },
-): Promise<Positions | undefined> {
-  const { positionsDir: folder, stateDir, pod } = config;
-  // Who waits for the positions of the files would keep back its own stdout and stderr.
-  if (folder === undefined || config.stdio !== undefined) return {};
-  const { clock, log, signal, onWait, onLost } = options;
-  const claim = new PositionClaim({ folder, pod: pod.pod, uid: pod.uid, clock, log });
-  const taken = await claim.take(signal, onWait, onLost);
-  if (taken.kind === 'ended') return undefined;
-  if (taken.kind === 'held') return { files: claim.files(), claim };
-  const olderThanMs = await madeMs(stateDir);
-  const problem = `positions cannot be kept on the volume (${taken.text}), files older than the pod begin at their end`;
-  log.error('positions cannot be kept on the volume, files older than the pod begin at their end', {
-    folder,
-    error: taken.text,
-    older_than: new Date(olderThanMs).toISOString(),
-  });
-  return { olderThanMs, problem };
+/** How it stands with one folder. */
+type State =
+  | { readonly kind: 'waiting'; readonly reason: string }
+  | { readonly kind: 'held' }
+  /** It cannot be written; the system's words. */
+  | { readonly kind: 'refused'; readonly text: string };
+
+export class VolumePositions {
+  readonly #options: VolumePositionsOptions;
+  readonly #states: Map<string, State>;
+  readonly #end = new AbortController();
+  #bytesPassedOver: () => number = () => 0;
+
+  constructor(options: VolumePositionsOptions) {
+    this.#options = options;
+    const folders = options.files.flatMap(({ positions }) => (positions === undefined ? [] : [positions]));
+    this.#states = new Map(folders.map((folder) => [folder, { kind: 'waiting', reason: 'not looked at yet' }]));
+  }
+
+  /** No file of the pod lies on a volume that keeps positions. */
+  get isEmpty(): boolean {
+    return this.#states.size === 0;
+  }
+
+  /** Nothing is waited for: every volume's files are taken up, or will not be. */
+  get isDecided(): boolean {
+    return this.#end.signal.aborted || [...this.#states.values()].every(({ kind }) => kind !== 'waiting');
+  }
+
+  /** Gives the forwarder the files of each volume as soon as they are its own, and takes them from it when another pod took over. */
+  start(forwarder: Pick<Forwarder, 'join' | 'joinOlder' | 'leave' | 'bytesPassedOver'>): void {
+    this.#bytesPassedOver = () => forwarder.bytesPassedOver;
+    for (const folder of this.#states.keys()) void this.#keep(folder, forwarder);
+  }
+
+  /** Nothing more is waited for. What is held is given back with the forwarder's end. */
+  end(): void {
+    this.#end.abort();
+  }
+
+  /** What is not as it should be, for /readyz; undefined: all well. */
+  problem(): string | undefined {
+    const texts = [...this.#states].flatMap(([folder, state]) => {
+      if (state.kind === 'waiting') return [`${folder}: ${state.reason}`];
+      if (state.kind === 'held') return [];
+      return [`${folder}: ${refusal(state.text)}; ${this.#bytesPassedOver()} bytes were passed over`];
+    });
+    return texts.length === 0 ? undefined : texts.join('; ');
+  }
+
+  /** Which files were left to other pods, for the end. */
+  lastWords(): readonly string[] {
+    return [...this.#states].flatMap(([folder, state]) =>
+      state.kind === 'waiting' ? [`${folder}: nothing was forwarded from here: ${state.reason}`] : [],
+    );
+  }
+
+  async #keep(folder: string, forwarder: Pick<Forwarder, 'join' | 'joinOlder' | 'leave'>): Promise<void> {
+    const { pod, clock, log } = this.#options;
+    const { signal } = this.#end;
+    while (!signal.aborted) {
+      const claim = new PositionClaim({
+        folder,
+        pod: pod.pod,
+        uid: pod.uid,
+        clock,
+        log: log.with({ positions: folder }),
+      });
+      const lost = Promise.withResolvers<void>();
+      const onLost = (): void => {
+        forwarder.leave(folder);
+        lost.resolve();
+      };
+      const taken = await claim.take(signal, (reason) => this.#wait(folder, reason), onLost);
+      if (taken.kind === 'ended') return;
+      if (taken.kind === 'refused') {
+        await this.#takeUpOlder(folder, taken.text, forwarder);
+        return;
+      }
+      const files = claim.files();
+      if (await this.#takeUp(folder, { files, claim, forwarder })) {
+        this.#states.set(folder, { kind: 'held' });
+        await Promise.race([lost.promise, aborted(signal)]);
+        if (!claim.isLost) return;
+      }
+      if (claim.isLost) {
+        // Lost while it was taken up: the forwarder may have it all the same.
+        forwarder.leave(folder);
+        this.#wait(folder, 'another pod took the positions over');
+      }
+      await close(files, log);
+    }
+  }
+
+  /** True when the forwarder has the files. What cannot be read is not written over: it is asked again. */
+  async #takeUp(
+    folder: string,
+    { files, claim, forwarder }: { files: StateFiles; claim: PositionClaim; forwarder: Pick<Forwarder, 'join'> },
+  ): Promise<boolean> {
+    const { clock } = this.#options;
+    const { signal } = this.#end;
+    while (!signal.aborted && !claim.isLost) {
+      const problem = await forwarder.join(folder, files);
+      if (problem === undefined) return true;
+      this.#wait(folder, `positions cannot be read: ${problem}`);
+      await clock.sleep(LOOK_MS, signal);
+    }
+    return false;
+  }
+
+  async #takeUpOlder(folder: string, text: string, forwarder: Pick<Forwarder, 'joinOlder'>): Promise<void> {
+    const olderThanMs = await madeMs(this.#options.stateDir);
+    this.#states.set(folder, { kind: 'refused', text });
+    this.#options.log.error(refusal(), {
+      positions: folder,
+      error: text,
+      older_than: new Date(olderThanMs).toISOString(),
+    });
+    forwarder.joinOlder(folder, olderThanMs);
+  }
+
+  /** Said once for each reason. */
+  #wait(folder: string, reason: string): void {
+    const before = this.#states.get(folder);
+    this.#states.set(folder, { kind: 'waiting', reason });
+    if (before?.kind === 'waiting' && before.reason === reason) return;
+    this.#options.log.warn('waits for the positions of a volume, its files are not shipped', {
+      positions: folder,
+      reason,
+    });
+  }
 }
 
-/** The pod's own folder is made before its first container starts. Where its time of birth is not known nothing counts as older. */
+function refusal(text?: string): string {
+  const why = text === undefined ? '' : ` (${text})`;
+  return `positions cannot be kept on the volume${why}, files older than the pod begin at their end`;
+}
+
+/** Where its time of birth is not known nothing counts as older. */
 async function madeMs(stateDir: string): Promise<number> {
   try {
     const { birthtimeMs } = await stat(stateDir);
@@ -65,4 +169,20 @@ async function madeMs(stateDir: string): Promise<number> {
   } catch {
     return 0;
   }
+}
+
+/** Gives the claim back where it is still ours. */
+async function close(files: StateFiles, log: Log): Promise<void> {
+  try {
+    await files.close();
+  } catch (error) {
+    log.debug('files of positions cannot be closed', { error: String(error) });
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
 }

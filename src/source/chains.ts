@@ -18,6 +18,11 @@ export class Chains {
     this.#newest = newest;
   }
 
+  /** The next place is younger than `newest`, too. */
+  beginAfter(newest: number): void {
+    this.#newest = Math.max(this.#newest, newest);
+  }
+
   /** All chains, each older first. The same arrays until a source comes or goes. */
   get list(): readonly (readonly SourceFile[])[] {
     if (this.#list !== undefined) return this.#list;

@@ -40,6 +40,8 @@ export interface Sighting {
   readonly rank: number;
   /** Does the glob itself match, or only its rotation rule? */
   readonly matched: boolean;
+  /** See FileGlob. */
+  readonly positions: string | undefined;
 }
 
 export interface Scan {
@@ -78,12 +80,16 @@ export class FolderScanner {
     });
   }
 
-  /** Looks at everything below each mount that its glob may mean. A mount that does not exist yet is empty. */
-  scan(): Scan {
+  /**
+   * Looks at everything below each mount that its glob may mean. A mount that does not exist yet is empty.
+   *
+   * @param isLeftOut globs that are not looked at
+   */
+  scan(isLeftOut: (glob: FileGlob) => boolean = () => false): Scan {
     const scan: Scan = { sightings: [], folders: [], problems: [], isTorn: false };
     this.#round += 1;
     for (const part of this.#walks) {
-      walk({ ...part, scan, round: this.#round }, []);
+      if (!isLeftOut(part.glob)) walk({ ...part, scan, round: this.#round }, []);
       for (const [folder, names] of part.seen) if (!forget(names, this.#round)) part.seen.delete(folder);
     }
     return scan;
@@ -212,6 +218,7 @@ function describe(
     base,
     rank: rotation?.rank ?? 0,
     matched,
+    positions: glob.positions,
   };
 }
 

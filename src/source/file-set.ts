@@ -56,21 +56,19 @@ export const GONE_AFTER_MS = 500;
 const SCAN_ATTEMPTS_MAX = 5;
 
 export interface FileSetOptions {
+  /** Those with a folder of positions are looked at from its `join` on. */
   readonly files: readonly FileGlob[];
   /** Sources whose path begins so are stdio. */
   readonly stdioRoot?: string | undefined;
   readonly uid: string;
   /** Random for each start of the process. */
   readonly epoch: string;
+  /** What the pod's own checkpoint knows. */
   readonly known: readonly KnownSource[];
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly holdBytesMax?: number;
-  /** All files lie on one volume, and the checkpoint beside them: the device number says nothing. */
-  readonly isOneVolume?: boolean;
-  /** Unknown files that were last written before this begin at their end, milliseconds since the epoch. */
-  readonly olderThanMs?: number | undefined;
   readonly rest?: RestRule;
   /** Has every lane read all of the source that can be read, and had it acknowledged? */
   readonly isSettled: (source: SourceFile) => boolean;
@@ -91,6 +89,14 @@ export interface FileSetOptions {
   readonly onVanished: (known: KnownSource) => void;
 }
 
+/** What is found in a folder of positions. */
+export interface JoinedPositions {
+  /** What its checkpoint knows; undefined where it can keep none: then the pod's own keeps the files. */
+  readonly known: readonly KnownSource[] | undefined;
+  /** Unknown files that were last written before this begin at their end, milliseconds since the epoch. */
+  readonly olderThanMs?: number | undefined;
+}
+
 export class FileSet {
   readonly #options: FileSetOptions;
   readonly #owners = new Map<string, SourceFile>();
@@ -100,7 +106,8 @@ export class FileSet {
   readonly #access: FileAccess;
   readonly #scanner: FolderScanner;
   readonly #forecasts = new RotationForecasts();
-  readonly #olderThanNs: bigint;
+  /** By folder of positions: those that joined. */
+  readonly #joined = new Map<string, { readonly isKept: boolean; readonly olderThanNs: bigint }>();
   #generation = 0;
   /** When a whole scan first left some of the known sources unfound. */
   #knownMissedAt: number | undefined;
@@ -112,12 +119,32 @@ export class FileSet {
 
   constructor(options: FileSetOptions) {
     this.#options = options;
-    this.#known = new KnownSources(options.known, options.isOneVolume);
-    this.#chains = new Chains(options.known.reduce((newest, { order }) => Math.max(newest, order), 0));
+    this.#known = new KnownSources(options.known);
+    this.#chains = new Chains(newestOf(options.known));
     this.#access = new FileAccess({ ...options, onMoved: () => (this.scanWanted = true) });
     this.#scanner = new FolderScanner(options.files);
     this.encodings = new ForeignEncodings(options);
-    this.#olderThanNs = BigInt(Math.trunc(options.olderThanMs ?? 0)) * 1_000_000n;
+  }
+
+  /** From now on the files are read whose positions belong into that folder. */
+  join(positions: string, { known, olderThanMs = 0 }: JoinedPositions): void {
+    const olderThanNs = BigInt(Math.trunc(olderThanMs)) * 1_000_000n;
+    this.#joined.set(positions, { isKept: known !== undefined, olderThanNs });
+    this.#known.add(known ?? []);
+    this.#chains.beginAfter(newestOf(known ?? []));
+    this.#knownMissedAt = undefined;
+    this.scanWanted = true;
+  }
+
+  /** From now on they are not, and what is known of them is another process's: they are let go of without a word. */
+  leave(positions: string): void {
+    this.#joined.delete(positions);
+    this.#known.remove(positions);
+    for (const source of this.#sources) if (source.positions === positions) this.#drop(source);
+    const mounts = this.#options.files.filter((glob) => glob.positions === positions).map(({ mount }) => mount);
+    const { unreadable } = this.#access;
+    for (const name of unreadable.reasons.keys())
+      if (mounts.some((mount) => name === mount || name.startsWith(`${mount}/`))) unreadable.clear(name);
   }
 
   /** What can be read, one list for each path, older sources first. The same arrays until the next scan or truncation. */
@@ -162,7 +189,7 @@ export class FileSet {
   /** Names that move while they are listed are looked at again at once; under a storm of renames the next scan has better luck. */
   #look(): Scan {
     for (let attempt = 1; ; attempt += 1) {
-      const scan = this.#scanner.scan();
+      const scan = this.#scanner.scan((glob) => this.#isLeftOut(glob));
       if (!scan.isTorn || attempt === SCAN_ATTEMPTS_MAX) return scan;
     }
   }
@@ -238,7 +265,8 @@ export class FileSet {
     // What cannot be read now is taken for empty: it grows as soon as it can be read.
     const extent = this.#access.attempt(source, () => readExtent(fd, fstatSync(fd).size)) ?? NO_EXTENT;
     const { container, path } = source.info;
-    const next = this.#create({ fd, identity: source.identity }, extent, { container, path });
+    const { positions } = source;
+    const next = this.#create({ fd, identity: source.identity }, extent, { container, path, positions });
     next.name = source.name;
     next.rank = source.rank;
     next.detachedAt = source.detachedAt === undefined ? undefined : clock.monotonic();
@@ -404,7 +432,7 @@ export class FileSet {
     const { name, identity, rank, size, seenMtimeNs } = source;
     if (name === undefined) return;
     const { container, path } = source.info;
-    const about = { container, path, base: undefined, rank, matched: true };
+    const about = { container, path, base: undefined, rank, matched: true, positions: source.positions };
     this.#reopen(source, { ...about, name, identity, key: keyOf(identity), size, mtimeNs: seenMtimeNs });
   }
 
@@ -486,9 +514,11 @@ export class FileSet {
       const isTaken = this.#isCopy(opened, extent, sighting, seen);
       if (isTaken !== undefined) return isTaken;
       const path = this.#pathOf(sighting, seen);
-      const source = this.#create(opened, extent, { container: sighting.container, path });
+      const positions = this.#positionsOf(sighting);
+      const source = this.#create(opened, extent, { container: sighting.container, path, positions });
       this.#place(source, sighting);
-      if (sighting.mtimeNs < this.#olderThanNs) this.#options.onOlder(source);
+      const olderThanNs = this.#joined.get(sighting.positions ?? '')?.olderThanNs ?? 0n;
+      if (sighting.mtimeNs < olderThanNs) this.#options.onOlder(source);
       return true;
     });
   }
@@ -588,19 +618,38 @@ export class FileSet {
     const now = this.#options.clock.monotonic();
     this.#knownMissedAt ??= now;
     if (now - this.#knownMissedAt < GONE_AFTER_MS) return;
-    for (const known of this.#known.giveUp()) this.#options.onVanished(known);
+    for (const known of this.#known.giveUp((one) => this.#mayBeLeftOut(one))) this.#options.onVanished(known);
+  }
+
+  /** Nobody knows yet, or any more, where its files were read to. */
+  #isLeftOut({ positions }: FileGlob): boolean {
+    return positions !== undefined && !this.#joined.has(positions);
+  }
+
+  /** Of the pod's own checkpoint, with a file where nobody looked yet. */
+  #mayBeLeftOut({ container, path, positions }: KnownSource): boolean {
+    if (positions !== undefined) return false;
+    return this.#options.files.some(
+      (glob) => glob.container === container && path.startsWith(`${glob.directory}/`) && this.#isLeftOut(glob),
+    );
+  }
+
+  /** The folder whose checkpoint is to keep what was seen; undefined: the pod's own does. */
+  #positionsOf({ positions }: Sighting): string | undefined {
+    return positions !== undefined && this.#joined.get(positions)?.isKept === true ? positions : undefined;
   }
 
   #create(
     opened: { fd: number; identity: FileIdentity },
     extent: Extent,
-    log: { container: string; path: string; id?: string },
+    log: { container: string; path: string; positions: string | undefined; id?: string },
   ): SourceFile {
     const now = this.#options.clock.monotonic();
     const fresh = this.#info(log.container, log.path, opened.identity);
     const { id } = log;
     const source: SourceFile = {
       info: id === undefined ? fresh : { ...fresh, id },
+      positions: log.positions,
       identity: opened.identity,
       ...extent,
       fd: opened.fd,
@@ -643,13 +692,17 @@ export class FileSet {
   }
 
   #end(source: SourceFile): void {
+    this.#drop(source);
+    this.#options.onEnded(source);
+  }
+
+  #drop(source: SourceFile): void {
     if (source.fd !== undefined) closeSync(source.fd);
     source.fd = undefined;
     source.state = 'ended';
     this.#sources.delete(source);
     this.#access.recovered(source);
     this.#disown(source);
-    this.#options.onEnded(source);
     this.#chains.remove(source);
   }
 
@@ -673,6 +726,10 @@ export class FileSet {
       this.#disown(source);
     }
   }
+}
+
+function newestOf(known: readonly KnownSource[]): number {
+  return known.reduce((newest, { order }) => Math.max(newest, order), 0);
 }
 
 function isMissed({ missedAt }: SourceFile, now: number): boolean {

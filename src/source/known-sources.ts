@@ -15,13 +15,21 @@ export class KnownSources {
   /** Their inode holds other bytes now: only a copy can bring them back. */
   #truncated: KnownSource[];
 
-  readonly #isOneVolume: boolean;
-
-  /** @param isOneVolume all of them lie on one volume, which has another device number on another node */
-  constructor(known: readonly KnownSource[], isOneVolume = false) {
-    this.#isOneVolume = isOneVolume;
+  constructor(known: readonly KnownSource[]) {
     this.#waiting = known.filter(({ orphan }) => !orphan);
     this.#truncated = known.filter(({ orphan }) => orphan);
+  }
+
+  /** What another checkpoint knows. */
+  add(known: readonly KnownSource[]): void {
+    this.#waiting.push(...known.filter(({ orphan }) => !orphan));
+    this.#truncated.push(...known.filter(({ orphan }) => orphan));
+  }
+
+  /** Forgets those of a checkpoint without a word. */
+  remove(positions: string): void {
+    this.#waiting = this.#waiting.filter((known) => known.positions !== positions);
+    this.#truncated = this.#truncated.filter((known) => known.positions !== positions);
   }
 
   get isEmpty(): boolean {
@@ -30,12 +38,12 @@ export class KnownSources {
 
   /** May the file be one of them? */
   mayHold(sighting: Sighting): boolean {
-    return this.#waiting.some((known) => mayBe(known, sighting, this.#isOneVolume));
+    return this.#waiting.some((known) => mayBe(known, sighting));
   }
 
   /** The source that the file is, if it is one. Of several generations of one inode the newest that fits; the others are truncated. */
   claim(sighting: Sighting, opened: OpenedFile): KnownSource | undefined {
-    const candidates = this.#waiting.filter((known) => mayBe(known, sighting, this.#isOneVolume));
+    const candidates = this.#waiting.filter((known) => mayBe(known, sighting));
     const found = candidates.findLast((known) => isUnchanged(opened, known));
     this.#waiting = this.#waiting.filter((known) => !candidates.includes(known));
     this.#truncated.push(...candidates.filter((known) => known !== found));
@@ -62,21 +70,29 @@ export class KnownSources {
     return found;
   }
 
-  /** Those that were not found; they are forgotten. */
-  giveUp(): readonly KnownSource[] {
-    const missing = [...this.#waiting, ...this.#truncated];
-    this.#waiting = [];
-    this.#truncated = [];
+  /**
+   * Those that were not found; they are forgotten.
+   *
+   * @param isHidden nobody looked yet where it may be
+   */
+  giveUp(isHidden: (known: KnownSource) => boolean): readonly KnownSource[] {
+    const missing = [...this.#waiting, ...this.#truncated].filter((known) => !isHidden(known));
+    this.#waiting = this.#waiting.filter(isHidden);
+    this.#truncated = this.#truncated.filter(isHidden);
     return missing;
   }
 }
 
-/** By inode and birth: the device number of the same disk may change when the node starts again. */
-function mayBe({ identity, container }: KnownSource, sighting: Sighting, isOneVolume: boolean): boolean {
+/**
+ * By inode and birth: the device number of the same disk may change when the node starts again. What a volume's checkpoint knows lies on that
+ * volume, which has another device number on another node.
+ */
+function mayBe({ identity, container, positions }: KnownSource, sighting: Sighting): boolean {
   const { ino, dev, birthUs } = sighting.identity;
   if (identity.ino !== ino || container !== sighting.container || !isSameBirth(identity, sighting.identity))
     return false;
-  return isOneVolume || identity.dev === dev || (identity.birthUs > 0 && birthUs > 0);
+  if (positions !== undefined) return positions === sighting.positions;
+  return identity.dev === dev || (identity.birthUs > 0 && birthUs > 0);
 }
 
 /** Births that are not known count as equal. */

@@ -17,6 +17,8 @@ export interface KnownSource {
   readonly id: string;
   readonly container: string;
   readonly path: string;
+  /** The folder on a volume whose checkpoint knows it; undefined: the pod's own does. */
+  readonly positions: string | undefined;
   readonly identity: FileIdentity;
   readonly head: Head;
   /** A copy that stands for a truncated original: it may be shorter than what was read of the original. */
@@ -32,6 +34,8 @@ export interface KnownSource {
 export interface SourceFile {
   /** Replaced when the same bytes must go out under another id (see FileSet.regenerate). */
   info: SourceInfo;
+  /** The folder on a volume whose checkpoint keeps it; undefined: the pod's own does. */
+  readonly positions: string | undefined;
   identity: FileIdentity;
   head: Head;
   /** Undefined: there is nothing (more) to read from. */

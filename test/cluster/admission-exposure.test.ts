@@ -189,11 +189,13 @@ describe('admission, exposure', function () {
         assert.equal(isNative, annotations['logging.io/sidecar'] !== 'container');
         const account = annotations['logging.io/service-account'] ?? 'default';
         assert.equal(pod.spec.serviceAccountName, account);
-        const positions = (sidecar.volumeMounts ?? []).filter(({ mountPath }) => mountPath === '/logtender/positions');
+        const positions = (sidecar.volumeMounts ?? []).filter(({ mountPath }) =>
+          mountPath.startsWith('/logtender/positions'),
+        );
         const isOnClaim = name === 'positions-on-a-claim';
         assert.deepEqual(
           positions,
-          isOnClaim ? [{ name: 'data', mountPath: '/logtender/positions', subPath: 'logs' }] : [],
+          isOnClaim ? [{ name: 'data', mountPath: '/logtender/positions/data', subPath: 'logs' }] : [],
         );
       });
 

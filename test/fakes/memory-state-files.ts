@@ -21,6 +21,8 @@ export class MemoryDisk {
   readonly files = new Map<string, StoredFile>();
   /** Every write fails with this code while it is set; renames do not with ENOSPC. */
   failure: string | undefined;
+  /** Every read fails with this code while it is set. */
+  readFailure: string | undefined;
   /** How a single call fails, if it does. */
   fault: (call: StateCall, name: string) => Fault | undefined = () => undefined;
   writes = 0;
@@ -48,7 +50,11 @@ export class MemoryDisk {
         throw Object.assign(new Error(`${fault.code}: ${isFailing ? 'write' : call}`), { code: fault.code });
     };
     return {
-      read: async (name) => this.files.get(name)?.content,
+      read: async (name) => {
+        if (this.readFailure !== undefined)
+          throw Object.assign(new Error(`${this.readFailure}: read`), { code: this.readFailure });
+        return this.files.get(name)?.content;
+      },
       replace: async (name, content) => {
         if (!isAlive()) return;
         act('replace', name, () => this.files.set(name, { content: Buffer.from(content), synced: content.length }));

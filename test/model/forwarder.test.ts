@@ -1,6 +1,7 @@
 /**
  * The forwarder against random lives of log files: written, rotated, copied and truncated, deleted, while the process is killed, the
- * power is cut and the sink fails. Real files, a clock that the test moves, a state folder and a destination in memory.
+ * power is cut and the sink fails. Real files, a clock that the test moves, a state folder and a destination in memory. In half of the worlds
+ * one of two logs lies on a volume that keeps its positions: other pods come and go there, and the pod itself may be replaced.
  *
  * Oracle: every token that was written arrives exactly once and in order; allowed to be missing is only what was cut off or deleted
  * before it was acknowledged where nobody could have read it; twice may come only a short copy whose original was deleted. `TEST_SEED` repeats a run, `MODEL_SEQUENCES` makes it longer.
@@ -45,6 +46,7 @@ const PATHS = ['a.log', 'b.log'];
 const ROTATIONS_MAX = 4;
 /** Some apps begin each file with the byte order mark of UTF-8. */
 const MARK = '\u{feff}';
+const VOLUME = '/log/.logtender/web';
 const BANNER = `${'='.repeat(1_100)}\n`;
 
 /** How lines become records in a world, and what the app writes so that it matters. */
@@ -118,13 +120,18 @@ class World {
   readonly random: SeededRandom;
   readonly folder = mkdtempSync(join(tmpdir(), 'logtender-model-'));
   readonly clock = new VirtualClock();
-  readonly disk = new MemoryDisk();
+  /** The pod's own. */
+  disk = new MemoryDisk();
+  /** Keeps the positions of `b.log`, if it is there. */
+  readonly volume: MemoryDisk | undefined;
   readonly destinations: FakeDestination[];
   readonly shape: Shape;
   readonly tokens: Token[] = [];
   readonly log: string[] = [];
   readonly files = new Map<string, AppFile>();
   forwarder: Forwarder | undefined;
+  /** The volume is its own. */
+  isJoined = false;
   /** After a power cut the hash of what was sent last may be missing: a log that begins anew with the same kilobyte is not told apart. */
   isPowerCut = false;
   /** When live files are closed: seldom as shipped, mostly as soon as may be. */
@@ -137,6 +144,9 @@ class World {
   /** Of the machine: a power cut is followed by another one, a crash is not. */
   #boot = 1;
   #life = 0;
+  #pod = 1;
+  /** Of each sink: what the volume's books said when it was last let go of. */
+  #booked: readonly Settled[] = [];
   #serial = 0;
   #starts = 0;
 
@@ -146,6 +156,7 @@ class World {
     this.note(this.shape.name);
     this.knowsBoots = this.random.below(2) === 0;
     this.rest = this.random.below(4) === 0 ? REST_RULE : { openFiles: this.random.below(3), quietMs: 200 };
+    this.volume = this.random.below(2) === 0 ? new MemoryDisk() : undefined;
     this.destinations =
       this.random.below(4) === 0 ? [new FakeDestination(), new FakeDestination()] : [new FakeDestination()];
   }
@@ -162,10 +173,15 @@ class World {
     this.isPowerCut = false;
     const isAlive = (): boolean => life === this.#life;
     const names = ['elasticsearch', 'console'] as const;
+    const all = { container: 'app', path: '/log/*.log', directory: '/log', mount: this.folder };
+    const parts = [
+      { ...all, path: '/log/a.log' },
+      { ...all, path: '/log/b.log', positions: VOLUME },
+    ];
     this.forwarder = await Forwarder.open({
-      files: [{ container: 'app', path: '/log/*.log', directory: '/log', mount: this.folder }],
+      files: this.volume === undefined ? [all] : parts,
       sinks: names.slice(0, this.destinations.length),
-      uid: 'pod-uid',
+      uid: `pod-uid-${this.#pod}`,
       epoch: `epoch-${this.#starts}`,
       flushIntervalMs: 100,
       rules: this.shape.rules,
@@ -182,20 +198,91 @@ class World {
       const name = names[i] ?? 'console';
       this.forwarder.attach(fakeSink({ destination, name, recordsMax: 1 + this.random.below(8), isAlive }));
     }
+    if (this.random.below(2) === 0) await this.join();
+  }
+
+  /** Nobody else has the volume. */
+  async join(): Promise<void> {
+    const { forwarder, volume } = this;
+    if (volume === undefined || forwarder === undefined || this.isJoined) return;
+    this.note('join');
+    const life = this.#life;
+    const before = settledOf(forwarder);
+    this.isJoined = true;
+    assert.equal(
+      await forwarder.join(
+        VOLUME,
+        volume.mount(() => life === this.#life),
+      ),
+      undefined,
+    );
+    // The last acknowledgements may not be saved: then it is less than it was, and never more, however often it is taken up.
+    const brought = difference(settledOf(forwarder), before);
+    for (const [i, { delivered, dropped }] of brought.entries()) {
+      const booked = this.#booked[i] ?? { delivered: 0, dropped: 0 };
+      assert(delivered <= booked.delivered && dropped <= booked.dropped, 'no account is doubled');
+    }
+  }
+
+  /** Another pod took the volume over, and gives it back some time. */
+  leave(): void {
+    const { forwarder } = this;
+    if (forwarder === undefined || !this.isJoined) return;
+    this.note('leave');
+    if (this.#isUnsaved()) this.#mayRepeat('b');
+    this.#letGo(forwarder);
+    this.#excuseUnseen('b');
+  }
+
+  #letGo(forwarder: Forwarder): void {
+    if (!this.isJoined) return;
+    const before = settledOf(forwarder);
+    forwarder.leave(VOLUME);
+    this.#booked = difference(before, settledOf(forwarder));
+    this.isJoined = false;
+  }
+
+  /** The pod is gone, and with it its disk and what lay there; another one has the volume. */
+  replacePod(): void {
+    this.crash(false);
+    if (this.volume === undefined) return;
+    this.note('another pod');
+    this.#pod += 1;
+    this.disk = new MemoryDisk();
+    for (const path of [...this.files.keys()]) if (path.startsWith('a')) this.remove(path, false);
+  }
+
+  #isUnsaved(): boolean {
+    return this.forwarder?.problems()['positions'] !== undefined;
+  }
+
+  #mayRepeat(prefix: string): void {
+    for (const token of this.tokens) if (token.name.startsWith(prefix)) token.mayRepeat = true;
+  }
+
+  /** Nobody reads on what has no name any more. */
+  #excuseUnseen(prefix: string): void {
+    const visible = new Set<object>(this.files.values());
+    for (const token of this.tokens)
+      if (token.name.startsWith(prefix) && (token.file === undefined || !visible.has(token.file)))
+        this.#excuseUnlessStored(token);
   }
 
   /** The process is gone without a word; what it held open is closed by the system. */
   crash(cutPower: boolean): void {
     this.note(cutPower ? 'power cut' : 'crash');
     // What could not be saved is not known after it: the lines come again, and nobody can have counted them.
-    const isUnsaved = this.forwarder?.problems()['positions'] !== undefined;
-    if (isUnsaved) for (const token of this.tokens) token.mayRepeat = true;
+    if (this.#isUnsaved()) this.#mayRepeat('');
     this.#life += 1;
+    // Of what is gone only the books are looked at: it can write and send nothing any more.
+    this.forwarder?.abort();
+    if (this.forwarder !== undefined) this.#letGo(this.forwarder);
     this.forwarder = undefined;
     this.isPowerCut = cutPower;
     if (cutPower) this.#boot += 1;
     if (cutPower && this.knowsBoots) for (const token of this.tokens) token.mayRepeatCounted = true;
-    if (cutPower) this.disk.cutPower((unsynced) => this.random.below(unsynced + 1));
+    if (cutPower)
+      for (const disk of [this.disk, this.volume]) disk?.cutPower((unsynced) => this.random.below(unsynced + 1));
     for (const fd of readdirSync('/proc/self/fd')) {
       try {
         if (readlinkSync(`/proc/self/fd/${fd}`).startsWith(this.folder)) closeSync(Number(fd));
@@ -203,9 +290,7 @@ class World {
         // The listing's own descriptor.
       }
     }
-    const visible = new Set<object>(this.files.values());
-    for (const token of this.tokens)
-      if (token.file === undefined || !visible.has(token.file)) this.#excuseUnlessStored(token);
+    this.#excuseUnseen('');
   }
 
   async turns(count: number, stepMs: number): Promise<void> {
@@ -376,6 +461,25 @@ class World {
   }
 }
 
+/** Bytes that one sink's books have as settled. */
+interface Settled {
+  readonly delivered: number;
+  readonly dropped: number;
+}
+
+function settledOf(forwarder: Forwarder): Settled[] {
+  return forwarder
+    .summaries()
+    .map(({ account }) => ({ delivered: account.delivered.bytes, dropped: account.droppedTotal.bytes }));
+}
+
+function difference(more: readonly Settled[], less: readonly Settled[]): Settled[] {
+  return more.map(({ delivered, dropped }, i) => ({
+    delivered: delivered - (less[i]?.delivered ?? 0),
+    dropped: dropped - (less[i]?.dropped ?? 0),
+  }));
+}
+
 function excuse(token: Token | undefined): void {
   if (token !== undefined) token.excused = true;
 }
@@ -439,6 +543,18 @@ const STEPS_TABLE: ReadonlyArray<
     },
   ],
   [
+    2,
+    (world) => {
+      if (world.volume === undefined) return;
+      const isFull = world.volume.failure !== undefined;
+      world.note(isFull ? 'room on the volume' : 'volume full');
+      world.volume.failure = isFull ? undefined : 'ENOSPC';
+    },
+  ],
+  [8, (world) => world.join()],
+  [3, (world) => world.leave()],
+  [2, (world) => world.replacePod()],
+  [
     10,
     (world) => {
       const destination = world.destinations[world.random.below(world.destinations.length)];
@@ -480,7 +596,9 @@ async function runSequence(seed: number): Promise<void> {
 async function finish(world: World): Promise<void> {
   for (const destination of world.destinations) destination.script = () => 'store';
   world.disk.failure = undefined;
+  if (world.volume !== undefined) world.volume.failure = undefined;
   if (world.forwarder === undefined) await world.start();
+  await world.join();
   const { forwarder } = world;
   assert(forwarder !== undefined);
   const drained = await whileTimePasses(world.clock, forwarder.drain(new AbortController().signal), 100_000);

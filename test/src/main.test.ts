@@ -10,7 +10,6 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
-  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -231,9 +230,7 @@ describe('forwarder process', function () {
   });
 
   it('answers probes, metrics and ledger', async () => {
-    const other = new BulkServer();
-    const port = Number(new URL(await other.listen()).port);
-    other.close();
+    const port = await freePort();
     const forwarder = start({ SINKS: 'elasticsearch', ELASTICSEARCH_URL: url, ADMIN_PORT: String(port) });
     writeFileSync(log('a.log'), 'one\n');
     await until('first line', () => server.stored.size === 1);
@@ -255,13 +252,33 @@ describe('forwarder process', function () {
       POD_NAME: pod,
       POD_UID: uid,
       STATE_DIR: join(folder, uid),
-      POSITIONS_DIR: join(folder, 'logs', '.logtender', 'web'),
       TERMINATION_MESSAGE_PATH: join(folder, `termination-${uid}`),
-      LOG_FILES: JSON.stringify([
-        { container: 'app', path: '/var/log/app/**', directory: '/var/log/app', mount: join(folder, 'logs') },
-      ]),
+      LOG_FILES: volumeFiles([onClaim()]),
       ...env,
     });
+  };
+  /** All files of a directory of the app, as the webhook writes them; `positions` where a volume keeps them. */
+  const volumeFiles = (globs: readonly { directory: string; name: string; positions?: string }[]): string =>
+    JSON.stringify(
+      globs.map(({ directory, name, positions }) => ({
+        container: 'app',
+        path: `${directory}/**`,
+        directory,
+        mount: join(folder, name),
+        ...(positions === undefined ? {} : { positions }),
+      })),
+    );
+  const onClaim = (name = 'logs'): { directory: string; name: string; positions: string } => ({
+    directory: `/var/log/${name}`,
+    name,
+    positions: join(folder, name, '.logtender', 'web'),
+  });
+  /** Free a moment ago. */
+  const freePort = async (): Promise<number> => {
+    const other = new BulkServer();
+    const { port } = new URL(await other.listen());
+    other.close();
+    return Number(port);
   };
   const numbered = (from: number, to: number): string =>
     Array.from({ length: to - from }, (_, i) => `${from + i}\n`).join('');
@@ -278,7 +295,6 @@ describe('forwarder process', function () {
     // Under another id a line that came twice would be stored twice.
     assert.deepEqual([...server.stored.values()], numbered(0, 21_000).trim().split('\n'));
     assert.equal(existsSync(join(folder, 'logs', '.logtender', 'web', 'claim')), false, 'it is given back');
-    assert.deepEqual(readdirSync(join(folder, 'uid-2')), ['ledger.json'], 'nothing else is kept with the pod');
   });
 
   it('waits while another pod ships the files of the volume, and goes on when that one ends', async () => {
@@ -302,21 +318,85 @@ describe('forwarder process', function () {
     assert.equal(server.duplicates, 0);
   });
 
+  it('goes on with each volume where the pod before it was killed, beside files and stdio that ended with that pod', async () => {
+    const globs = [onClaim(), onClaim('other'), { directory: '/var/log/own', name: 'own' }];
+    // There is no API server here: stdio is on all the same, and nothing waits for it.
+    const env = { LOG_FILES: volumeFiles(globs), STDIO: 'api', STDIO_CONTAINERS: 'app' };
+    const write = (name: string, from: number, to: number): void =>
+      appendFileSync(join(folder, name, 'a.log'), numbered(from, to).replaceAll(/^/gm, name).slice(0, -name.length));
+    for (const name of ['other', 'own']) mkdirSync(join(folder, name));
+    for (const name of ['logs', 'other', 'own']) write(name, 0, 5_000);
+    const first = onVolume('web-0', 'uid-1', env);
+    await until('some lines', () => server.stored.size > 0);
+    first.child.kill('SIGKILL');
+    await first.ended;
+    // Its emptyDir went with it.
+    rmSync(join(folder, 'own', 'a.log'));
+    const ownBefore = [...server.stored.values()].filter((line) => line.startsWith('own')).length;
+    for (const name of ['logs', 'other']) write(name, 5_000, 6_000);
+    write('own', 6_000, 6_100);
+    const second = onVolume('web-0', 'uid-2', { ...env, ONCE: 'true' });
+    assert.equal(await second.ended, 0, second.stderr());
+    const lines = (name: string): string[] => [...server.stored.values()].filter((line) => line.startsWith(name));
+    for (const name of ['logs', 'other'])
+      assert.deepEqual(
+        lines(name),
+        Array.from({ length: 6_000 }, (_, i) => `${name}${i}`),
+        'under another id a line that came twice would be stored twice',
+      );
+    assert.equal(lines('own').length, ownBefore + 100);
+    const ledger = JSON.parse(readFileSync(join(folder, 'uid-2', 'ledger.json'), 'utf8')) as {
+      sinks: { read: { lines: number }; delivered: { lines: number } }[];
+    };
+    const { read, delivered } = ledger.sinks[0] ?? {};
+    assert.deepEqual([read?.lines, delivered?.lines], [12_100, 12_100], 'each volume has its books, the pod its own');
+    for (const name of ['logs', 'other'])
+      assert.equal(existsSync(join(folder, name, '.logtender', 'web', 'claim')), false, 'it is given back');
+  });
+
+  it('ships everything else while another pod has one volume, and that one as soon as it is given back', async () => {
+    mkdirSync(join(folder, 'own'));
+    const holder = onVolume('web-a', 'uid-1');
+    writeFileSync(log('a.log'), 'one\n');
+    await until('first line', () => server.stored.size === 1);
+    const globs = [onClaim(), { directory: '/var/log/own', name: 'own' }];
+    const other = await freePort();
+    const waiting = onVolume('web-b', 'uid-2', { LOG_FILES: volumeFiles(globs), ADMIN_PORT: String(other) });
+    writeFileSync(join(folder, 'own', 'a.log'), 'own\n');
+    await until('what is its own', () => server.stored.size === 2);
+    const page = await fetch(`http://127.0.0.1:${other}/readyz`).then((answer) => answer.text());
+    assert.match(page, /\[-\]volumes: .*pod web-a ships the files of this volume/);
+    holder.child.kill('SIGTERM');
+    assert.equal(await holder.ended, 0, holder.stderr());
+    appendFileSync(log('a.log'), 'two\n');
+    await until('the rest', () => server.stored.size === 3);
+    waiting.child.kill('SIGTERM');
+    assert.equal(await waiting.ended, 0, waiting.stderr());
+    assert.deepEqual([...server.stored.values()], ['one', 'own', 'two']);
+    assert.equal(server.duplicates, 0);
+    assert.match(readFileSync(join(folder, 'termination-uid-2'), 'utf8'), /read=3 delivered=3 dropped=0 pending=0/);
+  });
+
   it('begins older files at their end on a volume that it cannot write to, and counts what it passes over', async () => {
     writeFileSync(log('a.log'), 'old\n');
     const longAgo = Date.now() / 1000 - 3_600;
     utimesSync(log('a.log'), longAgo, longAgo);
     writeFileSync(join(folder, 'file'), '');
-    const forwarder = onVolume('web-a', 'uid-1', { POSITIONS_DIR: join(folder, 'file', '.logtender', 'web') });
+    const positions = join(folder, 'file', '.logtender', 'web');
+    const globs = [{ ...onClaim(), positions }, onClaim('other')];
+    mkdirSync(join(folder, 'other'));
+    writeFileSync(join(folder, 'other', 'a.log'), 'elsewhere\n');
+    utimesSync(join(folder, 'other', 'a.log'), longAgo, longAgo);
+    const forwarder = onVolume('web-a', 'uid-1', { LOG_FILES: volumeFiles(globs) });
     await until('words', () => forwarder.stderr().includes('file is older than the pod and begins at its end'));
     appendFileSync(log('a.log'), 'more\n');
     writeFileSync(log('b.log'), 'new\n');
-    await until('new lines', () => server.stored.size === 2);
+    await until('new lines', () => server.stored.size === 3);
     forwarder.child.kill('SIGTERM');
     assert.equal(await forwarder.ended, 0, forwarder.stderr());
-    assert.deepEqual([...server.stored.values()].toSorted(), ['more', 'new']);
+    assert.deepEqual([...server.stored.values()].toSorted(), ['elsewhere', 'more', 'new']);
     assert.match(forwarder.stderr(), /positions cannot be kept on the volume/);
-    assert.match(readFileSync(join(folder, 'termination-uid-1'), 'utf8'), /delivered=2 .*older_than_pod=4B/);
+    assert.match(readFileSync(join(folder, 'termination-uid-1'), 'utf8'), /delivered=3 .*older_than_pod=4B/);
   });
 
   it('delivers every line once, in order, though it is killed again and again', async () => {

@@ -209,9 +209,9 @@ const CASES: readonly ShapeCase[] = [
     check: (pod) => {
       assert.deepEqual(listAt(sidecarOf(pod), 'volumeMounts').slice(0, 2), [
         { name: 'v', mountPath: '/logtender/logs/app/var/log/app', readOnly: true, subPath: 'logs' },
-        { name: 'v', mountPath: '/logtender/positions', subPath: 'logs' },
+        { name: 'v', mountPath: '/logtender/positions/v', subPath: 'logs' },
       ]);
-      assert.match(envOf(pod, 'POSITIONS_DIR') ?? '', /^\/logtender\/positions\/\.logtender\/[^/]+$/);
+      assert.match(envOf(pod, 'LOG_FILES') ?? '', /"positions":"\/logtender\/positions\/v\/\.logtender\/[^/"]+"/);
     },
   },
   {

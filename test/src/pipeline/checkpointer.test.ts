@@ -47,11 +47,16 @@ interface Life {
 }
 
 async function life(disk: MemoryDisk, bootId?: string): Promise<Life> {
+  const made = unopened(disk, bootId);
+  await made.checkpointer.open();
+  return made;
+}
+
+function unopened(disk: MemoryDisk, bootId?: string): Life {
   const clock = new VirtualClock();
   const lines: string[] = [];
   const log = createLog({ clock, level: 'info', write: (line) => lines.push(line) });
   const checkpointer = new Checkpointer({ files: disk.mount(), clock, log, metrics: createMetrics(), bootId });
-  await checkpointer.open();
   return { checkpointer, clock, lines };
 }
 
@@ -248,6 +253,65 @@ describe('checkpointer', () => {
     assert.equal(await checkpointer.close(), false);
     disk.failure = undefined;
     assert.equal(await checkpointer.close(), true, 'it is tried even right after a failure');
+  });
+
+  describe('where it cannot be read', () => {
+    let disk: MemoryDisk;
+    let saved: string | undefined;
+    const snapshot = (name = 'checkpoint'): string | undefined => disk.files.get(name)?.content.toString();
+    /** A start whose reads fail for that long. */
+    const start = async (failsForMs: number): Promise<Life> => {
+      disk.readFailure = 'EIO';
+      const made = unopened(disk);
+      const opening = made.checkpointer.open();
+      for (let ms = 0; ms < failsForMs; ms += 100) await made.clock.advance(100, 0);
+      disk.readFailure = undefined;
+      for (let ms = 0; ms < 5_000; ms += 100) await made.clock.advance(100, 0);
+      await opening;
+      return made;
+    };
+    const goOn = async ({ checkpointer, clock }: Life): Promise<void> => {
+      checkpointer.putSource(source('b'));
+      for (let ms = 0; ms < 10_000; ms += 100) {
+        checkpointer.tick();
+        await clock.advance(100, 0);
+      }
+    };
+
+    beforeEach(async () => {
+      disk = new MemoryDisk();
+      const first = await life(disk);
+      first.checkpointer.putSource(source('a'));
+      first.checkpointer.putLane(lane('a', 5));
+      assert.equal(await first.checkpointer.close(), true);
+      saved = snapshot();
+    });
+
+    it('for a moment, it is read all the same', async () => {
+      const next = await start(700);
+      assert.deepEqual([acked(next, 'a'), isDoubted(next), next.checkpointer.problem], [5, false, undefined]);
+    });
+
+    it('for longer, the run goes on without it, and it is set aside before anything is written in its place', async () => {
+      const next = await start(4_000);
+      assert.deepEqual([next.checkpointer.isRead, acked(next, 'a'), snapshot()], [false, undefined, saved]);
+      assert.match(next.checkpointer.problem ?? '', /EIO/);
+      await goOn(next);
+      assert.equal(snapshot('checkpoint.unreadable'), saved);
+      assert.equal(next.checkpointer.problem, undefined);
+      assert(next.lines.some((line) => line.includes('could not be read is set aside')));
+      assert.deepEqual([...(await life(disk)).checkpointer.state.sources.keys()], ['b']);
+    });
+
+    it('and cannot be set aside either, nothing is written in its place', async () => {
+      disk.fault = (call) => (call === 'rename' ? { code: 'EIO', done: 'nothing' } : undefined);
+      const next = await start(4_000);
+      await goOn(next);
+      assert.equal(snapshot(), saved);
+      assert.match(next.checkpointer.problem ?? '', /EIO/);
+      disk.fault = () => undefined;
+      assert.equal(acked(await life(disk), 'a'), 5);
+    });
   });
 
   const DAMAGES: ReadonlyArray<readonly [what: string, damage: (disk: MemoryDisk) => void, want: number | undefined]> =

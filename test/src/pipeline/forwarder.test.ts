@@ -17,7 +17,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { resolve } from 'node:path';
 
 import type { FileGlob, SinkName } from '../../../src/config/forwarder-config.ts';
 import { LINE_BYTES_MAX, READ_BYTES } from '../../../src/core/limits.ts';
@@ -35,6 +35,7 @@ import type { FakeSinkOptions } from '../../fakes/sink.ts';
 import { VirtualClock } from '../../fakes/virtual-clock.ts';
 
 const FLUSH_MS = 1_000;
+const VOLUME = '/volume/.logtender/web';
 
 describe('forwarder', () => {
   let folder: string;
@@ -46,20 +47,34 @@ describe('forwarder', () => {
   let starts = 0;
   let log = silentLog;
   let bootId: string | undefined;
-  let olderThanMs: number | undefined;
+  let stdioRoot: string | undefined;
+  /** Of the volume at `/volume`, which keeps the positions of its files. */
+  let volume: MemoryDisk;
   let files: readonly FileGlob[];
   /** What is written while it is false is lost. */
   let isAlive = true;
   /** Processes that are gone; their descriptors are closed at the end. */
   let crashed: Forwarder[] = [];
 
-  const at = (name: string): string => join(folder, name);
+  const at = (name: string): string => resolve(folder, name);
+  /** Half of the files lie on a volume. */
+  const onVolume = (): void => {
+    mkdirSync(at('v'));
+    const directory = '/volume';
+    files = [...files, { container: 'app', path: '/volume/*.log', directory, mount: at('v'), positions: VOLUME }];
+  };
+  const join = (): Promise<string | undefined> =>
+    forwarder.join(
+      VOLUME,
+      volume.mount(() => isAlive),
+    );
 
   const open = async (sinks: readonly SinkName[] = ['elasticsearch'], holdBytesMax?: number): Promise<Forwarder> => {
     starts += 1;
     metrics = createMetrics();
     return Forwarder.open({
       files,
+      stdioRoot,
       sinks,
       uid: 'uid',
       epoch: `epoch-${starts}`,
@@ -72,8 +87,6 @@ describe('forwarder', () => {
       metrics,
       watch: false,
       bootId,
-      olderThanMs,
-      volumeProblem: olderThanMs === undefined ? undefined : 'EROFS',
       ...(holdBytesMax === undefined ? {} : { holdBytesMax }),
     });
   };
@@ -106,9 +119,10 @@ describe('forwarder', () => {
 
   beforeEach(() => {
     bootId = undefined;
+    stdioRoot = undefined;
     log = silentLog;
-    olderThanMs = undefined;
-    folder = mkdtempSync(join(tmpdir(), 'logtender-forwarder-'));
+    volume = new MemoryDisk();
+    folder = mkdtempSync(resolve(tmpdir(), 'logtender-forwarder-'));
     files = [{ container: 'app', path: '/log/*.log', directory: '/log', mount: folder }];
     clock = new VirtualClock();
     disk = new MemoryDisk();
@@ -256,37 +270,186 @@ describe('forwarder', () => {
   });
 
   it('begins files that are older than the pod at their end where it cannot know more, counts what it passes over, and keeps that', async () => {
-    olderThanMs = Date.now() - 60_000;
+    const olderThanMs = Date.now() - 60_000;
     const longAgo = olderThanMs / 1000 - 60;
-    for (const name of ['a.log', 'a.log.1']) {
+    onVolume();
+    for (const name of ['v/a.log', 'v/a.log.1', 'own.log']) {
       writeFileSync(at(name), `old ${name}\n`);
       utimesSync(at(name), longAgo, longAgo);
     }
-    writeFileSync(at('b.log'), 'new\n');
+    writeFileSync(at('v/b.log'), 'new\n');
     await start();
+    forwarder.joinOlder(VOLUME, olderThanMs);
     await run(3 * FLUSH_MS);
-    appendFileSync(at('a.log'), 'more\n');
+    appendFileSync(at('v/a.log'), 'more\n');
     await run(3 * FLUSH_MS);
-    assert.deepEqual(destination.texts, ['new\n', 'more\n']);
-    const passed = [['older_than_pod', { lines: 0, bytes: 'old a.log\nold a.log.1\n'.length }]];
+    const texts = ['old own.log\n', 'new\n', 'more\n'];
+    assert.deepEqual(destination.texts, texts, 'what lies elsewhere has no such rule');
+    const passed = [['older_than_pod', { lines: 0, bytes: 'old v/a.log\nold v/a.log.1\n'.length }]];
     assert.deepEqual([...account().dropped], passed);
-    assert.match(forwarder.problems()['volume'] ?? '', /22 bytes were passed over/);
+    assert.equal(forwarder.bytesPassedOver, 26);
     await forwarder.close();
     await start();
+    // Its files are known, and not given up before anybody looked at them.
     await run(3 * FLUSH_MS);
-    assert.deepEqual(destination.texts, ['new\n', 'more\n']);
+    appendFileSync(at('v/b.log'), 'newer\n');
+    utimesSync(at('v/b.log'), longAgo, longAgo);
+    forwarder.joinOlder(VOLUME, olderThanMs);
+    await run(3 * FLUSH_MS);
+    assert.deepEqual(destination.texts, [...texts, 'newer\n']);
     assert.deepEqual([...account().dropped], passed);
   });
 
+  describe('files on a volume that keeps their positions', () => {
+    const texts = (): string[] => destination.texts.toSorted();
+    const known = (of: MemoryDisk): string[] =>
+      [...of.files.values()].flatMap(({ content }) =>
+        decodeLines(content).entries.flatMap((entry) => (entry.t === 'source' ? [entry.path] : [])),
+      );
+    const paths = (of: MemoryDisk): string[] => [...new Set(known(of))].toSorted();
+    /** Another pod: its own folder and disk are new, the volume is not. */
+    const nextPod = async (): Promise<void> => {
+      disk = new MemoryDisk();
+      rmSync(at('own.log'), { force: true });
+      await start();
+    };
+
+    beforeEach(() => onVolume());
+
+    it('are kept there and all else with the pod, and the next pod goes on with them and their counts alone', async () => {
+      writeFileSync(at('own.log'), 'own 1\n');
+      writeFileSync(at('v/a.log'), 'one\n');
+      await start();
+      await run(3 * FLUSH_MS);
+      assert.deepEqual(texts(), ['own 1\n'], 'what is not taken yet waits');
+      assert.equal(await join(), undefined);
+      await run(3 * FLUSH_MS);
+      appendFileSync(at('v/a.log'), 'two\n');
+      await run(3 * FLUSH_MS);
+      assert.deepEqual(account().delivered, { lines: 3, bytes: 14 });
+      await forwarder.close();
+      assert.deepEqual([paths(disk), paths(volume)], [['/log/own.log'], ['/volume/a.log']]);
+      await nextPod();
+      writeFileSync(at('own.log'), 'own 2\n');
+      appendFileSync(at('v/a.log'), 'three\n');
+      await run(3 * FLUSH_MS);
+      assert.deepEqual(account().read, { lines: 1, bytes: 6 }, 'before it is joined');
+      forwarder.observe();
+      await join();
+      forwarder.observe();
+      const counters = (): string => metrics.expose();
+      assert.match(counters(), /^logtender_delivered_lines_total\{sink="elasticsearch"\} 1$/m, 'no counter jumps');
+      assert.deepEqual(account().delivered, { lines: 3, bytes: 14 }, 'the books do not forget');
+      await run(3 * FLUSH_MS);
+      assert.deepEqual(texts(), ['one\n', 'own 1\n', 'own 2\n', 'three\n', 'two\n']);
+      assert.deepEqual(account().delivered, { lines: 4, bytes: 20 });
+      forwarder.observe();
+      assert.match(counters(), /^logtender_delivered_lines_total\{sink="elasticsearch"\} 2$/m);
+      assert.deepEqual(destination.requests.flatMap(({ records }) => records).length, 5, 'nothing went out twice');
+    });
+
+    for (const answer of ['store_and_lose_answer', UNREACHABLE] as const) {
+      const outcome = answer === UNREACHABLE ? 'never arrived' : 'arrived unheard';
+      it(`are let go of when another pod takes over, while a batch with them ${outcome}; the rest goes on`, async () => {
+        writeFileSync(at('v/a.log'), 'one\n');
+        writeFileSync(at('own.log'), 'own 1\n');
+        await start();
+        await join();
+        destination.script = () => answer;
+        await run(2 * FLUSH_MS);
+        assert.deepEqual(account().pending, { lines: 2, bytes: 10 });
+        // Both are in the batch that fills, too.
+        appendFileSync(at('v/a.log'), 'two\n');
+        appendFileSync(at('own.log'), 'own 2\n');
+        await run(2 * FLUSH_MS);
+        forwarder.leave(VOLUME);
+        assert.deepEqual(account().read, { lines: 2, bytes: 12 }, 'its books went with it');
+        const before = destination.requests.length;
+        destination.script = () => 'store';
+        appendFileSync(at('v/a.log'), 'three\n');
+        await run(3 * FLUSH_MS);
+        const sent = destination.requests.slice(before).flatMap(({ records }) => records);
+        assert.deepEqual(sent, ['own 1\n', 'own 2\n']);
+        assert.deepEqual(account().delivered, { lines: 2, bytes: 12 });
+        assert.equal(account().pending.lines, 0);
+        const saved = [...volume.files].map(([name, { content }]) => [name, content.toString()]);
+        await run(10 * FLUSH_MS);
+        assert.deepEqual(
+          [...volume.files].map(([name, { content }]) => [name, content.toString()]),
+          saved,
+          'nothing is written there any more',
+        );
+        await join();
+        await run(3 * FLUSH_MS);
+        assert.deepEqual(texts(), ['one\n', 'own 1\n', 'own 2\n', 'three\n', 'two\n']);
+        assert.deepEqual(account().delivered, { lines: 5, bytes: 26 });
+        assert.deepEqual(destination.hidden, []);
+      });
+    }
+
+    it('are let go of without a trace on what is not among them', async () => {
+      writeFileSync(at('v/a.log'), 'one\n');
+      await start();
+      await join();
+      await run(3 * FLUSH_MS);
+      forwarder.leave(VOLUME);
+      forwarder.leave(VOLUME);
+      assert.deepEqual(account().read, { lines: 0, bytes: 0 });
+      writeFileSync(at('own.log'), 'own 1\n');
+      assert.equal(await drain(), true);
+      assert.deepEqual(destination.texts, ['one\n', 'own 1\n']);
+      await forwarder.close();
+      assert.deepEqual(paths(disk), ['/log/own.log']);
+    });
+
+    it('are not in doubt because the pod ships stdio or does not', async () => {
+      writeFileSync(at('v/a.log'), 'one\n');
+      destination.script = () => 'store_and_lose_answer';
+      await start();
+      await join();
+      await run(2 * FLUSH_MS);
+      await forwarder.close();
+      destination.script = () => 'store';
+      stdioRoot = '/log/pods/';
+      await start();
+      await join();
+      await run(3 * FLUSH_MS);
+      assert.deepEqual([texts(), account().duplicates], [['one\n'], 1]);
+    });
+
+    it('wait while their positions cannot be read, and nothing is written over those', async () => {
+      writeFileSync(at('v/a.log'), 'one\n');
+      await start();
+      await join();
+      await run(3 * FLUSH_MS);
+      await forwarder.close();
+      const saved = volume.files.get('checkpoint')?.content.toString();
+      volume.readFailure = 'EIO';
+      await start();
+      const joining = await whileTimePasses(clock, join(), 10_000);
+      assert(joining.settled);
+      assert.match(joining.value ?? '', /EIO/);
+      appendFileSync(at('v/a.log'), 'two\n');
+      await run(20 * FLUSH_MS);
+      assert.equal(volume.files.get('checkpoint')?.content.toString(), saved);
+      volume.readFailure = undefined;
+      await join();
+      await run(3 * FLUSH_MS);
+      assert.deepEqual(
+        destination.requests.map(({ records }) => records),
+        [['one\n'], ['two\n']],
+      );
+    });
+  });
+
   it('tails nothing of the folder of positions, whatever the glob says', async () => {
-    for (const folderOf of ['.logtender', 'x/.logtender'])
-      mkdirSync(join(folder, folderOf, 'web'), { recursive: true });
+    for (const folderOf of ['.logtender', 'x/.logtender']) mkdirSync(at(`${folderOf}/web`), { recursive: true });
     for (const name of ['.logtender/web/a.log', 'x/.logtender/web/a.log', 'x/b.log'])
       writeFileSync(at(name), `${name}\n`);
     const globs = ['/log/**/*.log', '/log/.*/*/*.log', '/log/x/.logtender/web/*.log'];
     files = globs.map((path) => {
       const directory = path.replace(/\/[^/]*\*.*/, '');
-      return { container: 'app', path, directory, mount: join(folder, directory.slice('/log'.length)) };
+      return { container: 'app', path, directory, mount: at(directory.slice('/log/'.length)) };
     });
     await start();
     await run(3 * FLUSH_MS);

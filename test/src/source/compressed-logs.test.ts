@@ -83,6 +83,7 @@ describe('compressed logs of the node', () => {
       id: name,
       container: 'app',
       path: `${ROOT}app/0.log`,
+      positions: undefined,
       identity: { dev: '1', ino, birthUs: 1 },
       head: { length: head.length, hash: digest(head) },
       copy: false,

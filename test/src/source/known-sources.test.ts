@@ -8,10 +8,11 @@ import { NO_HEAD } from '../../../src/source/identity.ts';
 import { KnownSources } from '../../../src/source/known-sources.ts';
 import type { KnownSource } from '../../../src/source/source-file.ts';
 
-const known = (birthUs: number): KnownSource => ({
+const known = (birthUs: number, positions?: string): KnownSource => ({
   id: 'id',
   container: 'app',
   path: '/log/a.log',
+  positions,
   identity: { dev: '1', ino: '7', birthUs },
   head: NO_HEAD,
   copy: false,
@@ -20,7 +21,7 @@ const known = (birthUs: number): KnownSource => ({
   anchors: [],
 });
 
-const seen = (dev: string, birthUs: number, container = 'app'): Sighting => ({
+const seen = (dev: string, birthUs: number, positions?: string, container = 'app'): Sighting => ({
   name: '/mnt/a.log',
   path: '/log/a.log',
   container,
@@ -31,19 +32,40 @@ const seen = (dev: string, birthUs: number, container = 'app'): Sighting => ({
   base: undefined,
   rank: 0,
   matched: true,
+  positions,
 });
 
 describe('known sources', () => {
-  const CASES: readonly (readonly [string, boolean, KnownSource, Sighting, boolean])[] = [
-    ['the same device', false, known(0), seen('1', 0), true],
-    ['another device, births known', false, known(5), seen('2', 5), true],
-    ['another device, another birth', false, known(5), seen('2', 6), false],
-    ['another device, no births', false, known(0), seen('2', 0), false],
-    ['one volume on another node, no births (NFS)', true, known(0), seen('2', 0), true],
-    ['one volume on another node, another birth', true, known(5), seen('2', 6), false],
-    ['one volume, another container', true, known(5), seen('2', 5, 'db'), false],
+  const CASES: readonly (readonly [string, KnownSource, Sighting, boolean])[] = [
+    ['the same device', known(0), seen('1', 0), true],
+    ['another device, births known', known(5), seen('2', 5), true],
+    ['another device, another birth', known(5), seen('2', 6), false],
+    ['another device, no births', known(0), seen('2', 0), false],
+    ['one volume on another node, no births (NFS)', known(0, '/v'), seen('2', 0, '/v'), true],
+    ['one volume on another node, another birth', known(5, '/v'), seen('2', 6, '/v'), false],
+    ['one volume, another container', known(5, '/v'), seen('2', 5, '/v', 'db'), false],
+    ['another volume, though all numbers are the same', known(5, '/v'), seen('1', 5, '/w'), false],
+    ['a volume’s, seen on no volume', known(5, '/v'), seen('1', 5), false],
+    ['the pod’s own, on a volume that could keep nothing', known(5), seen('1', 5, '/v'), true],
   ];
-  for (const [name, isOneVolume, source, sighting, want] of CASES)
+  for (const [name, source, sighting, want] of CASES)
     it(`${name}: ${want ? 'may be' : 'is not'} it`, () =>
-      assert.equal(new KnownSources([source], isOneVolume).mayHold(sighting), want));
+      assert.equal(new KnownSources([source]).mayHold(sighting), want));
+
+  it('are given up where somebody looked, and forgotten with their volume', () => {
+    const sources = new KnownSources([known(1), { ...known(2), orphan: true, path: '/waits/a.log' }]);
+    sources.add([known(3, '/v'), { ...known(4, '/v'), orphan: true }, known(5, '/w')]);
+    sources.remove('/v');
+    const births = (isHidden: (one: KnownSource) => boolean): number[] =>
+      sources.giveUp(isHidden).map(({ identity }) => identity.birthUs);
+    assert.deepEqual(
+      births(({ path }) => path.startsWith('/waits/')),
+      [1, 5],
+    );
+    assert.deepEqual(
+      births(() => false),
+      [2],
+    );
+    assert(sources.isEmpty);
+  });
 });

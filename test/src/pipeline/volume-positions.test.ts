@@ -1,0 +1,149 @@
+/**
+ * When the forwarder gets the files of each volume, and when they are taken from it: real files, a clock that the test moves.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+import { silentLog } from '../../../src/core/log.ts';
+import { BEAT_MS, LOOK_MS, SETTLE_MS, STALE_MS } from '../../../src/pipeline/position-claim.ts';
+import type { StateFiles } from '../../../src/pipeline/state-files.ts';
+import { VolumePositions } from '../../../src/pipeline/volume-positions.ts';
+import { VirtualClock } from '../../fakes/virtual-clock.ts';
+
+/** Notes what it is told. */
+class Told {
+  readonly words: string[] = [];
+  readonly files = new Map<string, StateFiles>();
+  readonly bytesPassedOver = 7;
+  unread: string | undefined;
+
+  async join(positions: string, files: StateFiles): Promise<string | undefined> {
+    this.words.push(`join ${nameOf(positions)}`);
+    if (this.unread === undefined) this.files.set(positions, files);
+    return this.unread;
+  }
+
+  joinOlder(positions: string, olderThanMs: number): void {
+    assert(olderThanMs > 0, 'the pod’s own folder has a time of birth');
+    this.words.push(`join older ${nameOf(positions)}`);
+  }
+
+  leave(positions: string): void {
+    this.words.push(`leave ${nameOf(positions)}`);
+    this.files.delete(positions);
+  }
+}
+
+const nameOf = (positions: string): string => positions.split('/').at(-3) ?? '';
+
+describe('positions of volumes', () => {
+  let root: string;
+  let clock: VirtualClock;
+  let told: Told;
+  let made: VolumePositions[];
+
+  const folderOf = (volume: string): string => join(root, volume, '.logtender', 'web');
+  const claimOf = (volume: string): string => join(folderOf(volume), 'claim');
+  const claim = (volume: string, pod: string): void => {
+    mkdirSync(folderOf(volume), { recursive: true });
+    writeFileSync(claimOf(volume), JSON.stringify({ pod, uid: `uid of ${pod}` }));
+  };
+  const start = (...volumes: readonly string[]): VolumePositions => {
+    const globs = volumes.map((volume) => ({ container: 'app', path: `/${volume}/*`, directory: `/${volume}` }));
+    const positions = new VolumePositions({
+      files: [
+        ...globs.map((glob, i) => ({ ...glob, mount: '/m', positions: folderOf(volumes[i] ?? '') })),
+        { container: 'app', path: '/own/*', directory: '/own', mount: '/own' },
+      ],
+      pod: { pod: 'web-a', uid: 'uid of web-a' },
+      stateDir: root,
+      clock,
+      log: silentLog,
+    });
+    made.push(positions);
+    positions.start(told);
+    return positions;
+  };
+  /** Virtual time passes, with real turns for the disk in between. */
+  const until = async (what: string, isSo: () => boolean, stepMs = 0): Promise<void> => {
+    for (let turn = 0; !isSo(); turn += 1) {
+      assert(turn < 2_000, what);
+      await clock.advance(stepMs, 0);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  };
+
+  beforeEach(() => {
+    root = mkdtempSync(join(tmpdir(), 'logtender-volumes-'));
+    clock = new VirtualClock(Date.now());
+    told = new Told();
+    made = [];
+  });
+  afterEach(async () => {
+    for (const one of made) one.end();
+    for (const files of told.files.values()) await files.close();
+    rmSync(root, { recursive: true });
+  });
+
+  it('are nothing to wait for where no volume keeps any', () => {
+    const positions = start();
+    assert.deepEqual([positions.isEmpty, positions.isDecided, positions.problem()], [true, true, undefined]);
+  });
+
+  it('are taken each by itself: one is free, one is another pod’s, one cannot be written', async () => {
+    claim('held', 'web-b');
+    writeFileSync(join(root, 'refused'), '');
+    const positions = start('free', 'held', 'refused');
+    assert.equal(positions.isDecided, false);
+    await until('both that can be are', () => told.words.length === 2);
+    assert.deepEqual(told.words.toSorted(), ['join free', 'join older refused']);
+    await until('words', () => positions.problem()?.includes('pod web-b ships') === true);
+    assert.match(positions.problem() ?? '', /refused.*cannot be kept.*7 bytes were passed over/);
+    assert.deepEqual(positions.lastWords().length, 1);
+    assert.match(positions.lastWords()[0] ?? '', /held.*nothing was forwarded from here: pod web-b/);
+    assert.equal(positions.isDecided, false, 'somebody is waited for');
+    rmSync(claimOf('held'));
+    await until('it is given back', () => told.words.includes('join held'), LOOK_MS / 2);
+    await until('nothing is waited for', () => positions.isDecided);
+    assert.deepEqual(positions.lastWords(), []);
+  });
+
+  it('are not waited for after the end', async () => {
+    claim('held', 'web-b');
+    const positions = start('held');
+    await until('words', () => positions.problem() !== undefined);
+    positions.end();
+    assert.equal(positions.isDecided, true);
+    await clock.advance(2 * STALE_MS, 0);
+    assert.deepEqual(told.words, []);
+  });
+
+  it('are let go of when another pod took over, alone, and taken again when that one is gone', async () => {
+    const positions = start('a', 'b');
+    await until('both', () => told.words.length === 2 && positions.isDecided);
+    claim('a', 'web-b');
+    await until('it is noticed', () => told.words.length > 2, BEAT_MS / 5);
+    await until('words', () => /pod web-b ships/.test(positions.problem() ?? ''), LOOK_MS / 2);
+    assert(!told.words.includes('leave b'));
+    assert.match(readFileSync(claimOf('a'), 'utf8'), /web-b/, 'it is not ours to give back');
+    await until('it is taken again', () => told.words.filter((word) => word === 'join a').length === 2, SETTLE_MS / 2);
+    assert.equal(positions.problem(), undefined);
+    await told.files.get(folderOf('a'))?.close();
+    told.files.delete(folderOf('a'));
+    assert.equal(existsSync(claimOf('a')), false);
+  });
+
+  it('that cannot be read are asked for again, and their files wait', async () => {
+    told.unread = 'EIO';
+    const positions = start('a');
+    await until('it is asked again', () => told.words.length >= 3, LOOK_MS);
+    assert.match(positions.problem() ?? '', /positions cannot be read: EIO/);
+    assert.equal(positions.isDecided, false);
+    told.unread = undefined;
+    await until('it is taken up', () => positions.isDecided, LOOK_MS);
+    assert.equal(positions.problem(), undefined);
+    assert(existsSync(dirname(claimOf('a'))));
+  });
+});
