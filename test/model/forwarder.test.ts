@@ -374,7 +374,12 @@ class World {
     unlinkSync(this.at(path));
     this.#noteChange();
     for (const token of this.tokens) if (token.originals.has(file)) token.mayRepeat = true;
-    if (!isHeld || this.forwarder === undefined) for (const token of file.tokens) this.#excuseUnlessStored(token);
+    if (!isHeld || !this.#isRead(path)) for (const token of file.tokens) this.#excuseUnlessStored(token);
+  }
+
+  /** Does a forwarder look at it? */
+  #isRead(path: string): boolean {
+    return this.forwarder !== undefined && (this.volume === undefined || this.isJoined || !path.startsWith('b'));
   }
 
   #noteChange(): void {
