@@ -13,8 +13,9 @@ import { OperationalError } from '../core/errors.ts';
 import { LINE_BYTES_MAX, READ_BYTES } from '../core/limits.ts';
 import { utf8MarkEnd } from '../pipeline/byte-order-mark.ts';
 import { lineCut } from '../pipeline/line-cut.ts';
+import { holeEnd } from '../pipeline/nul-hole.ts';
 import { FolderScanner } from '../source/directory-scan.ts';
-import { readAt } from '../source/identity.ts';
+import { readAt, TAIL_BYTES_MAX } from '../source/identity.ts';
 
 /** What a ledger says of one source in one sink. */
 export interface LedgerSource {
@@ -116,7 +117,8 @@ export function findFiles(globs: readonly FileGlob[], sources: readonly LedgerSo
 }
 
 /**
- * Where each record of a file begins, in order, up to `to`: by the very rule that cut them. Reads the file as it goes.
+ * Where each record of a file begins, in order, up to `to`: by the very rule that cut them. Reads the file as it goes. A byte order mark
+ * and a hole at its beginning are no records.
  *
  * @param path a file whose lines are records
  */
@@ -124,7 +126,7 @@ export function* recordOffsets(path: string, to: number): Generator<number> {
   const fd = openSync(path, 'r');
   try {
     const buffer = Buffer.allocUnsafe(READ_BYTES + LINE_BYTES_MAX);
-    for (let at = 0; at < to;) {
+    for (let at = textBegin(fd, buffer, to); at < to;) {
       const got = readAt(fd, buffer, Math.min(buffer.length, to - at), at);
       const isLast = at + got >= to;
       // No record begins with the mark that a file may begin with.
@@ -142,4 +144,20 @@ export function* recordOffsets(path: string, to: number): Generator<number> {
   } finally {
     closeSync(fd);
   }
+}
+
+/** Where the first record begins: behind a mark, or a hole, which may be longer than a read. */
+function textBegin(fd: number, buffer: Buffer, to: number): number {
+  const got = readAt(fd, buffer, Math.min(READ_BYTES, to), 0);
+  const markEnd = utf8MarkEnd(buffer, 0, got);
+  if (markEnd > 0) return markEnd;
+  let at = holeEnd(buffer, 0, got, buffer.subarray(0, 0));
+  while (at > 0 && at < to) {
+    const lead = Math.min(TAIL_BYTES_MAX, at);
+    const end = readAt(fd, buffer, Math.min(READ_BYTES, to - at + lead), at - lead);
+    const next = at - lead + holeEnd(buffer, lead, end, buffer.subarray(0, lead));
+    if (next === at) break;
+    at = next;
+  }
+  return at;
 }

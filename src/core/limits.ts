@@ -36,6 +36,12 @@ export const PUT_LOG_EVENTS_SPAN_MS_MAX = 24 * 60 * 60 * 1000;
 /** CloudWatch Logs: an event may have up to 1 MB (quota page, since 2025-04); we stay below it by LINE_BYTES_MAX. */
 export const PUT_LOG_EVENTS_EVENT_BYTES_MAX = 1_000_000;
 
+/**
+ * Encoded bytes of all sinks together, filling and in flight (see pipeline/byte-budget.ts). Two batches of 1 MiB for Elasticsearch and two of
+ * 2 MiB for CloudWatch Logs, or two usual objects of S3, go side by side; of a limit of 48 MiB Node itself needs about 20.
+ */
+export const BUFFER_BYTES_MAX = 8 * MiB;
+
 /** A record's bytes may grow when escaped: a control character becomes six bytes (`\u0001`). */
 export const JSON_ESCAPE_GROWTH_MAX = 6;
 
@@ -59,6 +65,7 @@ export const REVIEW_BYTES_MAX = 10 * MiB;
  */
 export const TRUST_AGE_MS_MAX = 45_000;
 
+assert(BULK_BYTES_MAX * 2 <= BUFFER_BYTES_MAX, 'one sink alone fills a batch while another is in flight');
 assert(LINE_BYTES_MAX * 2 <= READ_BYTES, 'a whole line fits the read buffer');
 assert(LINE_BYTES_MAX * JSON_ESCAPE_GROWTH_MAX < BULK_BYTES_MAX, 'one record, escaped at its worst, fits a bulk body');
 assert(LINE_BYTES_MAX * JSON_ESCAPE_GROWTH_MAX < PUT_LOG_EVENTS_EVENT_BYTES_MAX, 'a line is a legal event');

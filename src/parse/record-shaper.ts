@@ -58,9 +58,11 @@ export function groupingName({ parser, multiline }: RecordRules, hasStdio = fals
 
 export class RecordShaper {
   readonly cutter: RecordCutter;
-  /** Ill-formed UTF-8 sequences that were replaced, and records in which something was redacted. */
+  /** Ill-formed UTF-8 sequences that were replaced, and records in which something was redacted, since `keep`. */
   replaced = 0;
   redacted = 0;
+  #markedReplaced = 0;
+  #markedRedacted = 0;
   /** After `shape` gave undefined. */
   readonly record: ShapedRecord = {
     text: Buffer.alloc(0),
@@ -113,6 +115,34 @@ export class RecordShaper {
     this.#mask = Buffer.allocUnsafeSlow(redactBytes);
     this.#wantsTime = rules.detect.includes('time');
     this.#wantsLevel = rules.detect.includes('level') || this.#sampler !== undefined;
+  }
+
+  /** Remembers what was counted and charged. One mark at a time. */
+  mark(): void {
+    this.#markedReplaced = this.replaced;
+    this.#markedRedacted = this.redacted;
+    this.#sampler?.mark();
+  }
+
+  /** What was shaped since the mark will be shaped again, and is counted and charged then. */
+  rewind(): void {
+    this.replaced = this.#markedReplaced;
+    this.redacted = this.#markedRedacted;
+    this.#sampler?.rewind();
+  }
+
+  /** What was shaped is on its way. */
+  keep(): void {
+    this.replaced = 0;
+    this.redacted = 0;
+    this.#sampler?.keep();
+  }
+
+  /** What was shaped since `keep` will be read again. */
+  forget(): void {
+    this.replaced = 0;
+    this.redacted = 0;
+    this.#sampler?.forget();
   }
 
   /** Makes record `group` of the cluster that the cutter has just found in `input`; gives why it is dropped, or undefined. */

@@ -24,6 +24,10 @@ interface Entry {
   /** Records that may still pass, and when that was so. */
   tokens: number;
   atMs: number;
+  /** Records that have passed, ever; and how many had at the last `mark` and at the last `keep`. */
+  passed: number;
+  marked: number;
+  kept: number;
 }
 
 export interface SampledRecord {
@@ -45,6 +49,9 @@ export class Sampler {
       pattern: pattern === undefined ? undefined : compiled(pattern),
       tokens: perSecondMax ?? 0,
       atMs: Number.NEGATIVE_INFINITY,
+      passed: 0,
+      marked: 0,
+      kept: 0,
     }));
   }
 
@@ -62,6 +69,31 @@ export class Sampler {
     if (entry.share !== undefined) return place(salt, record.offset) < entry.share ? undefined : 'sampled';
     return wasSent || takes(entry, nowMs) ? undefined : 'rate_limited';
   }
+
+  /** Remembers what the rates have let pass, for `rewind`. */
+  mark(): void {
+    for (const entry of this.#entries) entry.marked = entry.passed;
+  }
+
+  /** What passed since the mark is decided again later: it is charged then, and not now. */
+  rewind(): void {
+    for (const entry of this.#entries) giveBack(entry, entry.marked);
+  }
+
+  /** What passed is on its way. */
+  keep(): void {
+    for (const entry of this.#entries) entry.kept = entry.passed;
+  }
+
+  /** What passed since `keep` will be read again. */
+  forget(): void {
+    for (const entry of this.#entries) giveBack(entry, entry.kept);
+  }
+}
+
+function giveBack(entry: Entry, passed: number): void {
+  entry.tokens = Math.min(entry.perSecondMax, entry.tokens + entry.passed - passed);
+  entry.passed = passed;
 }
 
 function fits(entry: Entry, { text, from, to, level }: SampledRecord): boolean {
@@ -76,6 +108,7 @@ function takes(entry: Entry, nowMs: number): boolean {
   entry.atMs = nowMs;
   if (entry.tokens < 1) return false;
   entry.tokens -= 1;
+  entry.passed += 1;
   return true;
 }
 

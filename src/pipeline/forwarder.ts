@@ -9,6 +9,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { FileGlob, SinkName } from '../config/forwarder-config.ts';
 import type { RecordRules } from '../config/record-rules.ts';
 import type { Clock, Random } from '../core/clock.ts';
+import { BUFFER_BYTES_MAX } from '../core/limits.ts';
 import type { Log } from '../core/log.ts';
 import type { Labels, Metrics } from '../core/metrics.ts';
 import { seriesKey } from '../core/metrics.ts';
@@ -18,6 +19,7 @@ import type { RestRule } from '../source/descriptors.ts';
 import { FileSet } from '../source/file-set.ts';
 import type { KnownSource, SourceFile } from '../source/source-file.ts';
 import { FolderWatch } from '../source/watch.ts';
+import { ByteBudget } from './byte-budget.ts';
 import type { CheckpointState } from './checkpointer.ts';
 import { Checkpointer } from './checkpointer.ts';
 import { Checkpoints } from './checkpoints.ts';
@@ -68,6 +70,8 @@ export interface ForwarderOptions {
   /** Without it growth is found by polling alone. */
   readonly watch: boolean;
   readonly holdBytesMax?: number;
+  /** Encoded bytes of all lanes together; BUFFER_BYTES_MAX unless given. */
+  readonly bufferBytesMax?: number;
   /** When live files are closed; the shipped rule unless given. */
   readonly rest?: RestRule;
   /** Where dead records go besides the state folder. */
@@ -80,6 +84,7 @@ export class Forwarder {
   readonly lanes: readonly Lane[];
   readonly #options: ForwarderOptions;
   readonly #files: FileSet;
+  readonly #budget: ByteBudget;
   /** The summary is written after the files were let go of. */
   #unreadAtClose: ReadonlyMap<Lane, number> | undefined;
   readonly #checkpoints: Checkpoints;
@@ -107,6 +112,7 @@ export class Forwarder {
   constructor(options: ForwarderOptions, checkpointer: Checkpointer, known: readonly KnownSource[]) {
     this.#options = options;
     this.#checkpoints = new Checkpoints(checkpointer);
+    this.#budget = new ByteBudget(options.bufferBytesMax ?? BUFFER_BYTES_MAX);
     const wake = (): void => this.#wake.call();
     this.#files = new FileSet({
       ...options,
@@ -124,7 +130,8 @@ export class Forwarder {
     const { stateFiles: files, clock, log, metrics } = options;
     const deadLetter = new DeadLetter({ files, clock, log, metrics, copy: options.copyDead });
     const hasStdio = options.stdioRoot !== undefined;
-    const shared = { ...options, hasStdio, files: this.#files, checkpoints: this.#checkpoints, deadLetter, wake };
+    const parts = { files: this.#files, budget: this.#budget, checkpoints: this.#checkpoints };
+    const shared = { ...options, ...parts, hasStdio, deadLetter, wake };
     const hooks = {
       regenerate: (source: SourceFile) => this.#regenerate(source),
       putSource: (source: SourceFile) => this.#putSource(source),
@@ -257,6 +264,11 @@ export class Forwarder {
     return Math.max(0, ...this.lanes.map(({ account }) => account.dropped.get('older_than_pod')?.bytes ?? 0));
   }
 
+  /** Encoded bytes of all lanes, filling and in flight. */
+  get heldBytes(): number {
+    return this.#budget.heldBytes;
+  }
+
   /** Saves positions and lets go of everything. True when the positions are on the disk. */
   async close(): Promise<boolean> {
     this.#closed = true;
@@ -333,6 +345,9 @@ export class Forwarder {
         .set(this.#unreadBytes(lane), labels);
     }
     this.#observeRotation();
+    metrics
+      .gauge('logtender_buffered_bytes', 'Encoded bytes of all sinks together, filling and in flight.')
+      .set(this.heldBytes);
     metrics.gauge('logtender_sources', 'Files that are known.').set([...this.#files.sources].length);
   }
 

@@ -22,6 +22,7 @@ import type { Encoder, Pace, Promised, PromisedRequest, Rejection, Sink } from '
 import { digest, HEAD_BYTES_MAX, readAnchor } from '../source/identity.ts';
 import type { FileSet } from '../source/file-set.ts';
 import type { KnownSource, SourceFile } from '../source/source-file.ts';
+import type { ByteBudget } from './byte-budget.ts';
 import { hasUtf16Mark, utf8MarkEnd } from './byte-order-mark.ts';
 import type { Checkpointer } from './checkpointer.ts';
 import type { Checkpoints } from './checkpoints.ts';
@@ -59,6 +60,8 @@ export interface LaneOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly flushIntervalMs: number;
+  /** Shared by all lanes. */
+  readonly budget: ByteBudget;
   /** How lines become records. */
   readonly rules: RecordRules;
   /** Whether stdio is among the sources. */
@@ -127,6 +130,7 @@ export class Lane {
     this.name = options.name;
     this.#reader = new SourceReader(options);
     this.#options = options;
+    options.budget.join(this);
     this.#pace = { ageMs: options.flushIntervalMs, worthBytes: WORTH_SENDING_BYTES };
     const { metrics, rules } = options;
     const about = { metrics, sink: options.name };
@@ -185,6 +189,15 @@ export class Lane {
   /** Nothing is filling and nothing in flight. */
   get isIdle(): boolean {
     return this.#sending === undefined && this.#spans.length === 0;
+  }
+
+  /** Encoded bytes, filling and in flight. */
+  get heldBytes(): number {
+    return (this.#filling?.bytes ?? 0) + (this.#sending === undefined ? 0 : (this.#spare?.bytes ?? 0));
+  }
+
+  get batchBytesMax(): number {
+    return this.#filling?.bytesMax ?? 0;
   }
 
   /** The lane's books over all sources, those that are done with included. */
@@ -329,6 +342,7 @@ export class Lane {
   #fill(encoder: Encoder, now: number): boolean {
     let progress = false;
     for (let turn = 0; turn < READS_PER_STEP && !this.#closed; turn += 1) {
+      if (this.#sending !== undefined && this.#options.budget.isSpent) break;
       const cursor = this.#candidate(now);
       if (cursor === undefined) break;
       if (this.#take(encoder, cursor, now)) progress = true;

@@ -91,7 +91,7 @@ export class RecordStage {
     context.offset = offset;
     log.mark();
     encoder.mark();
-    const { replaced, redacted } = shaper;
+    shaper.mark();
     let reason;
     for (let group = 0; group < groups; group += 1) {
       reason = shaper.shape(buffer, group, context);
@@ -100,8 +100,7 @@ export class RecordStage {
         encoder.rewind();
         log.rewind();
         // The cluster is shaped again for the next batch, and counted there.
-        shaper.replaced = replaced;
-        shaper.redacted = redacted;
+        shaper.rewind();
         return false;
       }
       log.add(reason, record.offset, shaper.lines, record.bytes);
@@ -124,15 +123,13 @@ export class RecordStage {
       'Records in which something was made unreadable.',
       this.#shaper.redacted,
     );
-    this.#shaper.replaced = 0;
-    this.#shaper.redacted = 0;
+    this.#shaper.keep();
   }
 
   /** Everything that is filling will be read again. */
   reset(): void {
     this.#log.reset();
-    this.#shaper.replaced = 0;
-    this.#shaper.redacted = 0;
+    this.#shaper.forget();
   }
 
   #count(name: string, help: string, amount: number): void {

@@ -113,6 +113,10 @@ export class DocumentEncoder implements Encoder {
     return this.#bytes;
   }
 
+  get bytesMax(): number {
+    return this.#options.bytesMax;
+  }
+
   reset(): void {
     this.#ranges.reset();
     this.#bytes = 0;

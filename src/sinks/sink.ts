@@ -81,8 +81,9 @@ export interface DeliverOptions {
 /** Builds batches for one sink, in buffers that are allocated once and reused. */
 export interface Encoder {
   readonly records: number;
-  /** Encoded bytes so far. */
+  /** Encoded bytes so far, and the most that a batch may have. */
   readonly bytes: number;
+  readonly bytesMax: number;
   /** Forgets the batch and takes its memory back. */
   reset(): void;
   /**

@@ -128,6 +128,10 @@ class FakeEncoder implements Encoder {
     return this.#parts.length;
   }
 
+  get bytesMax(): number {
+    return this.#options.bytesMax ?? 1024 * 1024;
+  }
+
   reset(): void {
     this.#parts = [];
     this.#offsets = [];

@@ -101,6 +101,7 @@ export interface LogEventsEncoderOptions {
 }
 
 export class LogEventsEncoder implements Encoder {
+  readonly bytesMax = LOG_EVENTS_ENCODED_BYTES_MAX;
   readonly #options: LogEventsEncoderOptions;
   /** Takes runs of usual lines; whatever it stops at goes line by line. */
   readonly #kernel = createLineKernel({

@@ -86,6 +86,10 @@ export class ObjectEncoder implements Encoder {
     return this.#inner.bytes;
   }
 
+  get bytesMax(): number {
+    return this.#inner.bytesMax;
+  }
+
   reset(): void {
     this.#inner.reset();
     this.#source = undefined;

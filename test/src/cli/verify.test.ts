@@ -149,6 +149,23 @@ describe('verify, ledger and files', () => {
     }
   });
 
+  it('what a file begins with and is no record is not looked for: a byte order mark, a hole of any length', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'logtender-verify-'));
+    try {
+      const path = join(folder, 'a.log');
+      const offsets = (begin: Buffer, text: string): number[] => {
+        writeFileSync(path, Buffer.concat([begin, Buffer.from(text)]));
+        return [...recordOffsets(path, begin.length + Buffer.byteLength(text))];
+      };
+      assert.deepEqual(offsets(Buffer.from('\u{feff}'), 'one\ntwo\n'), [3, 7]);
+      for (const hole of [1, 3_000, READ_BYTES - 1, READ_BYTES, 3 * READ_BYTES + 5])
+        assert.deepEqual(offsets(Buffer.alloc(hole), 'one\n\0two\n'), [hole, hole + 4], `${hole}`);
+      assert.deepEqual(offsets(Buffer.alloc(10), ''), []);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   it('indices: dates become stars', () => {
     const dated = forwarderConfig({ DATA_STREAM: 'logstash-{app}-{yyyy.MM.dd}' });
     assert.equal(indexPattern(dated, [source(), source({ path: '/b' })]), 'logstash-web-*');

@@ -38,4 +38,27 @@ describe('record stage', () => {
     assert.match(counted, /^logtender_utf8_replacements_total\{sink="console"\} 2$/m);
     assert.match(counted, /^logtender_redacted_records_total\{sink="console"\} 2$/m);
   });
+
+  it('charges a rate once: neither what had no room nor what is read again twice', () => {
+    const sample = [{ perSecondMax: 2, levels: [], pattern: undefined, share: undefined }];
+    const stage = new RecordStage({ ...PLAIN_RULES, sample }, { metrics: createMetrics(), sink: 'console' });
+    const encoder = fakeSink({ destination: new FakeDestination(), recordsMax: 1 }).createEncoder();
+    const append = (from: number): boolean => {
+      stage.cut(INPUT, from, INPUT.length, LAST);
+      stage.begin(SOURCE, 0, 0, 0);
+      return stage.append(encoder, SOURCE, INPUT, from);
+    };
+    assert.equal(append(0), true);
+    encoder.reset();
+    stage.reset();
+    assert.equal(append(0), true);
+    for (let again = 0; again < 3; again += 1) assert.equal(append(LINE_BYTES), false, 'the batch is full');
+    stage.swap();
+    encoder.reset();
+    assert.equal(append(LINE_BYTES), true);
+    assert.equal(encoder.records, 1, 'two a second pass, and this is the second');
+    // The third is one too many, whatever the batch has room for.
+    assert.equal(append(0), true);
+    assert.equal(encoder.records, 1);
+  });
 });
