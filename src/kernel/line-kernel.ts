@@ -17,6 +17,21 @@ export interface LineFrame {
   /** The line's offset in its source, as decimal digits. */
   readonly hasOffsetAfterFirst: boolean;
   readonly hasOffsetAfterSecond: boolean;
+  /** Lines have the header of a container runtime, which is no part of their text. */
+  readonly header?: HeaderFrame;
+}
+
+/**
+ * What becomes of a header `2016-10-06T00:17:09.669794202Z stdout F `: its time, with milliseconds, stands in `second`, and a part by its
+ * stdio takes the place of `third`, which is always written then. A line with any other header is unusual (see line-header.ts).
+ */
+export interface HeaderFrame {
+  /** Where the 24 bytes of a time stand in `second`. */
+  readonly timeAt: number;
+  readonly stdout: Uint8Array;
+  readonly stderr: Uint8Array;
+  /** For lines of which nobody said which. */
+  readonly unsaid: Uint8Array;
 }
 
 /** What holds for every run of an encoder. */
@@ -24,7 +39,7 @@ export interface LineRules {
   /** A record that would end behind it is left for the next batch. */
   readonly bytesMax: number;
   readonly recordsMax: number;
-  /** The three parts of a frame together. */
+  /** The parts of a frame together. */
   readonly frameBytesMax: number;
   /** Stop at lines that begin an object, white space before it allowed. */
   readonly stopsAtObjects: boolean;

@@ -4,8 +4,9 @@
 import { LINE_BYTES_MAX } from '../core/limits.ts';
 import { DECIMAL_BYTES_MAX, writeDecimal } from './decimal.ts';
 import { LineEscaper } from './line-escaper.ts';
+import { LineHeader } from './line-header.ts';
 import { roomBytes } from './line-kernel.ts';
-import type { BatchFill, LineFrame, LineKernel, LineRules } from './line-kernel.ts';
+import type { BatchFill, HeaderFrame, LineFrame, LineKernel, LineRules } from './line-kernel.ts';
 
 const LF = 10;
 const SPACE = 0x20;
@@ -17,6 +18,7 @@ export class PlainLineKernel implements LineKernel {
   readonly offsets: Float64Array;
   readonly #rules: LineRules;
   readonly #escaper: LineEscaper;
+  readonly #header = new LineHeader();
   #frame: LineFrame = {
     first: EMPTY,
     second: EMPTY,
@@ -54,11 +56,13 @@ export class PlainLineKernel implements LineKernel {
     const { bytesMax, recordsMax, overheadBytes, countedBytesMax, stopsAtObjects } = this.#rules;
     let line = at;
     while (line < this.#to && fill.records < recordsMax) {
-      if (stopsAtObjects && beginsObject(this.#input, line, this.#to)) break;
+      const text = this.#frame.header === undefined ? line : this.#header.read(this.#input, line, this.#to);
+      if (text < line) break;
+      if (stopsAtObjects && beginsObject(this.#input, text, this.#to)) break;
       const offset = this.#base + line;
-      const end = this.#record(line, fill.bytes, offset);
+      const end = this.#record(line, text, fill.bytes, offset);
       const counted = fill.countedBytes + this.#lineBytes + overheadBytes;
-      if (!this.#isUsual(line) || end > bytesMax || counted > countedBytesMax) break;
+      if (!this.#isUsual(line, text) || end > bytesMax || counted > countedBytesMax) break;
       this.ends[fill.records] = end;
       this.offsets[fill.records] = offset;
       fill.records += 1;
@@ -72,25 +76,27 @@ export class PlainLineKernel implements LineKernel {
   /** Bytes of the last line as they are counted. */
   #lineBytes = 0;
 
-  #isUsual(line: number): boolean {
+  #isUsual(line: number, text: number): boolean {
     const { next, messageBytes } = this.#escaper;
-    return this.#input[next - 1] === LF && next > line + messageBytes && messageBytes <= LINE_BYTES_MAX;
+    if (this.#input[next - 1] !== LF || next <= text + messageBytes) return false;
+    // With headers the whole line counts, its line end but for the newline too: so does whoever takes those that are left.
+    return (this.#frame.header === undefined ? messageBytes : next - 1 - line) <= LINE_BYTES_MAX;
   }
 
-  #record(line: number, begin: number, offset: number): number {
+  #record(line: number, text: number, begin: number, offset: number): number {
     const { out } = this;
-    const { first, second, third, closing, hasOffsetAfterFirst, hasOffsetAfterSecond } = this.#frame;
+    const { first, second, third, closing, hasOffsetAfterFirst, hasOffsetAfterSecond, header } = this.#frame;
     out.set(first, begin);
     let o = begin + first.length;
     if (hasOffsetAfterFirst) o = writeDecimal(out, o, offset);
     out.set(second, o);
+    if (header !== undefined) this.#header.writeTime(this.#input, line, out, o + header.timeAt);
     o += second.length;
-    if (hasOffsetAfterSecond) {
-      o = writeDecimal(out, o, offset);
-      out.set(third, o);
-      o += third.length;
-    }
-    o = this.#escaper.escapeLine(line, this.#to, o);
+    if (hasOffsetAfterSecond) o = writeDecimal(out, o, offset);
+    const part = header === undefined ? (hasOffsetAfterSecond ? third : EMPTY) : partOf(header, this.#header.stdio);
+    out.set(part, o);
+    o += part.length;
+    o = this.#escaper.escapeLine(text, this.#to, o);
     this.#lineBytes = this.#escaper.messageBytes;
     if (this.#rules.padsEmpty && this.#lineBytes === 0) {
       out[o] = SPACE;
@@ -100,6 +106,11 @@ export class PlainLineKernel implements LineKernel {
     for (let i = 0; i < closing.length; i += 1) out[o + i] = closing[i] ?? 0;
     return o + closing.length;
   }
+}
+
+function partOf({ stdout, stderr, unsaid }: HeaderFrame, stdio: LineHeader['stdio']): Uint8Array {
+  if (stdio === 0) return stdout;
+  return stdio === 1 ? stderr : unsaid;
 }
 
 /** Whether the first byte of the line that is neither space nor tab is `{`. */

@@ -41,12 +41,18 @@ const JOB = {
   overhead: 20,
   lineBytesMax: 21,
   digits: 22,
+  seen: 23,
+  // 24 and 25 are a 64-bit float.
+  timeAt: 26,
+  /** Three pairs of place and length: stdout, stderr, unsaid. */
+  stdio: 27,
 } as const;
-/** A 64-bit float behind the words. */
 const JOB_BASE_BYTE = 96;
-const JOB_BYTES = 128;
+const JOB_BYTES = 144;
+/** The second that was read last, with room for two vectors. */
+const SEEN_BYTES = 32;
 
-const FLAG = { offsetAfterFirst: 1, offsetAfterSecond: 2, stopsAtObjects: 4, padsEmpty: 8 } as const;
+const FLAG = { offsetAfterFirst: 1, offsetAfterSecond: 2, stopsAtObjects: 4, padsEmpty: 8, hasHeaders: 16 } as const;
 
 /** What of the WebAssembly JavaScript interface (W3C, core 2) is used here; TypeScript has it only together with the DOM. */
 interface WasmPlatform {
@@ -109,6 +115,7 @@ export class WasmLineKernel implements LineKernel {
     };
     const outBytes = rules.bytesMax + roomBytes(rules.frameBytesMax) + 4 * SLACK_BYTES;
     const digits = take(SLACK_BYTES);
+    const seen = take(SEEN_BYTES);
     this.#framePlace = take(rules.frameBytesMax);
     const ends = take(rules.recordsMax * 4);
     const offsets = take(rules.recordsMax * 8);
@@ -137,26 +144,37 @@ export class WasmLineKernel implements LineKernel {
     job[JOB.overhead] = rules.overheadBytes;
     job[JOB.lineBytesMax] = LINE_BYTES_MAX;
     job[JOB.digits] = digits;
+    job[JOB.seen] = seen;
     this.#job = job;
   }
 
   frame(frame: LineFrame): void {
-    const { first, second, third, closing } = frame;
+    const { first, second, third, closing, header } = frame;
     const job = this.#job;
-    const places = [this.#framePlace, 0, 0];
-    places[1] = this.#framePlace + first.length;
-    places[2] = places[1] + second.length;
-    assert(places[2] + third.length - this.#framePlace <= this.#frameBytesMax && closing.length <= 4, 'a frame fits');
-    for (const [i, part] of [first, second, third].entries()) {
-      this.#bytes.set(part, places[i]);
-      job[JOB.first + 2 * i] = places[i] ?? 0;
-      job[JOB.firstBytes + 2 * i] = part.length;
+    assert(closing.length <= 4, 'a closing fits');
+    let place = this.#framePlace;
+    const put = (part: Uint8Array, word: number): void => {
+      assert(place + part.length - this.#framePlace <= this.#frameBytesMax, 'a frame fits');
+      this.#bytes.set(part, place);
+      job[word] = place;
+      job[word + 1] = part.length;
+      place += part.length;
+    };
+    put(first, JOB.first);
+    put(second, JOB.second);
+    put(third, JOB.third);
+    if (header !== undefined) {
+      job[JOB.timeAt] = header.timeAt;
+      put(header.stdout, JOB.stdio);
+      put(header.stderr, JOB.stdio + 2);
+      put(header.unsaid, JOB.stdio + 4);
     }
     job[JOB.closing] =
       (closing[0] ?? 0) | ((closing[1] ?? 0) << 8) | ((closing[2] ?? 0) << 16) | ((closing[3] ?? 0) << 24);
     job[JOB.closingBytes] = closing.length;
     job[JOB.flags] =
       this.#ruleFlags |
+      (header === undefined ? 0 : FLAG.hasHeaders) |
       (frame.hasOffsetAfterFirst ? FLAG.offsetAfterFirst : 0) |
       (frame.hasOffsetAfterSecond ? FLAG.offsetAfterSecond : 0);
   }

@@ -50,6 +50,13 @@ export function needsShaping(rules: RecordRules): boolean {
   return lists > 0 || multiline !== undefined || parser === 'cri' || parser === 'logfmt';
 }
 
+/** Is a whole line of a container runtime a record as its encoder alone would make it, its time and stdio taken from the header? */
+export function leavesHeadedLines(rules: RecordRules): boolean {
+  const { parser, multiline, include, exclude, redact, sample, detect } = rules;
+  const lists = include.length + exclude.length + redact.length + sample.length;
+  return lists === 0 && multiline === undefined && parser !== 'logfmt' && !detect.includes('level');
+}
+
 /** What decides where records begin and end, as a short text; undefined where every line is one. */
 export function groupingName({ parser, multiline }: RecordRules, hasStdio = false): string | undefined {
   if (multiline === undefined && parser !== 'cri' && !hasStdio) return undefined;

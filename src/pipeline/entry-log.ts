@@ -57,6 +57,11 @@ export class EntryLog {
     return this.length + GROUPS_MAX > ENTRIES_MAX;
   }
 
+  /** Room for as many lines as any batch takes. */
+  get hasRoomForRun(): boolean {
+    return this.length + BULK_RECORDS_MAX <= ENTRIES_MAX;
+  }
+
   reset(): void {
     this.length = 0;
   }
@@ -77,6 +82,17 @@ export class EntryLog {
     this.#lines[at] = lines;
     this.#what[at] = reason === undefined ? RECORD : DROP_REASONS.indexOf(reason);
     this.#begins[at] = at === this.#marked ? 1 : 0;
+    this.length = at + 1;
+  }
+
+  /** One more record that is a cluster of its own and one line of its source. */
+  addLine(offset: number, bytes: number): void {
+    const at = this.length;
+    this.#offset[at] = offset;
+    this.#bytes[at] = bytes;
+    this.#lines[at] = 1;
+    this.#what[at] = RECORD;
+    this.#begins[at] = 1;
     this.length = at + 1;
   }
 

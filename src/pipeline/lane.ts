@@ -73,6 +73,17 @@ export interface LaneOptions {
   readonly putSource: (source: SourceFile) => void;
 }
 
+/** What a step of the record stage has added to a batch. */
+interface Added {
+  /** Its first record in the batch, and its first entry in the stage's log. */
+  readonly first: number;
+  readonly entry: number;
+  readonly records: number;
+  readonly lines: number;
+  readonly bytes: number;
+  readonly readMs: number;
+}
+
 /** How eagerly a lane takes what is there. */
 export type LaneMode =
   /** Batches fill until the flush interval is over. */
@@ -456,6 +467,13 @@ export class Lane {
     let refused = false;
     while (at < end) {
       const known = at + (cursor.border - cursor.read);
+      const run = this.#appendRun(stage, encoder, cursor, { from: at, to: Math.min(end, known), isFresh: at === lead });
+      if (run > at) {
+        at = run;
+        refused = cursor.isAtObjectEdge;
+        if (refused) break;
+        continue;
+      }
       const to = stage.cut(buffer, at, Math.min(end, known), known <= end ? LAST : atEnd);
       cursor.isHolding = to === at && stage.isHolding;
       if (to === at) break;
@@ -481,20 +499,47 @@ export class Lane {
     return at > lead;
   }
 
+  /** Encodes the usual lines of a run and books them; the cursor's tail is left to the caller. Gives where it stopped. */
+  #appendRun(
+    stage: RecordStage,
+    encoder: Encoder,
+    cursor: Cursor,
+    { from, to, isFresh }: { from: number; to: number; isFresh: boolean },
+  ): number {
+    // What was promised keeps its bytes: its records go one by one.
+    if (cursor.object !== undefined) return from;
+    const first = encoder.records;
+    const entry = stage.log.length;
+    const { source, read: offset } = cursor;
+    const timeMs = cursor.readMs(this.#options.clock.now());
+    const input = this.#reader.buffer;
+    const end = stage.appendRun(encoder, { source: source.info, input, from, to, offset, timeMs, isFresh });
+    const records = encoder.records - first;
+    if (records > 0)
+      this.#bookEntries(stage, cursor, { first, entry, records, lines: records, bytes: end - from, readMs: timeMs });
+    return end;
+  }
+
   /** Encodes the cluster `buffer[from, to)` and books it; the cursor's tail is left to the caller. False when the batch has no room. */
   #appendCluster(stage: RecordStage, encoder: Encoder, cursor: Cursor, from: number, to: number): boolean {
-    const { log } = stage;
     const first = encoder.records;
-    const entry = log.length;
+    const entry = stage.log.length;
     if (cursor.object !== undefined && first === 0) encoder.pin?.();
     if (!stage.append(encoder, cursor.source.info, this.#reader.buffer, cursor.read)) {
       assert(this.#spans.length > 0, 'an empty batch takes any cluster');
       return false;
     }
-    const bytes = to - from;
-    const until = cursor.read + bytes;
-    cursor.account.take({ lines: stage.lines, bytes });
+    const { lines, timeMs: readMs } = stage;
     const records = encoder.records - first;
+    this.#bookEntries(stage, cursor, { first, entry, records, lines, bytes: to - from, readMs });
+    return true;
+  }
+
+  /** Books what was added to the batch from record `first` and to the stage's log from `entry` on. */
+  #bookEntries({ log }: RecordStage, cursor: Cursor, added: Added): void {
+    const { first, entry, records, lines, bytes, readMs } = added;
+    const until = cursor.read + bytes;
+    cursor.account.take({ lines, bytes });
     const last = this.#spans.at(-1);
     if (last?.cursor === cursor && last.entries !== undefined) {
       last.records += records;
@@ -503,11 +548,10 @@ export class Lane {
       last.entries.to = log.length;
     } else {
       const entries = { log, from: entry, to: log.length };
-      const run = { first, records, from: cursor.read, to: until, readMs: stage.timeMs };
+      const run = { first, records, from: cursor.read, to: until, readMs };
       this.#spans.push({ cursor, ...run, tail: '', isCut: false, passes: undefined, entries });
     }
     cursor.read = until;
-    return true;
   }
 
   /** Encodes `buffer[from, to)` and books it. Gives the position up to which the encoder took it. */

@@ -8,10 +8,10 @@ import type { RecordRules } from '../config/record-rules.ts';
 import type { Metrics } from '../core/metrics.ts';
 import type { SourceInfo } from '../core/record.ts';
 import type { DataEnd } from '../parse/record-cutter.ts';
-import { RecordShaper } from '../parse/record-shaper.ts';
+import { leavesHeadedLines, RecordShaper } from '../parse/record-shaper.ts';
 import type { ShapeContext } from '../parse/record-shaper.ts';
 import { saltOf } from '../parse/sampler.ts';
-import type { Encoder } from '../sinks/sink.ts';
+import type { Encoder, HeadedLines } from '../sinks/sink.ts';
 import { EntryLog } from './entry-log.ts';
 
 export class RecordStage {
@@ -21,6 +21,8 @@ export class RecordStage {
   readonly #metrics: Metrics;
   readonly #sink: string;
   readonly #context: ShapeContext = { offset: 0, salt: 0, timeMs: 0, nowMs: 0, sentBefore: 0 };
+  /** Lines with headers that are whole are records as they are. */
+  readonly #takesRuns: boolean;
   #source: SourceInfo | undefined;
   #log = new EntryLog();
   #spare = new EntryLog();
@@ -29,7 +31,9 @@ export class RecordStage {
     rules: RecordRules,
     options: { readonly metrics: Metrics; readonly sink: string; readonly hasHeaders?: boolean },
   ) {
-    this.#shaper = new RecordShaper(rules, options.hasHeaders);
+    const { hasHeaders = rules.parser === 'cri' } = options;
+    this.#shaper = new RecordShaper(rules, hasHeaders);
+    this.#takesRuns = hasHeaders && leavesHeadedLines(rules);
     this.#metrics = options.metrics;
     this.#sink = options.sink;
   }
@@ -74,6 +78,27 @@ export class RecordStage {
     if (source === this.#source) return;
     this.#source = source;
     context.salt = saltOf(source.id);
+  }
+
+  /**
+   * Encodes the usual lines at `from` at once, as far as they are records as they are and the batch has room; gives where it stopped. What
+   * it leaves has to be cut.
+   */
+  appendRun(encoder: Encoder, run: HeadedLines): number {
+    const { headedLines } = encoder;
+    const log = this.#log;
+    if (!this.#takesRuns || headedLines === undefined || !log.hasRoomForRun) return run.from;
+    const first = encoder.records;
+    const end = headedLines.append(run);
+    const { offsets } = headedLines;
+    const last = encoder.records - 1;
+    let offset = run.offset;
+    for (let record = first; record <= last; record += 1) {
+      const next = record === last ? run.offset + end - run.from : (offsets[record + 1] ?? 0);
+      log.addLine(offset, next - offset);
+      offset = next;
+    }
+    return end;
   }
 
   /**

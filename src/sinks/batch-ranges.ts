@@ -52,9 +52,14 @@ export class BatchRanges {
 
   /** The last record begins at `offset` of the source; what lies between it and the record before it was filtered out. */
   coverOne(source: SourceInfo, offset: number, bytes: number): void {
+    this.coverRun(source, offset, offset + bytes, 1);
+  }
+
+  /** The same of the last `records` records, which are [begin, to) of the source. */
+  coverRun(source: SourceInfo, begin: number, to: number, records: number): void {
     const last = this.#ranges.at(-1);
-    const from = last !== undefined && last.source === source && last.to <= offset ? last.to : offset;
-    this.cover(source, from, offset + bytes, 1);
+    const from = last !== undefined && last.source === source && last.to <= begin ? last.to : begin;
+    this.cover(source, from, to, records);
   }
 
   mark(): void {

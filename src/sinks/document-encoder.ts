@@ -8,7 +8,7 @@
 import assert from 'node:assert/strict';
 import { isUtf8 } from 'node:buffer';
 import type { ForwarderConfig } from '../config/forwarder-config.ts';
-import { LINE_BYTES_MAX } from '../core/limits.ts';
+import { BULK_RECORDS_MAX, LINE_BYTES_MAX } from '../core/limits.ts';
 import { LEVELS } from '../config/record-rules.ts';
 import type { Labels, Metrics } from '../core/metrics.ts';
 import type { Batch, ShapedRecord, SourceInfo } from '../core/record.ts';
@@ -23,7 +23,7 @@ import { JsonLineScanner } from '../parse/json-line.ts';
 import { BatchRanges } from './batch-ranges.ts';
 import { FRAME_BYTES_MAX, renderFrame, renderHead } from './document-frame.ts';
 import type { DocumentFrame, FrameOptions } from './document-frame.ts';
-import type { Encoder } from './sink.ts';
+import type { Encoder, HeadedLineEncoder, HeadedLines } from './sink.ts';
 import { Splice } from './splice.ts';
 
 /** Frames that are kept: one is rendered in a few microseconds, and holds about a kilobyte. */
@@ -50,6 +50,7 @@ const LF = 10;
 const DAY_MS = 24 * 60 * 60_000;
 const OPEN_MESSAGE = Buffer.from(',"message":"');
 const CLOSE_PLACES_OPEN_MESSAGE = Buffer.from('},"message":"');
+const CLOSE_PLACES = Buffer.from('}');
 const CLOSE = Buffer.from('"}\n');
 const EMPTY = Buffer.alloc(0);
 const STREAM = Buffer.from('stream');
@@ -79,6 +80,10 @@ export class DocumentEncoder implements Encoder {
   #readMs = 0;
   #replacedBefore = 0;
   readonly #text: TextEscaper;
+  readonly headedLines: HeadedLineEncoder | undefined;
+  /** The lines with headers that were bound last: whether they are well-formed, and the frame that the kernel has for them. */
+  #isHeadedValid = false;
+  #headedFrame: DocumentFrame | undefined;
   /** The record that is being written where it is more than its line. */
   #shaped: ShapedRecord | undefined;
   /** Lines of the batch that became text although a parser was asked for. */
@@ -103,6 +108,10 @@ export class DocumentEncoder implements Encoder {
     this.#escaper = new LineEscaper(this.#out);
     this.#text = new TextEscaper(this.#out);
     this.#ranges = new BatchRanges(this.#kernel);
+    // Where the name of the index follows each record's time they go one by one.
+    const isOneDestination = options.recordDestinationOf === undefined && options.recordsMax <= BULK_RECORDS_MAX;
+    const { offsets } = this.#kernel;
+    this.headedLines = isOneDestination ? { offsets, append: (lines) => this.#appendHeaded(lines) } : undefined;
   }
 
   get records(): number {
@@ -130,6 +139,7 @@ export class DocumentEncoder implements Encoder {
     const frame = this.#frame(source, timeMs);
     this.#escaper.bind(input, from, to);
     this.#kernel.frame(lineFrame(frame));
+    this.#headedFrame = undefined;
     this.#kernel.bind(input, from, to, offset);
     const before = this.records;
     let at = from;
@@ -171,6 +181,22 @@ export class DocumentEncoder implements Encoder {
     this.#ranges.coverOne(source, record.offset, record.bytes);
     this.#bytes = end;
     return true;
+  }
+
+  #appendHeaded({ source, input, from, to, offset, timeMs, isFresh }: HeadedLines): number {
+    if (this.#ranges.isFull || !this.#begins(source, timeMs)) return from;
+    const frame = this.#frame(source, timeMs);
+    if (isFresh || this.#headedFrame === undefined) {
+      this.#isHeadedValid = isUtf8(input.subarray(from, to));
+      this.#kernel.bind(input, from, to, offset);
+    }
+    if (!this.#isHeadedValid) return from;
+    if (isFresh || this.#headedFrame !== frame) this.#kernel.frame(headedFrame(frame));
+    this.#headedFrame = frame;
+    const before = this.records;
+    const at = this.#run(from);
+    this.#ranges.coverRun(source, offset, offset + at - from, this.records - before);
+    return at;
   }
 
   mark(): void {
@@ -287,7 +313,11 @@ export class DocumentEncoder implements Encoder {
   /** Takes the usual text lines from `at` on; gives where the first other line begins. */
   #usual(input: Buffer, at: number, to: number): number {
     const mayBeObject = this.#options.parser !== 'none' && beginsObject(input, at, to);
-    if (!this.#escaper.isValid || mayBeObject) return at;
+    return !this.#escaper.isValid || mayBeObject ? at : this.#run(at);
+  }
+
+  /** The same of what the kernel is bound to. */
+  #run(at: number): number {
     const fill = this.#fill;
     fill.bytes = this.#bytes;
     fill.records = this.#ranges.records;
@@ -449,6 +479,26 @@ function lineFrame({ head, middle, hasPlaces }: DocumentFrame): LineFrame {
     closing: CLOSE,
     hasOffsetAfterFirst: head.length > 0,
     hasOffsetAfterSecond: hasPlaces,
+  };
+}
+
+/** The same for lines with headers, which say the time and the stdio. */
+function headedFrame(frame: DocumentFrame): LineFrame {
+  const behind = (member: Buffer): Buffer =>
+    Buffer.concat([...(frame.hasPlaces ? [CLOSE_PLACES] : []), member, OPEN_MESSAGE]);
+  return {
+    first: frame.head,
+    second: frame.middle,
+    third: EMPTY,
+    closing: CLOSE,
+    hasOffsetAfterFirst: frame.head.length > 0,
+    hasOffsetAfterSecond: frame.hasPlaces,
+    header: {
+      timeAt: frame.timeAt,
+      stdout: behind(STDIO.stdout),
+      stderr: behind(STDIO.stderr),
+      unsaid: behind(EMPTY),
+    },
   };
 }
 

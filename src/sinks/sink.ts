@@ -78,6 +78,29 @@ export interface DeliverOptions {
   readonly signal: AbortSignal;
 }
 
+/** Whole lines with the headers of a container runtime, one record each. */
+export interface HeadedLines {
+  source: SourceInfo;
+  /** `input[from, to)`. */
+  input: Buffer;
+  from: number;
+  to: number;
+  /** Where `input[from]` stands in the source, in bytes. */
+  offset: number;
+  /** When they were read, milliseconds since the epoch. */
+  timeMs: number;
+  /** False when `input[from, to)` is what the last call left, unchanged: then it need not be looked through again. */
+  isFresh: boolean;
+}
+
+/** The fast road for such lines: what it takes is what `appendRecord` would have made of each of them. */
+export interface HeadedLineEncoder {
+  /** Takes the usual ones from the beginning on; gives where it stopped: at an unusual one, at the end, or where the batch is full. */
+  append(lines: HeadedLines): number;
+  /** By record of the batch: where it begins in its source. */
+  readonly offsets: Float64Array;
+}
+
 /** Builds batches for one sink, in buffers that are allocated once and reused. */
 export interface Encoder {
   readonly records: number;
@@ -107,6 +130,8 @@ export interface Encoder {
    * @returns false when the batch is full or goes elsewhere: finish it first
    */
   appendRecord(source: SourceInfo, record: ShapedRecord, timeMs: number): boolean;
+  /** Absent where such lines go record by record. */
+  readonly headedLines?: HeadedLineEncoder | undefined;
   /** Remembers how far the batch is; `rewind` forgets what was added since. One mark at a time. */
   mark(): void;
   rewind(): void;

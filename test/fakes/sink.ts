@@ -6,7 +6,18 @@
 import type { SinkName } from '../../src/config/forwarder-config.ts';
 import type { Batch, BatchRange, ShapedRecord, SourceInfo } from '../../src/core/record.ts';
 import { recordAt, recordBytes } from '../../src/core/record.ts';
-import type { Delivery, DeliverOptions, Encoder, Rejection, Sink } from '../../src/sinks/sink.ts';
+import type {
+  Delivery,
+  DeliverOptions,
+  Encoder,
+  HeadedLineEncoder,
+  HeadedLines,
+  Rejection,
+  Sink,
+} from '../../src/sinks/sink.ts';
+
+/** What a real encoder takes for a usual line of a container runtime. */
+const USUAL_LINE = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z (?:stdout|stderr|-) F ([^\r\n]*)\n/;
 
 export interface StoredRecord {
   readonly id: string;
@@ -155,6 +166,27 @@ class FakeEncoder implements Encoder {
       this.bytes += end - at;
       this.#ranges.push({ source, from: offset + at - from, to: offset + end - from, records: 1 });
       at = end;
+    }
+    return at;
+  }
+
+  readonly headedLines: HeadedLineEncoder = { offsets: new Float64Array(1_000), append: (run) => this.#headed(run) };
+
+  /** As a run of shaped records would be. */
+  #headed({ source, input, from, to, offset }: HeadedLines): number {
+    let at = from;
+    while (at < to) {
+      const [line, text] = USUAL_LINE.exec(input.toString('latin1', at, Math.min(to, at + 1_000))) ?? [];
+      if (line === undefined || text === undefined) break;
+      const textTo = at + line.length - 1;
+      const place = { text: input, from: textTo - text.length, to: textTo, offset: offset + at - from };
+      const record = { ...place, bytes: line.length, json: undefined, jsonBytes: 0, timeMs: 0, level: -1 };
+      this.mark();
+      // Unlike a cluster's, these need not fit an empty batch.
+      if (this.records >= Math.min(this.#options.recordsMax ?? 100, 1_000)) break;
+      if (!this.appendRecord(source, { ...record, showsLevel: false, stdio: '' })) break;
+      this.headedLines.offsets[this.records - 1] = place.offset;
+      at += line.length;
     }
     return at;
   }

@@ -83,6 +83,12 @@ const SHAPES: readonly Shape[] = [
     },
   },
   {
+    name: 'container runtime, whole lines mostly',
+    rules: { ...PLAIN_RULES, parser: 'cri' },
+    prefix: (random) =>
+      `${CRI_TIME} ${['stdout', 'stderr', '-'][random.below(3)] ?? ''} ${random.below(6) === 0 ? 'P' : 'F'} `,
+  },
+  {
     name: 'filters',
     rules: { ...PLAIN_RULES, exclude: [':x{7}>$'], redact: ['x{3,}'] },
     prefix: () => '',

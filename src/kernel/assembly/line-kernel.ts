@@ -19,9 +19,17 @@ const OFFSET_AFTER_FIRST: i32 = 1;
 const OFFSET_AFTER_SECOND: i32 = 2;
 const STOPS_AT_OBJECTS: i32 = 4;
 const PADS_EMPTY: i32 = 8;
+const HAS_HEADERS: i32 = 16;
+
+/** Where a header's first bytes are all those of a second. */
+const SECOND_BYTES: usize = 19;
 
 /** Position behind the last byte that `escapeLine` wrote; 0 when the line is not for us. */
 let outEnd: usize = 0;
+
+/** Of the header that `headerEnd` read: place of its part of the frame among those of stdout, stderr and unsaid; three digits, as bytes. */
+let headerStdio: usize = 0;
+let headerMillis: u32 = 0;
 
 // @ts-ignore: decorator
 @inline
@@ -63,24 +71,34 @@ export function encodeLines(job: usize): void {
   const overhead: i32 = word(job, 20);
   const lineBytesMax: usize = word(job, 21);
   const digits: usize = word(job, 22);
+  const seen: usize = word(job, 23);
   // What a position in the input must be added to for its offset in the source.
   const base = load<f64>(job + (23 << 2) + 4);
+  const timeAt: usize = word(job, 26);
   while (at < to && records < recordsMax) {
-    if (flags & STOPS_AT_OBJECTS && beginsObject(at, to)) break;
+    let begin = at;
+    if (flags & HAS_HEADERS) {
+      begin = headerEnd(at, to, seen);
+      if (begin == 0) break;
+    }
+    if (flags & STOPS_AT_OBJECTS && beginsObject(begin, to)) break;
     const offset = base + <f64>at;
     let o = copy(first, firstBytes, out);
     const text: usize = flags & (OFFSET_AFTER_FIRST | OFFSET_AFTER_SECOND) ? decimal(<u64>offset, digits) : 0;
     if (flags & OFFSET_AFTER_FIRST) o = copy16(text, digits + SLACK - text, o);
+    const time = o + timeAt;
     o = copy(second, secondBytes, o);
-    if (flags & OFFSET_AFTER_SECOND) {
-      o = copy16(text, digits + SLACK - text, o);
-      o = copy(third, thirdBytes, o);
-    }
+    if (flags & HAS_HEADERS) writeTime(at, time);
+    if (flags & OFFSET_AFTER_SECOND) o = copy16(text, digits + SLACK - text, o);
+    if (flags & HAS_HEADERS) o = copy(word(job, 27 + headerStdio), word(job, 28 + headerStdio), o);
+    else if (flags & OFFSET_AFTER_SECOND) o = copy(third, thirdBytes, o);
     const limit = min(to, at + lineBytesMax);
-    const next = escapeLine(at, to, limit, o);
+    const next = escapeLine(begin, to, limit, o);
     if (next == 0) break;
+    // With headers the whole line counts, its line end but for the newline too: so does whoever takes those that are left.
+    if (flags & HAS_HEADERS && next - at > lineBytesMax + 1) break;
     let end = outEnd;
-    let bytes: i32 = <i32>(next - at) - 1;
+    let bytes: i32 = <i32>(next - begin) - 1;
     if (bytes > 0 && load<u8>(next - 2) == CR) bytes -= 1;
     if (flags & PADS_EMPTY && bytes == 0) {
       store<u8>(end, 0x20);
@@ -102,6 +120,99 @@ export function encodeLines(job: usize): void {
   setWord(job, 2, <i32>out);
   setWord(job, 5, <i32>records);
   setWord(job, 18, counted);
+}
+
+/**
+ * Reads the header of a whole line as container runtimes write it (`2016-10-06T00:17:09.669794202Z stdout F `): gives where the text
+ * begins, 0 for any other form of it. `seen` has the second that was found to be one last: lines come in runs of equal seconds.
+ */
+function headerEnd(at: usize, to: usize, seen: usize): usize {
+  if (at + SECOND_BYTES + 5 > to) return 0;
+  const begin = v128.load(at);
+  if (
+    !v128.all_true<i8>(v128.eq<i8>(begin, v128.load(seen))) ||
+    load<u8>(at + 16) != load<u8>(seen + 16) ||
+    load<u16>(at + 17) != load<u16>(seen + 17)
+  ) {
+    if (!isSecond(at)) return 0;
+    v128.store(seen, begin);
+    store<u8>(seen + 16, load<u8>(at + 16));
+    store<u16>(seen + 17, load<u16>(at + 17));
+  }
+  let i = at + SECOND_BYTES;
+  headerMillis = 0x303030;
+  if (load<u8>(i) == 0x2e) {
+    i += 1;
+    const first = i;
+    while (i < to && isDigit(load<u8>(i))) i += 1;
+    const count = i - first;
+    if (count == 0) return 0;
+    const three = load<u32>(first) & 0xffffff;
+    headerMillis = count >= 3 ? three : count == 2 ? (three & 0xffff) | 0x300000 : (three & 0xff) | 0x303000;
+  }
+  // `Z `
+  if (load<u16>(i) != 0x205a) return 0;
+  i += 2;
+  const word = load<u32>(i);
+  const rest = load<u32>(i + 4) & 0xffffff;
+  if (word == 0x6f647473 && rest == 0x207475) {
+    headerStdio = 0;
+    i += 7;
+  } else if (word == 0x65647473 && rest == 0x207272) {
+    headerStdio = 2;
+    i += 7;
+  } else if ((word & 0xffff) == 0x202d) {
+    headerStdio = 4;
+    i += 2;
+  } else {
+    return 0;
+  }
+  // `F `
+  if (load<u16>(i) != 0x2046 || i + 2 > to) return 0;
+  return i + 2;
+}
+
+/** Whether the 19 bytes at `at` are a second of the calendar: `2016-10-06T00:17:09`. A leap second is none. */
+function isSecond(at: usize): bool {
+  if (load<u8>(at + 4) != 0x2d || load<u8>(at + 7) != 0x2d || load<u8>(at + 10) != 0x54) return false;
+  if (load<u8>(at + 13) != 0x3a || load<u8>(at + 16) != 0x3a) return false;
+  const century = twoDigits(at);
+  const ofCentury = twoDigits(at + 2);
+  const month = twoDigits(at + 5);
+  const day = twoDigits(at + 8);
+  if ((century | ofCentury | month | day) < 0) return false;
+  const year = century * 100 + ofCentury;
+  if (year == 0 || month == 0 || month > 12 || day == 0) return false;
+  let days = 31;
+  if (month == 4 || month == 6 || month == 9 || month == 11) days = 30;
+  else if (month == 2) days = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28;
+  if (day > days) return false;
+  const hours = twoDigits(at + 11);
+  const minutes = twoDigits(at + 14);
+  const seconds = twoDigits(at + 17);
+  return (hours | minutes | seconds) >= 0 && hours < 24 && minutes < 60 && seconds < 60;
+}
+
+/** Two digits as a number, negative when they are none. */
+function twoDigits(at: usize): i32 {
+  const tens: u32 = load<u8>(at);
+  const ones: u32 = load<u8>(at + 1);
+  return isDigit(tens) && isDigit(ones) ? <i32>((tens - 48) * 10 + ones - 48) : i32.MIN_VALUE;
+}
+
+// @ts-ignore: decorator
+@inline
+function isDigit(byte: u32): bool {
+  return byte - 48 < 10;
+}
+
+/** The time of the header at `from` with its milliseconds: 24 bytes at `to`. */
+function writeTime(from: usize, to: usize): void {
+  v128.store(to, v128.load(from));
+  store<u8>(to + 16, 0x3a);
+  store<u16>(to + 17, load<u16>(from + 17));
+  store<u8>(to + 19, 0x2e);
+  store<u32>(to + 20, headerMillis | 0x5a000000);
 }
 
 /** Whether the first byte of the line that is no white space is `{`. */

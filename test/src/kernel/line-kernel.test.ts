@@ -6,6 +6,7 @@ import { LINE_BYTES_MAX, READ_BYTES } from '../../../src/core/limits.ts';
 import type { BatchFill, LineFrame, LineKernel, LineRules } from '../../../src/kernel/line-kernel.ts';
 import { PlainLineKernel } from '../../../src/kernel/plain-line-kernel.ts';
 import { WasmLineKernel } from '../../../src/kernel/wasm-line-kernel.ts';
+import { CriLine } from '../../../src/parse/cri-line.ts';
 import { seededRandom, testSeed } from '../../fakes/seeded-random.ts';
 import type { SeededRandom } from '../../fakes/seeded-random.ts';
 
@@ -31,6 +32,19 @@ const FRAMES: readonly LineFrame[] = [true, false].flatMap((hasOffsetAfterFirst)
   [true, false].map((hasOffsetAfterSecond) => ({ ...FRAME, hasOffsetAfterFirst, hasOffsetAfterSecond })),
 );
 const BARE: LineFrame = { ...FRAME, third: Buffer.alloc(0), hasOffsetAfterFirst: false, hasOffsetAfterSecond: false };
+
+/** As for lines of container runtimes: the time at its place, a part by the stdio. */
+const HEADED: LineFrame = {
+  ...FRAME,
+  second: Buffer.from(`","time":"${'0'.repeat(24)}","offset":`),
+  third: Buffer.alloc(0),
+  header: {
+    timeAt: '","time":"'.length,
+    stdout: Buffer.from(',"stream":"stdout","message":"'),
+    stderr: Buffer.from(',"stream":"stderr","message":"'),
+    unsaid: Buffer.from(',"message":"'),
+  },
+};
 
 interface Outcome {
   readonly text: string;
@@ -106,6 +120,62 @@ const PIECES = [
   ' ',
 ];
 
+/** What becomes of a line with a usual header. */
+function headed(offset: number, time: string, stdio: 'stdout' | 'stderr' | '-', text: string): string {
+  const member = stdio === '-' ? '' : `,"stream":"${stdio}"`;
+  return `{"id":"source-${offset}","time":"${time}","offset":${offset}${member},"message":${JSON.stringify(text)}}\n`;
+}
+
+const HEADERS: readonly (readonly [header: string, time: string | undefined])[] = [
+  ['2016-10-06T00:17:09.669794202Z stdout F ', '2016-10-06T00:17:09.669Z'],
+  ['2016-10-06T00:17:09.999999999Z stderr F ', '2016-10-06T00:17:09.999Z'],
+  ['2016-10-06T00:17:09.6Z - F ', '2016-10-06T00:17:09.600Z'],
+  ['2016-10-06T00:17:09.66Z stdout F ', '2016-10-06T00:17:09.660Z'],
+  ['2016-10-06T00:17:09.007Z stdout F ', '2016-10-06T00:17:09.007Z'],
+  ['2016-10-06T00:17:09Z stdout F ', '2016-10-06T00:17:09.000Z'],
+  ['2016-10-06T00:17:09.000000000001Z stdout F ', '2016-10-06T00:17:09.000Z'],
+  ['2024-02-29T23:59:59.1Z stdout F ', '2024-02-29T23:59:59.100Z'],
+  ['2000-12-31T00:00:00.1Z stderr F ', '2000-12-31T00:00:00.100Z'],
+  ['2023-02-29T23:59:59.1Z stdout F ', undefined],
+  ['1900-02-29T23:59:59.1Z stdout F ', undefined],
+  ['2024-04-31T00:00:00.1Z stdout F ', undefined],
+  ['2024-13-01T00:00:00.1Z stdout F ', undefined],
+  ['2024-00-01T00:00:00.1Z stdout F ', undefined],
+  ['2024-01-00T00:00:00.1Z stdout F ', undefined],
+  ['0000-01-01T00:00:00.1Z stdout F ', undefined],
+  ['2024-01-01T24:00:00.1Z stdout F ', undefined],
+  ['2024-01-01T00:60:00.1Z stdout F ', undefined],
+  ['2016-12-31T23:59:60.1Z stdout F ', undefined],
+  ['2024-01-01t00:00:00.1Z stdout F ', undefined],
+  ['2024-01-01T00:00:00,1Z stdout F ', undefined],
+  ['2024-01-01T00:00:00.Z stdout F ', undefined],
+  ['2024-01-01T00:00:00.1+01:00 stdout F ', undefined],
+  ['2024-01-01T00:00:00.1z stdout F ', undefined],
+  ['2024-01-01T00:00:00.1Z stdout P ', undefined],
+  ['2024-01-01T00:00:00.1Z stdout F:x ', undefined],
+  ['2024-01-01T00:00:00.1Z stdout F', undefined],
+  ['2024-01-01T00:00:00.1Z stdin F ', undefined],
+  ['2024-01-01T00:00:00.1Z stdoux F ', undefined],
+  ['2024-01-01T00:00:00.1Z  stdout F ', undefined],
+  ['2o24-01-01T00:00:00.1Z stdout F ', undefined],
+  ['2024-01-01T00:00', undefined],
+  ['', undefined],
+];
+
+/** Lines of a container runtime as they may be, usual and not. */
+function randomHeadedLines(random: SeededRandom): Buffer {
+  const lines = randomLines(random).toString('utf8').split('\n').slice(0, -1);
+  const usual = HEADERS.filter(([, time]) => time !== undefined);
+  return Buffer.from(
+    lines
+      .map((text) => {
+        const [header] = (random.below(8) === 0 ? HEADERS : usual)[random.below(9)] ?? [''];
+        return `${header}${text}\n`;
+      })
+      .join(''),
+  );
+}
+
 function randomLines(random: SeededRandom): Buffer {
   const lines = Array.from({ length: 1 + random.below(20) }, () =>
     Array.from({ length: random.below(12) }, () => PIECES[random.below(PIECES.length)] ?? '').join(''),
@@ -179,6 +249,33 @@ for (const [name, make] of Object.entries(FORMS)) {
       assert.equal(got.text, ['ü', ' ', ' ', '\\"'].map((text) => `${before}${text}"}\n`).join(''));
     });
 
+    it('takes time and stdio of a usual header and leaves any other line', () => {
+      for (const [header, time] of HEADERS) {
+        const first = '2016-10-06T00:17:09.669794202Z stdout F one\n';
+        const got = encode(make, Buffer.from(`${first}${header}two "2"\r\n`), { frame: HEADED });
+        const stdio = header.includes(' - ') ? '-' : header.includes('stderr') ? 'stderr' : 'stdout';
+        const one = headed(0, '2016-10-06T00:17:09.669Z', 'stdout', 'one');
+        const two = time === undefined ? '' : headed(first.length, time, stdio, 'two "2"');
+        assert.equal(got.text, one + two, header);
+        assert.equal(got.fill.records, time === undefined ? 1 : 2);
+      }
+    });
+
+    it('leaves objects behind a header where told so, a line whose header makes it too long, and an unfinished one', () => {
+      const header = '2016-10-06T00:17:09.669794202Z stdout F ';
+      const stopsAt = (text: string, rules: Partial<LineRules> = {}): number =>
+        encode(make, Buffer.from(`${header}one\n${header}${text}`), { frame: HEADED, rules }).next;
+      const before = header.length + 4;
+      assert.equal(stopsAt('{"a":1}\n'), 2 * header.length + 12);
+      assert.equal(stopsAt(' {"a":1}\n', { stopsAtObjects: true }), before);
+      assert.equal(stopsAt('two'), before);
+      const room = LINE_BYTES_MAX - header.length;
+      assert.equal(stopsAt(`${'x'.repeat(room)}\n`), before + LINE_BYTES_MAX + 1);
+      assert.equal(stopsAt(`${'x'.repeat(room + 1)}\n`), before);
+      assert.equal(stopsAt(`${'x'.repeat(room)}\r\n`), before);
+      assert.equal(stopsAt('\n'), before + header.length + 1);
+    });
+
     it('goes through more than it takes in at once', () => {
       const line = `${'z'.repeat(997)}"\n`;
       const input = Buffer.from(line.repeat(Math.ceil((3 * READ_BYTES) / line.length)));
@@ -219,6 +316,20 @@ describe('byte kernel', () => {
       };
       const input = randomLines(random);
       assert.deepEqual(encode(wasm, input, job), encode(plain, input, job), `TEST_SEED=${seed}`);
+      const lines = randomHeadedLines(random);
+      const withHeaders = { ...job, frame: HEADED };
+      assert.deepEqual(encode(wasm, lines, withHeaders), encode(plain, lines, withHeaders), `TEST_SEED=${seed}`);
+    }
+  });
+
+  it('takes no header that the parser of container lines reads otherwise', () => {
+    const cri = new CriLine();
+    for (const [header, time] of HEADERS) {
+      const line = Buffer.from(`${header}text`);
+      if (time === undefined) continue;
+      assert.equal(cri.read(line, 0, line.length), true, header);
+      assert.equal(cri.textFrom, header.length, header);
+      assert.deepEqual([cri.timeMs, cri.isPartial], [Date.parse(time), false], header);
     }
   });
 });
