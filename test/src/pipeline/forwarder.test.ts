@@ -392,6 +392,9 @@ describe('forwarder', () => {
       await start();
       await join();
       await run(3 * FLUSH_MS);
+      unlinkSync(at('v/a.log'));
+      await run(20 * FLUSH_MS);
+      assert.deepEqual(account().read, { lines: 1, bytes: 4 }, 'of a file that is done with');
       forwarder.leave(VOLUME);
       forwarder.leave(VOLUME);
       assert.deepEqual(account().read, { lines: 0, bytes: 0 });
@@ -400,6 +403,24 @@ describe('forwarder', () => {
       assert.deepEqual(destination.texts, ['one\n', 'own 1\n']);
       await forwarder.close();
       assert.deepEqual(paths(disk), ['/log/own.log']);
+    });
+
+    it('are known once, though they were let go of before anybody looked at them', async () => {
+      writeFileSync(at('v/a.log'), 'one\n');
+      await start();
+      await join();
+      await run(3 * FLUSH_MS);
+      await forwarder.close();
+      for (let life = 0; life < 2; life += 1) {
+        await start();
+        await join();
+        forwarder.leave(VOLUME);
+        await join();
+        await run(3 * FLUSH_MS);
+        assert.deepEqual(account().delivered, { lines: 1, bytes: 4 });
+        await forwarder.close();
+      }
+      assert.equal(destination.requests.length, 1, 'it is not read again');
     });
 
     it('are not in doubt because the pod ships stdio or does not', async () => {
