@@ -46,25 +46,27 @@ const BOOT_ID_PATH = '/proc/sys/kernel/random/boot_id';
 
 /** SIGTERM and SIGINT: the first asks for an end in order, the second for an end at once. */
 interface Signals {
-  readonly ended: Promise<NodeJS.Signals>;
+  /** What asked for the end. */
+  readonly ended: Promise<string>;
   readonly hurried: AbortSignal;
+  /** Asks for an end in order, as the first signal does. */
+  readonly end: (why: string) => void;
 }
 
 function listenToSignals(): Signals {
   const hurry = new AbortController();
-  const ended = new Promise<NodeJS.Signals>((resolve) => {
-    let isFirst = true;
-    const receive = (signal: NodeJS.Signals): void => {
-      if (isFirst) resolve(signal);
-      else hurry.abort();
-      isFirst = false;
-    };
-    const isLate = hasLostTerm();
-    process.on('SIGTERM', receive);
-    process.on('SIGINT', receive);
-    if (isLate) receive('SIGTERM');
-  });
-  return { ended, hurried: hurry.signal };
+  const { promise: ended, resolve: end } = Promise.withResolvers<string>();
+  let isFirst = true;
+  const receive = (signal: NodeJS.Signals): void => {
+    if (isFirst) end(signal);
+    else hurry.abort();
+    isFirst = false;
+  };
+  const isLate = hasLostTerm();
+  process.on('SIGTERM', receive);
+  process.on('SIGINT', receive);
+  if (isLate) receive('SIGTERM');
+  return { ended, hurried: hurry.signal, end };
 }
 
 /** Gives the milliseconds after which the process may be gone. */
@@ -146,6 +148,7 @@ async function forward(first: ForwardFile, surroundings: Surroundings): Promise<
     flush_interval_ms: config.flushIntervalMs,
   });
   const ending = beginEnding(config, surroundings);
+  void endWithOthers(config, surroundings);
   const stdio = await openStdio(config, surroundings);
   const opened = await openGeneration(config, { ending, stdio }, surroundings);
   if (opened === undefined) return;
@@ -256,6 +259,23 @@ async function followConfig(
   });
   await follower.start();
   return follower;
+}
+
+/** A plain sidecar of a pod that is meant to end asks for its own end when the others have ended. */
+async function endWithOthers({ endWith, pod }: ForwarderConfig, { signals, log }: Surroundings): Promise<void> {
+  if (endWith === undefined) return;
+  const { openPodEnd } = await import('./source/pod-log/pod-end.ts');
+  const over = new AbortController();
+  void signals.ended.then(() => over.abort());
+  const shared = { env: process.env, clock: systemClock, random: systemRandom, log, signal: over.signal };
+  const end = await openPodEnd({ ...endWith, ...shared, namespace: pod.namespace, pod: pod.pod });
+  if (end === 'ended') signals.end('the end of the other containers');
+  if (end !== 'forbidden') return;
+  log.error('ends although the other containers may be at work: it may not see when they end', {
+    containers: endWith.containers,
+    hint: 'logtender namespace NAME prints the account and its right (get on pods)',
+  });
+  signals.end('the lack of a right to see the end of the other containers');
 }
 
 /** Copies of dead records in S3, where the operator asked for them. */

@@ -30,6 +30,7 @@ import { ownKeys, settingsOf } from './settings.ts';
 import type { Settings } from './settings.ts';
 import {
   decideShape,
+  endsWith,
   GRACE_SECONDS_LEAST,
   graceSeconds,
   hasPlainMesh,
@@ -143,6 +144,7 @@ export function inject(asked: Asked, facts: InjectionFacts): Outcome {
     original: originalAccount(pod),
   });
   const isAccountSwitched = account.action === 'switch';
+  const ending = endsWith(pod, shape, account);
   const stdio = planStdio({ pod, settings, account, labels: namespace.labels, config });
   // What a switch takes away is no place for logs, or the next pass would find another one.
   const podLeft = isAccountSwitched ? withoutAutomaticTokens(pod) : pod;
@@ -154,6 +156,7 @@ export function inject(asked: Asked, facts: InjectionFacts): Outcome {
     settings,
     plan,
     shape: shape.shape,
+    endsWith: ending,
     isAccountSwitched,
     namespaceUsers: namespace.annotations.get(NAMESPACE_USERS),
     config,
@@ -178,7 +181,7 @@ export function inject(asked: Asked, facts: InjectionFacts): Outcome {
     ...ask,
     onInvalid: settings.onInvalid,
     conflict: conflicts[0]?.code,
-    obstacle: shapeObstacle(pod, shape),
+    obstacle: shapeObstacle(pod, shape, ending),
     isDegraded: all.some(isDegrading),
   });
   // What the sidecar would have shipped does not matter where there is none.

@@ -50,11 +50,11 @@ export const REASONS = {
   windows_pod: warning('the forwarder has no Windows image', 'remove logging.io/inject from Windows pods'),
   ends_without_native: warning(
     'the pod is meant to end, and a plain sidecar container would keep it running for ever',
-    'use nodes with kubelet 1.29 or newer, or set logging.io/sidecar: native when every node is',
+    'use kubelets from 1.29, or logging.io/sidecar: native once all are, or run the pod under logtender-forwarder',
   ),
   ends_as_container: warning(
     'the pod is meant to end, and the plain container that logging.io/sidecar asks for would keep it running for ever',
-    'remove logging.io/sidecar: container, or set logging.io/sidecar: auto in the pod',
+    'remove logging.io/sidecar: container, or set it to auto in the pod, or run the pod under logtender-forwarder',
   ),
   paused: warning(
     'the operator has paused injection, so that every pod is admitted as it is',

@@ -6,9 +6,11 @@
  */
 import { at, integerAt, isObject, listAt, textAt } from './json.ts';
 import type { Json } from './json.ts';
-import { isMeshContainer } from './names.ts';
+import { FORWARDER_ACCOUNT, isMeshContainer } from './names.ts';
+import { userContainers } from './pod.ts';
 import type { PodView } from './pod.ts';
 import type { ReasonCode } from './reasons.ts';
+import type { AccountDecision } from './service-account.ts';
 
 /** What the nodes say about native sidecars. */
 export type Kubelets = 'ready' | 'old' | 'unknown';
@@ -25,13 +27,26 @@ export function decideShape(asked: 'auto' | 'native' | 'container', kubelets: Ku
   return { shape: 'container', reason: kubelets === 'old' ? 'kubelets_old' : 'kubelets_unknown' };
 }
 
-/** What makes an injection impossible whatever was asked, or undefined. */
-export function shapeObstacle(pod: PodView, shape: Shape): ReasonCode | undefined {
+/** What makes an injection impossible whatever was asked, or undefined. @param endsWith see `endsWith` */
+export function shapeObstacle(pod: PodView, shape: Shape, endsWith: readonly string[]): ReasonCode | undefined {
   if (isWindows(pod)) return 'windows_pod';
   // A plain container that does not end keeps such a pod running: its Job would never complete.
-  const isEnding = (textAt(pod.spec, 'restartPolicy') ?? 'Always') !== 'Always';
-  if (!isEnding || shape.shape === 'native') return undefined;
+  if (!isEnding(pod) || shape.shape === 'native' || endsWith.length > 0) return undefined;
   return shape.reason === 'shape_asked' ? 'ends_as_container' : 'ends_without_native';
+}
+
+/**
+ * The containers with which a plain sidecar of a pod that is meant to end has to end by itself; empty where it need not, or cannot: for
+ * that it must be able to read its own pod, which the account of `logtender namespace` may.
+ */
+export function endsWith(pod: PodView, shape: Shape, account: AccountDecision): readonly string[] {
+  if (shape.shape === 'native' || !isEnding(pod)) return [];
+  if (account.action !== 'switch' || account.account !== FORWARDER_ACCOUNT) return [];
+  return userContainers(pod).flatMap(({ list, name }) => (list === 'containers' ? [name] : []));
+}
+
+function isEnding(pod: PodView): boolean {
+  return (textAt(pod.spec, 'restartPolicy') ?? 'Always') !== 'Always';
 }
 
 /** The labels of nodes that name their system; the second is the first's older name. */

@@ -76,6 +76,7 @@ export interface EnvOptions {
   readonly settings: Settings;
   readonly plan: LogPlan;
   readonly stdio: StdioConfig | undefined;
+  readonly endsWith: readonly string[];
   readonly config: WebhookConfig;
 }
 
@@ -86,6 +87,7 @@ interface Ingredients {
   readonly workload: string | undefined;
   readonly globs: string | undefined;
   readonly stdio: StdioConfig | undefined;
+  readonly endsWith: readonly string[];
   readonly adminPort: number;
   readonly graceSeconds: number;
   /** Labels that the templates of the settings name, and what the pod has there. */
@@ -102,13 +104,14 @@ export function buildEnv(options: EnvOptions): SidecarEnv {
   const { settings, config } = options;
   const ingredients = ingredientsOf(options);
   // An array keeps its places: an undefined one counts as null, and no text of a pod can be that.
-  const { namespace, app, workload, globs, stdio, labels } = ingredients;
+  const { namespace, app, workload, globs, stdio, endsWith, labels } = ingredients;
   const key = JSON.stringify([
     namespace,
     app,
     workload,
     globs,
     stdio,
+    endsWith,
     ingredients.adminPort,
     ingredients.graceSeconds,
     labels,
@@ -124,13 +127,14 @@ function recentOf(config: WebhookConfig, settings: Settings): Recent<SidecarEnv>
   return recent;
 }
 
-function ingredientsOf({ pod, namespace, settings, plan, stdio }: EnvOptions): Ingredients {
+function ingredientsOf({ pod, namespace, settings, plan, stdio, endsWith }: EnvOptions): Ingredients {
   return {
     namespace,
     app: appOf(pod),
     workload: workloadOf(pod),
     globs: plan.globs.length === 0 ? undefined : JSON.stringify(plan.globs),
     stdio,
+    endsWith,
     adminPort: adminPort(pod),
     graceSeconds: graceSeconds(pod),
     labels: labelsNamed(settings).map((label) => [label, pod.labels.get(label)]),
@@ -156,6 +160,7 @@ function makeEnv(of: Ingredients, settings: Settings, config: WebhookConfig): Si
     [ENV.stdio]: of.stdio?.way,
     [ENV.stdioContainers]: of.stdio?.containers.join(','),
     [ENV.stdioTokenDir]: of.stdio?.way === 'api' ? of.stdio.tokenDir : undefined,
+    [ENV.endWith]: of.endsWith.length === 0 ? undefined : of.endsWith.join(','),
     [ENV.sinks]: settings.sinks.join(','),
     [ENV.logGroup]: destinations.logGroup,
     [ENV.logStream]: destinations.logStream,

@@ -54,6 +54,8 @@ export function buildSidecar(options: {
   readonly plan: LogPlan;
   readonly stdio: StdioPlan;
   readonly shape: Shape['shape'];
+  /** Containers with whose end ours has to end by itself. */
+  readonly endsWith: readonly string[];
   readonly isAccountSwitched: boolean;
   /** OpenShift's users of the namespace, as its annotation has them. */
   readonly namespaceUsers: string | undefined;

@@ -77,6 +77,10 @@ rules:
   - apiGroups: ['']
     resources: [pods/log]
     verbs: [get]
+  # For Jobs where nodes know no native sidecars: the sidecar sees when the other containers have ended, and ends too.
+  - apiGroups: ['']
+    resources: [pods]
+    verbs: [get]
 `;
 }
 

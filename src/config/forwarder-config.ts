@@ -10,6 +10,8 @@ import { durationMs, nearest, problemText, Reader, shown } from './fields.ts';
 import type { FieldShape, Parsed, Problem } from './fields.ts';
 import { FILE_SINK_BYTES } from './file-sink-config.ts';
 import type { FileSinkConfig } from './file-sink-config.ts';
+import { END_ENV, readEndConfig } from './end-config.ts';
+import type { EndConfig } from './end-config.ts';
 import { readStdioConfig, STDIO_ENV } from './stdio-config.ts';
 import type { StdioConfig } from './stdio-config.ts';
 import { readS3Options, S3_PREFIX_DEFAULT } from './s3-config.ts';
@@ -57,6 +59,8 @@ export interface ForwarderConfig extends RecordRules {
   readonly files: readonly FileGlob[];
   /** Undefined: stdout and stderr are not shipped. */
   readonly stdio: StdioConfig | undefined;
+  /** Whose end is ours; undefined where others end us. */
+  readonly endWith: EndConfig | undefined;
   readonly sinks: readonly SinkName[];
   /** CloudWatch log group template. */
   readonly logGroup: string;
@@ -120,6 +124,8 @@ export const ENV = {
   stdio: STDIO_ENV.way,
   stdioContainers: STDIO_ENV.containers,
   stdioTokenDir: STDIO_ENV.tokenDir,
+  endWith: END_ENV.containers,
+  endTokenDir: END_ENV.tokenDir,
   sinks: 'SINKS',
   logGroup: 'LOG_GROUP',
   logStream: 'LOG_STREAM',
@@ -269,6 +275,7 @@ export function parseForwarderEnv(
     },
     files,
     stdio: readStdioConfig(reader),
+    endWith: readEndConfig(reader),
     sinks,
     logGroup: reader.text(ENV.logGroup, DEFAULTS.logGroup),
     logStream: reader.text(ENV.logStream, DEFAULTS.logStream),

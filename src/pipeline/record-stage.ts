@@ -14,6 +14,9 @@ import { saltOf } from '../parse/sampler.ts';
 import type { Encoder, HeadedLines } from '../sinks/sink.ts';
 import { EntryLog } from './entry-log.ts';
 
+/** Where runs take nothing one is tried for so many clusters: it costs nothing then, and usual lines are found again soon. */
+const RUN_SKIP_MAX = 32;
+
 export class RecordStage {
   /** After `append`: lines of the cluster in its source. */
   lines = 0;
@@ -23,6 +26,11 @@ export class RecordStage {
   readonly #context: ShapeContext = { offset: 0, salt: 0, timeMs: 0, nowMs: 0, sentBefore: 0 };
   /** Lines with headers that are whole are records as they are. */
   readonly #takesRuns: boolean;
+  /** Runs in a row that took nothing (JSON, partial lines), and clusters that went since the last: see RUN_SKIP_MAX. */
+  #fruitless = 0;
+  #skipped = 0;
+  /** The encoder has not seen what was read last. */
+  #isFresh = true;
   #source: SourceInfo | undefined;
   #log = new EntryLog();
   #spare = new EntryLog();
@@ -88,8 +96,14 @@ export class RecordStage {
     const { headedLines } = encoder;
     const log = this.#log;
     if (!this.#takesRuns || headedLines === undefined || !log.hasRoomForRun) return run.from;
+    if (run.isFresh) this.#isFresh = true;
+    this.#skipped += 1;
+    if (this.#fruitless > 1 && this.#skipped < Math.min(2 ** this.#fruitless, RUN_SKIP_MAX)) return run.from;
     const first = encoder.records;
-    const end = headedLines.append(run);
+    const end = headedLines.append({ ...run, isFresh: this.#isFresh });
+    this.#isFresh = false;
+    this.#skipped = 0;
+    this.#fruitless = end > run.from ? 0 : this.#fruitless + 1;
     const { offsets } = headedLines;
     const last = encoder.records - 1;
     let offset = run.offset;

@@ -18,9 +18,12 @@ import {
 } from 'node:fs';
 import { createServer } from 'node:http';
 import type { Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+
+import { loopbackTls } from '../bench/forwarder.ts';
 
 const MAIN = resolve(import.meta.dirname, '../../src/main.ts');
 const DEADLINE_MS = 20_000;
@@ -155,6 +158,47 @@ describe('forwarder process', function () {
     assert.equal(await forwarder.ended, 0, forwarder.stderr());
     assert.deepEqual([...server.stored.values()], ['one', 'two', 'last words without a newline']);
     assert.match(termination(), /read=3 delivered=3 dropped=0 pending=0/);
+  });
+
+  it('ends by itself when the other containers of its pod have ended, and has shipped all by then', async () => {
+    const { key, cert } = loopbackTls();
+    const asked: string[] = [];
+    let state: object = { running: {} };
+    const api = createTlsServer({ key, cert }, (request, response) => {
+      asked.push(`${request.method} ${request.url} ${request.headers.authorization}`);
+      const containerStatuses = [{ name: 'app', state }];
+      response.end(JSON.stringify({ spec: { restartPolicy: 'OnFailure' }, status: { containerStatuses } }));
+    });
+    api.listen(0, '127.0.0.1');
+    await once(api, 'listening');
+    const tokens = join(folder, 'tokens');
+    mkdirSync(tokens);
+    writeFileSync(join(tokens, 'token'), 'a-token\n');
+    writeFileSync(join(tokens, 'ca.crt'), cert);
+    try {
+      writeFileSync(log('a.log'), 'one\n');
+      const { port } = api.address() as AddressInfo;
+      const { ended, stderr } = start({
+        ELASTICSEARCH_URL: url,
+        SINKS: 'elasticsearch',
+        POD_NAMESPACE: 'shop',
+        END_WITH: 'app',
+        END_TOKEN_DIR: tokens,
+        KUBERNETES_SERVICE_HOST: '127.0.0.1',
+        KUBERNETES_SERVICE_PORT: String(port),
+      });
+      await until('first line and two looks', () => server.stored.size === 1 && asked.length > 1);
+      // The last line of a Job has no newline, often enough.
+      appendFileSync(log('a.log'), 'two\nlast words');
+      state = { terminated: { exitCode: 0 } };
+      assert.equal(await ended, 0, stderr());
+      assert.deepEqual([...server.stored.values()], ['one', 'two', 'last words']);
+      assert.equal(asked[0], 'GET /api/v1/namespaces/shop/pods/pod-1 Bearer a-token');
+      assert.match(termination(), /read=3 delivered=3 dropped=0 pending=0/);
+    } finally {
+      api.close();
+      api.closeAllConnections();
+    }
   });
 
   it('stays with a wrong configuration and says what is wrong', async () => {

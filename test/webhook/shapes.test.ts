@@ -243,6 +243,35 @@ const CASES: readonly ShapeCase[] = [
     annotations: { 'logging.io/sidecar': 'container' },
     reason: 'ends_as_container',
   },
+  ...(['old', 'unknown'] as const).map((kubelets): ShapeCase => ({
+    name: `a Job where native is ${kubelets}, under the account that may see the end of the others: it ends with them`,
+    spec: {
+      restartPolicy: 'OnFailure',
+      initContainers: [{ name: 'migrate' }],
+      containers: [{ name: 'app' }, { name: 'istio-proxy' }, { name: 'second' }],
+    },
+    annotations: { 'logging.io/service-account': 'logtender-forwarder' },
+    cluster: { kubelets, accounts: ['logtender-forwarder'] },
+    codes: ['mesh_not_native'],
+    check: (pod) => {
+      assert.deepEqual(names(pod, 'containers'), ['app', 'istio-proxy', 'second', 'logtender']);
+      assert.equal(envOf(pod, 'END_WITH'), 'app,second');
+      assert.equal(at(pod, 'spec', 'serviceAccountName'), 'logtender-forwarder');
+    },
+  })),
+  {
+    name: 'a Job where native is not known, under an account of whose rights nothing is known',
+    spec: { restartPolicy: 'Never' },
+    annotations: { 'logging.io/service-account': 'f' },
+    cluster: { kubelets: 'old', accounts: ['f'] },
+    reason: 'ends_without_native',
+  },
+  {
+    name: 'a plain sidecar of a pod that does not end is ended by others',
+    annotations: { 'logging.io/service-account': 'logtender-forwarder' },
+    cluster: { kubelets: 'old', accounts: ['logtender-forwarder'] },
+    check: (pod) => assert.equal(envOf(pod, 'END_WITH'), undefined),
+  },
   {
     name: 'native is asked for where a kubelet is old',
     annotations: { 'logging.io/sidecar': 'native' },

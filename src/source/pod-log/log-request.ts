@@ -1,19 +1,16 @@
 /**
  * One request for the log of a container of our own pod, and what the API server says to it, as values.
  *
- * GET /api/v1/namespaces/{ns}/pods/{pod}/log (API reference, "Pod v1 core", read log of the specified Pod). The token is read anew for
- * each request: the kubelet replaces it before it ends. May import: core, config, node:.
+ * GET /api/v1/namespaces/{ns}/pods/{pod}/log (API reference, "Pod v1 core", read log of the specified Pod). May import: core, config, source,
+ * node:.
  */
-import { readFile } from 'node:fs/promises';
-import { Agent, request } from 'node:https';
+import { Agent } from 'node:https';
 import type { IncomingMessage } from 'node:http';
-import { join } from 'node:path';
 
 import { errorText } from '../../core/errors.ts';
 import { KiB } from '../../core/limits.ts';
+import { apiGet, KEEP_ALIVE_MS } from './api-request.ts';
 
-/** A peer that is gone without a word is noticed so: probes begin after this time of silence (tcp(7), TCP_KEEPIDLE). */
-const KEEP_ALIVE_MS = 15_000;
 /** What a refusal says is read this far. */
 const REFUSAL_BYTES_MAX = 4 * KiB;
 
@@ -60,13 +57,8 @@ export function createOpenLog({ url, tokenDir, namespace, pod }: LogServer): { o
   const base = `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(pod)}/log`;
   const open: OpenLog = async (query, signal) => {
     try {
-      const [token, ca] = await Promise.all([
-        readFile(join(tokenDir, 'token'), 'utf8'),
-        readFile(join(tokenDir, 'ca.crt'), 'utf8').catch(() => undefined),
-      ]);
       const target = new URL(`${base}?${parameters(query)}`, url);
-      const headers = { authorization: `Bearer ${token.trim()}`, 'user-agent': 'logtender', accept: '*/*' };
-      const answer = await send(target, { agent, headers, signal, ...(ca === undefined ? {} : { ca }) });
+      const answer = await apiGet(target, { tokenDir, agent, signal });
       return await judge(answer);
     } catch (error) {
       return { status: 'unreachable', text: errorText(error) };
@@ -82,16 +74,6 @@ function parameters({ container, follow, previous, sinceSecond, bytesMax }: LogQ
   if (sinceSecond !== undefined) query.set('sinceTime', `${new Date(sinceSecond * 1000).toISOString().slice(0, 19)}Z`);
   if (bytesMax !== undefined) query.set('limitBytes', String(bytesMax));
   return query.toString();
-}
-
-function send(url: URL, options: Parameters<typeof request>[1]): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
-    const outgoing = request(url, options);
-    outgoing.once('socket', (socket) => socket.setKeepAlive(true, KEEP_ALIVE_MS));
-    outgoing.once('response', resolve);
-    outgoing.once('error', reject);
-    outgoing.end();
-  });
 }
 
 async function judge(answer: IncomingMessage): Promise<LogAnswer> {

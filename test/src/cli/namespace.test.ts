@@ -34,7 +34,10 @@ describe('logtender namespace', () => {
         ['Secret', 'logtender-sink', 'shop'],
       ],
     );
-    assert.deepEqual(objects[1]?.rules, [{ apiGroups: [''], resources: ['pods/log'], verbs: ['get'] }]);
+    assert.deepEqual(objects[1]?.rules, [
+      { apiGroups: [''], resources: ['pods/log'], verbs: ['get'] },
+      { apiGroups: [''], resources: ['pods'], verbs: ['get'] },
+    ]);
     assert.equal(objects[3]?.stringData, null, 'a form holds no credentials');
     for (const key of Object.keys(SECRET_KEYS)) assert(text.includes(`# ${key}: `), key);
   });
