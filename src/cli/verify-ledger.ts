@@ -34,6 +34,8 @@ export interface LedgerSource {
   readonly droppedLines: number;
   readonly droppedBytes: number;
   readonly duplicatesMax: number;
+  /** False for stdio, whose lines may be parts of one. */
+  readonly linesAreRecords: boolean;
 }
 
 export interface Ledger {
@@ -100,6 +102,7 @@ function readSource(reader: Reader): LedgerSource {
     droppedLines: sum('lines'),
     droppedBytes: sum('bytes'),
     duplicatesMax: count(reader, 'duplicatesMax'),
+    linesAreRecords: reader.flag('lines_are_records', true),
   };
 }
 

@@ -70,7 +70,7 @@ export class SourceTrack {
     // What the file says is exact; what was dropped of it is absent rightly.
     const missing = Math.max(0, deliveredLines - this.#found);
     const about = { source: id, container, path, expected: deliveredLines, found: this.#found, twice: this.#twice };
-    if (!linesAreRecords) {
+    if (!linesAreRecords || !this.#source.linesAreRecords) {
       const undecided = 'records are more than lines here, so their number does not follow from the ledger';
       return {
         ...about,

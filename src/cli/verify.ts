@@ -78,7 +78,7 @@ function tellSources(verdicts: readonly SourceVerdict[], ledger: Ledger, io: Com
   const missing = verdicts.reduce((sum, verdict) => sum + verdict.missing, 0);
   const twice = verdicts.reduce((sum, verdict) => sum + verdict.twice, 0);
   const found = verdicts.reduce((sum, verdict) => sum + verdict.found, 0);
-  const isUndecided = !ledger.linesAreRecords;
+  const isUndecided = !ledger.linesAreRecords || ledger.sources.some((source) => !source.linesAreRecords);
   const summary = { sources: verdicts.length, found, missing, twice, unlisted_lines: ledger.unlistedLines };
   for (const verdict of verdicts) io.out(output === 'json' ? `${JSON.stringify(verdict)}\n` : verdictText(verdict));
   io.out(output === 'json' ? `${JSON.stringify(summary)}\n` : summaryText(summary));
@@ -118,7 +118,7 @@ async function compare(
   const files = findFiles(config.files, ledger.sources);
   const tracks = new Map(
     ledger.sources.map((source) => {
-      const file = ledger.linesAreRecords ? files.get(source.id) : undefined;
+      const file = ledger.linesAreRecords && source.linesAreRecords ? files.get(source.id) : undefined;
       return [source.id, new SourceTrack(source, file === undefined ? undefined : recordOffsets(file, source.ackedTo))];
     }),
   );

@@ -148,6 +148,31 @@ export class RecordCutter {
     return true;
   }
 
+  /** After a `cut` that the end of the data forced: a line is open of which the runtime wrote only the beginning. */
+  get isTorn(): boolean {
+    return [0, 1].some((lane) => (this.#open[lane] ?? -1) >= 0 && this.#isPartial[lane] === 1);
+  }
+
+  /**
+   * After a `cut`: the lines at or behind `border` that belong to records which began before it, as ranges of the buffer; neighbours are one.
+   */
+  linesOver(border: number): readonly (readonly [from: number, to: number])[] {
+    const over: (readonly [number, number])[] = [];
+    let groupsBefore = 0;
+    for (let line = 0; line < this.lines; line += 1) {
+      const from = this.lineFrom[line] ?? 0;
+      const group = this.group[line] ?? 0;
+      if (from < border) groupsBefore = Math.max(groupsBefore, group + 1);
+      else if (group < groupsBefore) {
+        const last = over.at(-1);
+        const to = this.lineFrom[line + 1] ?? from;
+        if (last?.[1] === from) over[over.length - 1] = [last[0], to];
+        else over.push([from, to]);
+      }
+    }
+    return over;
+  }
+
   /** Finds the text of the line `input[at, next)`, and what its header says. */
   #read(input: Buffer, at: number, next: number): void {
     const line = this.#line;

@@ -41,6 +41,8 @@ export interface ShapeContext {
   nowMs: number;
   /** Records before this offset may have been sent before. */
   sentBefore: number;
+  /** Where the source's own bytes end in the input; what stands behind it completes them and is another source's (torn-line.ts). */
+  ownEnd?: number;
 }
 
 /** Are these rules anything but one record a line, as its encoder alone makes it? */
@@ -174,7 +176,7 @@ export class RecordShaper {
   }
 
   /** The record's text: where it stands when it is one line, else joined; and what it is of its source. */
-  #gather(input: Buffer, group: number, { offset }: ShapeContext): void {
+  #gather(input: Buffer, group: number, { offset, ownEnd = Number.POSITIVE_INFINITY }: ShapeContext): void {
     const { cutter, record } = this;
     let pieces = 0;
     let end = 0;
@@ -185,7 +187,7 @@ export class RecordShaper {
       if (cutter.group[line] !== group) continue;
       const lineFrom = cutter.lineFrom[line] ?? 0;
       this.lines += 1;
-      record.bytes += (cutter.lineFrom[line + 1] ?? 0) - lineFrom;
+      if (lineFrom < ownEnd) record.bytes += (cutter.lineFrom[line + 1] ?? 0) - lineFrom;
       if (pieces === 0) {
         record.offset = offset + lineFrom - (cutter.lineFrom[0] ?? 0);
         first = line;

@@ -42,6 +42,21 @@ export interface PromisedObject {
   readonly timeMs: number;
 }
 
+/** Source bytes [from, to). */
+export type Part = readonly [from: number, to: number];
+
+/** What completes the line that a file ends with, in the file that followed it (see torn-line.ts). */
+export interface Rest {
+  /** The source that has it. */
+  readonly id: string;
+  /** Where the torn file ends. */
+  readonly at: number;
+  /** Where it stands, ascending. */
+  readonly parts: readonly Part[];
+  /** Hash of these bytes, one after another. */
+  readonly hash: string;
+}
+
 /** Where one sink stands in one source. Offsets in bytes. */
 export interface LaneEntry {
   readonly t: 'lane';
@@ -63,6 +78,10 @@ export interface LaneEntry {
   readonly cuts: readonly number[];
   /** Named requests beyond `acked`, by offset; absent where the sink has none. */
   readonly objects?: readonly PromisedObject[];
+  /** The last record goes on in another source; absent where it does not. */
+  readonly rest?: Rest;
+  /** What lies beyond `acked` and belongs to a record of the source before; absent where nothing does. */
+  readonly skips?: readonly Part[];
   readonly account: AccountState;
 }
 
@@ -208,7 +227,21 @@ function isLane(fields: Fields): fields is Fields & LaneEntry {
     Array.isArray(fields['cuts']) &&
     fields['cuts'].every(Number.isSafeInteger) &&
     (fields['objects'] === undefined || (Array.isArray(fields['objects']) && fields['objects'].every(isObject))) &&
+    (fields['rest'] === undefined || isRest(fields['rest'])) &&
+    (fields['skips'] === undefined || areParts(fields['skips'])) &&
     isAccount(fields['account'])
+  );
+}
+
+function isRest(value: unknown): value is Rest {
+  return isFields(value) && areTexts(value, ['id', 'hash']) && areCounts(value, ['at']) && areParts(value['parts']);
+}
+
+function areParts(value: unknown): value is readonly Part[] {
+  return (
+    Array.isArray(value) &&
+    value.length > 0 &&
+    value.every((part) => Array.isArray(part) && part.length === 2 && part.every(Number.isSafeInteger))
   );
 }
 

@@ -9,7 +9,7 @@ import assert from 'node:assert/strict';
 import { readAnchor, readAt, TAIL_BYTES_MAX } from '../source/identity.ts';
 import type { SourceFile } from '../source/source-file.ts';
 import { Account, EMPTY_ACCOUNT } from './ledger.ts';
-import type { LaneEntry, PromisedObject } from './checkpoint-codec.ts';
+import type { LaneEntry, Part, PromisedObject, Rest } from './checkpoint-codec.ts';
 import type { Checkpointer } from './checkpointer.ts';
 
 type SavedPlace = Omit<LaneEntry, 't' | 'sink' | 'id'>;
@@ -55,6 +55,12 @@ export class Cursor {
   cuts: readonly number[];
   /** Named requests beyond `acked` that the destination may have, by offset. A resend must have the same range and the same name. */
   objects: readonly PromisedObject[];
+  /** What completes the record that the file ends with, once it was told to the checkpoint or is about to be; see torn-line.ts. */
+  tornRest: Rest | undefined;
+  /** Bytes beyond `acked` that belong to a record of the source before. */
+  skips: readonly Part[];
+  /** The source before is settled, so that nothing but this says what is to be skipped. */
+  keepsSkips: boolean;
   /** When bytes beyond `read` were first noticed, on the monotonic clock. */
   noticedAt: number | undefined;
   /** Up to here there is no whole line beyond `read`. */
@@ -79,6 +85,7 @@ export class Cursor {
   /** @param saved what the checkpoint says */
   constructor(source: SourceFile, checkpointer: Checkpointer, saved: SavedPlace = NOTHING_SAVED) {
     const { account, acked, tail, reserved, sent, sentTail, sentMs, mayRepeatTo = 0, cuts, objects = [] } = saved;
+    const { rest, skips = [] } = saved;
     this.source = source;
     this.checkpointer = checkpointer;
     this.account = new Account(account);
@@ -93,6 +100,9 @@ export class Cursor {
     this.#resentMs = sentMs ?? 0;
     this.cuts = cuts;
     this.objects = objects;
+    this.tornRest = rest;
+    this.skips = skips;
+    this.keepsSkips = skips.length > 0;
     this.sentBefore = reserved;
     this.mayRepeatTo = mayRepeatTo;
     this.#reloadTail();
@@ -107,9 +117,16 @@ export class Cursor {
   get border(): number {
     let next = this.#resentTo > this.read ? this.#resentTo : Number.POSITIVE_INFINITY;
     for (const cut of this.cuts) if (cut > this.read) next = Math.min(next, cut);
+    if (this.tornRest !== undefined && this.tornRest.at > this.read) next = Math.min(next, this.tornRest.at);
+    for (const [from] of this.skips) if (from > this.read) next = Math.min(next, from);
     for (const { from, to } of this.objects)
       for (const edge of [from, to]) if (edge > this.read) next = Math.min(next, edge);
     return next;
+  }
+
+  /** Where what is to be skipped at `read` ends; `read` where nothing is. */
+  get skipTo(): number {
+    return this.skips.find(([from, to]) => from <= this.read && this.read < to)?.[1] ?? this.read;
   }
 
   /** The time that the bytes at `read` carry: what is sent again keeps its time, and with it the dates in the name of its destination. */
@@ -141,6 +158,7 @@ export class Cursor {
     this.ackedTail = tail;
     if (this.cuts.length > 0) this.cuts = this.cuts.filter((cut) => cut > offset);
     if (this.objects.length > 0) this.objects = this.objects.filter(({ to }) => to > offset);
+    if (this.skips.length > 0) this.skips = this.skips.filter(([, to]) => to > offset);
   }
 
   /** The source goes on under another id: nothing was sent under that one, and what went out under the old one may come twice. */

@@ -11,6 +11,7 @@ import type { RecordRules } from '../config/record-rules.ts';
 import type { Clock, Random } from '../core/clock.ts';
 import { BUFFER_BYTES_MAX } from '../core/limits.ts';
 import type { Log } from '../core/log.ts';
+import { isStdio } from '../core/record.ts';
 import type { Labels, Metrics } from '../core/metrics.ts';
 import { seriesKey } from '../core/metrics.ts';
 import { groupingName, needsShaping } from '../parse/record-shaper.ts';
@@ -323,6 +324,7 @@ export class Forwarder {
           size: source.size,
           read_to: read,
           acked_to: acked,
+          ...(isStdio(source.info) ? { lines_are_records: false } : {}),
           ...books(own),
         }));
         return { sink: lane.name, ...books(account), unread_bytes: this.#unreadBytes(lane), sources };
@@ -498,7 +500,7 @@ export class Forwarder {
     const { id } = source.info;
     this.#files.regenerate(source);
     this.#putSource(source);
-    for (const lane of this.lanes) lane.renamed(source);
+    for (const lane of this.lanes) lane.renamed(source, id);
     this.#retire(id, source.positions, () => {});
   }
 

@@ -17,13 +17,14 @@ import type { Metrics } from '../core/metrics.ts';
 import type { Batch } from '../core/record.ts';
 import { isStdio, recordBytes } from '../core/record.ts';
 import { LAST, MORE_MAY_COME, OVERDUE, RECORD_WAIT_MS } from '../parse/record-cutter.ts';
+import type { DataEnd } from '../parse/record-cutter.ts';
 import { needsShaping } from '../parse/record-shaper.ts';
 import type { Encoder, Pace, Promised, PromisedRequest, Rejection, Sink } from '../sinks/sink.ts';
 import { digest, HEAD_BYTES_MAX, readAnchor } from '../source/identity.ts';
 import type { FileSet } from '../source/file-set.ts';
 import type { KnownSource, SourceFile } from '../source/source-file.ts';
 import type { ByteBudget } from './byte-budget.ts';
-import { hasUtf16Mark, utf8MarkEnd } from './byte-order-mark.ts';
+import { hasUtf16Mark } from './byte-order-mark.ts';
 import type { Checkpointer } from './checkpointer.ts';
 import type { Checkpoints } from './checkpoints.ts';
 import { Cursor } from './cursor.ts';
@@ -31,13 +32,15 @@ import type { DeadLetter, DeadRecord } from './dead-letter.ts';
 import { Account } from './ledger.ts';
 import type { AccountState, DropReason } from './ledger.ts';
 import { lineCut } from './line-cut.ts';
-import { holeEnd } from './nul-hole.ts';
+import { passAt } from './pass-over.ts';
 import { RecordStage } from './record-stage.ts';
 import { RetryingSink } from './retrying-sink.ts';
 import type { Settlement, Trouble } from './retrying-sink.ts';
 import { SourceReader } from './source-reader.ts';
 import { offsetOf, recordsBefore, settledTo, settleSpan, spanAt } from './span.ts';
 import type { Span } from './span.ts';
+import { TornLines } from './torn-line.ts';
+import type { Completion } from './torn-line.ts';
 
 const NEWLINE = 0x0a;
 /** The finest date in a name. */
@@ -124,6 +127,7 @@ export class Lane {
   readonly #stage: RecordStage | undefined;
   /** The same for stdio, whose lines have headers. */
   readonly #stdioStage: RecordStage | undefined;
+  readonly #torn: TornLines;
   #spans: Span[] = [];
   /** Number of the batch that is filling. */
   #serial = 1;
@@ -147,6 +151,13 @@ export class Lane {
     const about = { metrics, sink: options.name };
     this.#stage = needsShaping(rules) ? new RecordStage(rules, about) : undefined;
     this.#stdioStage = options.hasStdio ? new RecordStage(rules, { ...about, hasHeaders: true }) : undefined;
+    this.#torn = new TornLines({
+      ...options,
+      sink: this.name,
+      cursorOf: (source) => this.cursorOf(source),
+      cursors: () => this.#cursors.values(),
+      put: (cursor) => this.#put(cursor),
+    });
     this.join(undefined);
   }
 
@@ -156,6 +167,7 @@ export class Lane {
     const own = [...lanes.values()].filter(({ sink }) => sink === this.name);
     const unclaimed = new Map(own.map(({ id, account }) => [id, account]));
     this.#books.set(positions, { retired: new Account(retired[this.name]), unclaimed });
+    this.#torn.join(positions);
   }
 
   /**
@@ -164,6 +176,7 @@ export class Lane {
    */
   leave(positions: string): void {
     this.#books.delete(positions);
+    this.#torn.leave(positions);
     const isOf = ({ source }: Cursor): boolean => source.positions === positions;
     for (const cursor of this.#cursors.values()) if (isOf(cursor)) this.#cursors.delete(cursor.source);
     const isFlying = this.#flight?.spans.some(({ cursor }) => isOf(cursor)) === true;
@@ -243,6 +256,7 @@ export class Lane {
     const cursor = new Cursor(source, checkpointer, checkpointer.lane(this.name, source.info.id));
     this.#booksOf(positions).unclaimed.delete(source.info.id);
     this.#cursors.set(source, cursor);
+    this.#torn.claimed(cursor);
     return cursor;
   }
 
@@ -263,7 +277,10 @@ export class Lane {
   /** The source is done with: its counts go to the lane's total. */
   retire(source: SourceFile): void {
     const cursor = this.#cursors.get(source);
-    if (cursor !== undefined) this.#booksOf(source.positions).retired.absorb(cursor.account.save());
+    if (cursor !== undefined) {
+      this.#booksOf(source.positions).retired.absorb(cursor.account.save());
+      this.#torn.retired(cursor);
+    }
     this.#cursors.delete(source);
   }
 
@@ -273,6 +290,7 @@ export class Lane {
     const saved = unclaimed.get(id);
     unclaimed.delete(id);
     if (saved !== undefined) retired.absorb(saved);
+    this.#torn.vanished(id);
   }
 
   /**
@@ -308,8 +326,9 @@ export class Lane {
     this.cursorOf(source).rest();
   }
 
-  /** The source's id changed: nothing was sent under the new one. */
-  renamed(source: SourceFile): void {
+  /** The source's id is another one than before: nothing was sent under the new one. */
+  renamed(source: SourceFile, before: string): void {
+    this.#torn.renamed(before, source.info.id);
     const cursor = this.#cursors.get(source);
     if (cursor === undefined) return;
     cursor.rename();
@@ -385,6 +404,7 @@ export class Lane {
   #readable(chain: readonly SourceFile[], now: number): Cursor | undefined {
     for (const source of chain) {
       const cursor = this.cursorOf(source);
+      if (this.#torn.isWaiting(cursor, { ...this.#endOf(source), now })) return undefined;
       if (this.#hasMore(cursor, now)) {
         cursor.noticedAt ??= now;
         return cursor.refusedBy === this.#serial || now < cursor.pausedUntil ? undefined : cursor;
@@ -399,6 +419,11 @@ export class Lane {
     if (source.fd === undefined || source.size <= cursor.read) return false;
     if (source.size > cursor.scannedTo || this.#isLastLineComplete(source)) return true;
     return cursor.isHolding && now - source.grewAt >= RECORD_WAIT_MS;
+  }
+
+  /** What the torn end of a source is asked for. */
+  #endOf(source: SourceFile): { readonly isComplete: boolean; readonly isHurried: boolean } {
+    return { isComplete: this.#isLastLineComplete(source), isHurried: this.mode !== 'steady' };
   }
 
   #isLastLineComplete(source: SourceFile): boolean {
@@ -426,7 +451,8 @@ export class Lane {
     const atEnd = isWhole && this.#isLastLineComplete(source);
     let at = lead;
     let refused = false;
-    while (at < end && !refused) {
+    // What is to be passed over is not looked at here.
+    while (at < end && !refused && cursor.skipTo === cursor.read) {
       const limit = Math.min(end, at + cursor.border - cursor.read);
       const cut = lineCut(this.#reader.buffer, at, limit, limit < end || atEnd);
       if (cut === at) break;
@@ -439,7 +465,7 @@ export class Lane {
     }
     if (at > lead) this.#finishTake(cursor);
     if (refused) this.#refuse(encoder, cursor, at > lead, now);
-    else if (isWhole) {
+    else if (isWhole && cursor.skipTo === cursor.read) {
       cursor.scannedTo = source.size;
       cursor.noticedAt = undefined;
     }
@@ -465,24 +491,26 @@ export class Lane {
     cursor.isHolding = false;
     let at = lead;
     let refused = false;
-    while (at < end) {
-      const known = at + (cursor.border - cursor.read);
-      const run = this.#appendRun(stage, encoder, cursor, { from: at, to: Math.min(end, known), isFresh: at === lead });
+    // What is to be passed over is not looked at here.
+    while (at < end && cursor.skipTo === cursor.read) {
+      const limit = Math.min(end, at + (cursor.border - cursor.read));
+      const run = this.#appendRun(stage, encoder, cursor, { from: at, to: limit, isFresh: at === lead });
       if (run > at) {
         at = run;
         refused = cursor.isAtObjectEdge;
         if (refused) break;
         continue;
       }
-      const to = stage.cut(buffer, at, Math.min(end, known), known <= end ? LAST : atEnd);
-      cursor.isHolding = to === at && stage.isHolding;
-      if (to === at) break;
+      const cluster = this.#cutCluster(stage, cursor, { at, end, atEnd, now });
+      if (cluster === undefined) break;
+      const { to, torn } = cluster;
       stage.begin(source.info, cursor.readMs(wallMs), now, cursor.sentBefore);
-      refused = !this.#appendCluster(stage, encoder, cursor, at, to);
+      refused = !this.#appendCluster(stage, encoder, cursor, { from: at, to, torn });
       if (refused) break;
       at = to;
       // Where a record ended only because nothing more had come is told to the checkpoint before it is sent.
-      if (stage.wasForced || (isLast && at === end && buffer[end - 1] !== NEWLINE)) this.#rememberCut(cursor);
+      if (torn?.status !== 'joined' && (stage.wasForced || (isLast && at === end && buffer[end - 1] !== NEWLINE)))
+        this.#rememberCut(cursor);
       // What was promised to the destination as one request is filled into one, and nothing else with it.
       refused = cursor.isAtObjectEdge;
       if (refused) break;
@@ -492,7 +520,7 @@ export class Lane {
       this.#finishTake(cursor);
     }
     if (refused) this.#refuse(encoder, cursor, at > lead, now);
-    else if (isWhole) {
+    else if (isWhole && cursor.skipTo === cursor.read) {
       cursor.scannedTo = source.size;
       cursor.noticedAt = undefined;
     }
@@ -520,18 +548,53 @@ export class Lane {
     return end;
   }
 
-  /** Encodes the cluster `buffer[from, to)` and books it; the cursor's tail is left to the caller. False when the batch has no room. */
-  #appendCluster(stage: RecordStage, encoder: Encoder, cursor: Cursor, from: number, to: number): boolean {
+  /** The cluster that begins at `at`; undefined when more has to come. */
+  #cutCluster(
+    stage: RecordStage,
+    cursor: Cursor,
+    { at, end, atEnd, now }: { at: number; end: number; atEnd: DataEnd; now: number },
+  ): { readonly to: number; readonly torn: Completion | undefined } | undefined {
+    const { buffer } = this.#reader;
+    const known = at + (cursor.border - cursor.read);
+    const limit = Math.min(end, known);
+    const isKnownEnd = known <= end;
+    const cut = (): number => stage.cut(buffer, at, limit, isKnownEnd ? LAST : atEnd);
+    const to = cut();
+    cursor.isHolding = to === at && stage.isHolding;
+    if (to === at) return undefined;
+    if (!stage.wasForced || !stage.isTorn || to < limit) return { to, torn: undefined };
+    const about = { ...this.#endOf(cursor.source), isKnownEnd, now };
+    const torn = this.#torn.complete(stage, cursor, { ...about, buffer, from: at, to });
+    if (torn.status === 'wait') return undefined;
+    // The stage has looked at other bytes meanwhile.
+    return { to: torn.status === 'apart' ? cut() : to, torn };
+  }
+
+  /** Encodes a cluster and books it; the cursor's tail is left to the caller. False when the batch has no room. */
+  #appendCluster(
+    stage: RecordStage,
+    encoder: Encoder,
+    cursor: Cursor,
+    { from, to, torn }: { from: number; to: number; torn: Completion | undefined },
+  ): boolean {
     const first = encoder.records;
     const entry = stage.log.length;
     if (cursor.object !== undefined && first === 0) encoder.pin?.();
-    if (!stage.append(encoder, cursor.source.info, this.#reader.buffer, cursor.read)) {
+    const joined = torn?.status === 'joined' ? torn : undefined;
+    const place = joined === undefined ? { offset: cursor.read } : { offset: cursor.read, ownEnd: joined.ownEnd };
+    if (!stage.append(encoder, cursor.source.info, joined?.buffer ?? this.#reader.buffer, place)) {
       assert(this.#spans.length > 0, 'an empty batch takes any cluster');
       return false;
     }
     const { lines, timeMs: readMs } = stage;
     const records = encoder.records - first;
     this.#bookEntries(stage, cursor, { first, entry, records, lines, bytes: to - from, readMs });
+    if (torn?.status === 'apart') this.#torn.parted(cursor);
+    if (joined === undefined) return true;
+    // Told to the checkpoint before it is sent, as a cut is.
+    this.#torn.joined(cursor, joined);
+    const span = this.#spans.at(-1);
+    if (span !== undefined) span.isCut = true;
     return true;
   }
 
@@ -577,17 +640,13 @@ export class Lane {
     return used;
   }
 
-  /** Takes what the file begins with and is no line, a byte order mark or a hole, without records. True when there was some. */
+  /** Takes what is no record of this source (see pass-over.ts). True when there was some. */
   #passOver(encoder: Encoder, cursor: Cursor, lead: number, end: number): boolean {
-    // A promised request keeps its bytes, and where it is not known what stands before, nothing is passed over.
-    if (cursor.object !== undefined || (cursor.read > 0 && cursor.tail.length === 0)) return false;
     const { buffer } = this.#reader;
-    const limit = Math.min(end, lead + cursor.border - cursor.read);
     if (cursor.read === 0 && hasUtf16Mark(buffer, lead, end)) this.#options.files.encodings.tell(cursor.source);
-    const markEnd = cursor.read === 0 ? utf8MarkEnd(buffer, lead, limit) : lead;
-    const passes = markEnd > lead ? 'byte_order_mark' : 'nul_hole';
-    const to = markEnd > lead ? markEnd : holeEnd(buffer, lead, limit, cursor.tail);
-    if (to === lead) return false;
+    const found = passAt(cursor, buffer, lead, end);
+    if (found === undefined) return false;
+    const { passes, to } = found;
     const bytes = to - lead;
     const run = { first: encoder.records, records: 0, from: cursor.read, to: cursor.read + bytes };
     const readMs = cursor.readMs(this.#options.clock.now());
@@ -712,6 +771,8 @@ export class Lane {
         cursor.reserved = Math.max(cursor.reserved, to + ahead);
         putSource(cursor.source);
       }
+      const newer = isCut ? this.#torn.newerOf(cursor) : undefined;
+      if (newer !== undefined) putSource(newer);
       this.#put(cursor);
     }
     await Promise.all([...touched].map((one) => (mustSync ? one.persist() : one.write())));
@@ -758,6 +819,7 @@ export class Lane {
       cursor.settle(acked, tail);
       cursor.account.assertBalanced();
       this.#put(cursor);
+      this.#torn.settled(cursor);
     }
     if (conflict !== undefined) this.#restartAfterConflict(spans);
   }
@@ -807,6 +869,7 @@ export class Lane {
       const again = new Cursor(source, checkpointer, checkpointer.lane(this.name, source.info.id));
       again.givenUpFrom = cursor.givenUpFrom;
       this.#cursors.set(source, again);
+      this.#torn.replaced(cursor, again);
     }
   }
 
@@ -866,6 +929,8 @@ export class Lane {
       ...(cursor.mayRepeatTo > cursor.acked ? { mayRepeatTo: cursor.mayRepeatTo } : {}),
       cuts: cursor.cuts,
       ...(cursor.objects.length === 0 ? {} : { objects: cursor.objects }),
+      ...(cursor.tornRest === undefined ? {} : { rest: cursor.tornRest }),
+      ...(cursor.keepsSkips && cursor.skips.length > 0 ? { skips: cursor.skips } : {}),
       account: cursor.account.save(),
     });
   }

@@ -61,6 +61,16 @@ export class RecordStage {
     return this.#shaper.cutter.lines > 0;
   }
 
+  /** After a `cut` that was forced: the runtime wrote only the beginning of a line. */
+  get isTorn(): boolean {
+    return this.#shaper.cutter.isTorn;
+  }
+
+  /** See RecordCutter. */
+  linesOver(border: number): readonly (readonly [from: number, to: number])[] {
+    return this.#shaper.cutter.linesOver(border);
+  }
+
   /** Where the cluster at `from` ends; `from` when that is not known yet. */
   cut(buffer: Buffer, from: number, to: number, end: DataEnd): number {
     return this.#shaper.cutter.cut(buffer, from, to, end);
@@ -118,16 +128,23 @@ export class RecordStage {
   /**
    * Encodes the cluster that was just cut.
    *
-   * @param offset where it begins in its source
+   * @param place.offset where it begins in its source
+   * @param place.ownEnd where the source's own bytes end in the buffer
    * @returns false when the batch has no room: nothing of it was taken
    */
-  append(encoder: Encoder, source: SourceInfo, buffer: Buffer, offset: number): boolean {
+  append(
+    encoder: Encoder,
+    source: SourceInfo,
+    buffer: Buffer,
+    { offset, ownEnd = Number.POSITIVE_INFINITY }: { readonly offset: number; readonly ownEnd?: number },
+  ): boolean {
     const log = this.#log;
     if (log.isFull) return false;
     const shaper = this.#shaper;
     const { groups, lines } = shaper.cutter;
     const context = this.#context;
     context.offset = offset;
+    context.ownEnd = ownEnd;
     log.mark();
     encoder.mark();
     shaper.mark();

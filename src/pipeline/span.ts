@@ -7,6 +7,7 @@ import type { Batch } from '../core/record.ts';
 import type { Cursor } from './cursor.ts';
 import type { EntryRange, SpanEntries } from './entry-log.ts';
 import type { Count, DropReason } from './ledger.ts';
+import type { Passed } from './pass-over.ts';
 
 /** A run of records of one source in a batch. */
 export interface Span {
@@ -23,8 +24,8 @@ export interface Span {
   tail: string;
   /** A record in it ends without a newline, and the checkpoint must know where. */
   isCut: boolean;
-  /** No records: the file begins with a hole here (see nul-hole.ts), or with its byte order mark. */
-  readonly passes: 'nul_hole' | 'byte_order_mark' | undefined;
+  /** No records: see pass-over.ts. */
+  readonly passes: Passed | undefined;
   /** Where records are more than lines: what became of each. */
   entries: EntryRange | undefined;
 }
@@ -59,7 +60,7 @@ export function settleSpan(
   const { account } = span.cursor;
   if (span.passes !== undefined) {
     const passed: Count = { lines: 0, bytes: span.to - span.from };
-    // Like a line's end the mark is no text, and nothing is missing without it.
+    // Like a line's end the mark is no text, and the lines of a rest are counted where they began: nothing is missing without them.
     if (span.passes === 'nul_hole') account.drop('nul_hole', passed);
     else account.deliver(passed);
     return;

@@ -152,6 +152,16 @@ export class FileSet {
     return this.#chains.list;
   }
 
+  /** The source that followed this one under its path; undefined where none has yet, or where it is done with. */
+  successorOf({ info: { container, path }, order }: SourceFile): SourceFile | undefined {
+    return this.#chains.of(container, path).find((other) => other.order > order);
+  }
+
+  /** The sources of the same path that can be read, older first. */
+  chainOf({ info: { container, path } }: SourceFile): readonly SourceFile[] {
+    return this.#chains.of(container, path);
+  }
+
   /** Every source that is known, parked ones too. */
   get sources(): Iterable<SourceFile> {
     return this.#sources;

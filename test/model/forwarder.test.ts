@@ -4,7 +4,8 @@
  * one of two logs lies on a volume that keeps its positions: other pods come and go there, and the pod itself may be replaced.
  *
  * Oracle: every token that was written arrives exactly once and in order; allowed to be missing is only what was cut off or deleted
- * before it was acknowledged where nobody could have read it; twice may come only a short copy whose original was deleted. `TEST_SEED` repeats a run, `MODEL_SEQUENCES` makes it longer.
+ * before it was acknowledged where nobody could have read it; twice may come only a short copy whose original was deleted. A line that a
+ * rotation tore comes as one record. `TEST_SEED` repeats a run, `MODEL_SEQUENCES` makes it longer, `MODEL_SHAPE` names the only shape.
  */
 import assert from 'node:assert/strict';
 import {
@@ -48,6 +49,9 @@ const ROTATIONS_MAX = 4;
 const MARK = '\u{feff}';
 const VOLUME = '/log/.logtender/web';
 const BANNER = `${'='.repeat(1_100)}\n`;
+
+/** Of the shapes below; undefined: all. */
+const SHAPE = process.env['MODEL_SHAPE'];
 
 /** How lines become records in a world, and what the app writes so that it matters. */
 interface Shape {
@@ -95,6 +99,14 @@ const SHAPES: readonly Shape[] = [
   },
 ];
 
+/** A line of which the runtime wrote the beginning into one file and the end into the next. */
+interface Tear {
+  readonly pieces: readonly [Token, Token];
+  readonly files: readonly object[];
+  /** It need not be joined: something was done to its files that no runtime does. */
+  excused: boolean;
+}
+
 interface Token {
   readonly name: string;
   /** Which file it stands in now. */
@@ -133,6 +145,7 @@ class World {
   readonly destinations: FakeDestination[];
   readonly shape: Shape;
   readonly tokens: Token[] = [];
+  readonly tears: Tear[] = [];
   readonly log: string[] = [];
   readonly files = new Map<string, AppFile>();
   forwarder: Forwarder | undefined;
@@ -158,7 +171,8 @@ class World {
 
   constructor(seed: number) {
     this.random = seededRandom(seed);
-    this.shape = SHAPES[this.random.below(SHAPES.length)] ?? { name: 'lines', rules: PLAIN_RULES, prefix: () => '' };
+    const shapes = SHAPES.filter(({ name }) => SHAPE === undefined || name === SHAPE);
+    this.shape = shapes[this.random.below(shapes.length)] ?? { name: 'lines', rules: PLAIN_RULES, prefix: () => '' };
     this.note(this.shape.name);
     this.knowsBoots = this.random.below(2) === 0;
     this.rest = this.random.below(4) === 0 ? REST_RULE : { openFiles: this.random.below(3), quietMs: 200 };
@@ -264,6 +278,7 @@ class World {
 
   #mayRepeat(prefix: string): void {
     for (const token of this.tokens) if (token.name.startsWith(prefix)) token.mayRepeat = true;
+    for (const tear of this.tears) if (tear.pieces[0].name.startsWith(prefix)) tear.excused = true;
   }
 
   /** Nobody reads on what has no name any more. */
@@ -314,13 +329,54 @@ class World {
 
   write(path: string, isWhole: boolean): void {
     const file = this.files.get(path) ?? this.#create(path);
-    this.#append(path, file, isWhole, false);
+    this.#append(path, file, { isWhole, late: false });
   }
 
   /** The app still has the rotated file open. */
   writeLate(path: string): void {
     const rotated = this.files.get(`${path}.1`);
-    if (rotated !== undefined) this.#append(`${path}.1`, rotated, true, true);
+    if (rotated === undefined) return;
+    this.#append(`${path}.1`, rotated, { isWhole: true, late: true });
+    this.#excuseTears(rotated);
+  }
+
+  /** The runtime goes over to a new file in the middle of a line, or of two. */
+  async tear(path: string): Promise<void> {
+    if (this.shape.rules.parser !== 'cri') return;
+    if (this.files.get(path)?.isOpenLine === true) this.write(path, true);
+    const stdios = [['stdout'], ['stderr'], ['stdout', 'stderr'], ['stderr', 'stdout']][this.random.below(4)] ?? [];
+    const write = (stdio: string, tag: string): readonly [Token, AppFile] => {
+      const file = this.files.get(path) ?? this.#create(path);
+      return [this.#append(path, file, { isWhole: true, late: false, header: `${CRI_TIME} ${stdio} ${tag} ` }), file];
+    };
+    this.note(`tear ${stdios.join(' and ')} of ${path}`);
+    // A line that is torn twice needs two files within its length: no runtime has them that small.
+    for (const stdio of stdios) write(stdio, 'F');
+    const beginnings = stdios.map((stdio) => write(stdio, 'P'));
+    // What may come between: nothing, a little time, an end without a word, lines of the other one.
+    const between = this.random.below(4);
+    this.rotate(path);
+    if (between === 1) await this.turns(1 + this.random.below(3), 30);
+    if (between === 2 && this.forwarder !== undefined) {
+      this.crash(this.random.below(3) === 0);
+      await this.start();
+    }
+    if (between === 3 && stdios.length === 1) write(stdios[0] === 'stdout' ? 'stderr' : 'stdout', 'F');
+    const isReversed = this.random.below(2) === 0;
+    const order = isReversed ? stdios.toReversed() : stdios;
+    for (const stdio of order) {
+      if (this.random.below(4) === 0) write(stdio, 'P');
+      const [rest, file] = write(stdio, 'F');
+      const [beginning, older] = beginnings[stdios.indexOf(stdio)] ?? [rest, file];
+      this.tears.push({ pieces: [beginning, rest], files: [older, file], excused: false });
+    }
+  }
+
+  /** What completed a line may be gone with the file: what was sent of the file before comes again under another id, and is counted. */
+  #excuseTears(file: AppFile): void {
+    for (const tear of this.tears) if (tear.files.includes(file)) tear.excused = true;
+    if (this.shape.rules.parser !== 'cri') return;
+    for (const token of this.tokens) if (token.name.startsWith(file.path.slice(0, 1))) token.mayRepeatCounted = true;
   }
 
   rotate(path: string): void {
@@ -332,6 +388,7 @@ class World {
   copyTruncate(path: string): void {
     const file = this.files.get(path);
     if (file === undefined || file.tokens.length === 0) return;
+    this.#excuseTears(file);
     this.#shift(path);
     const copy = `${path}.1`;
     // Birth times come from a coarse clock: a copy is younger than its original, so try until the file system agrees.
@@ -360,6 +417,7 @@ class World {
   truncate(path: string): void {
     const file = this.files.get(path);
     if (file === undefined) return;
+    this.#excuseTears(file);
     for (const token of file.tokens) {
       token.file = undefined;
       this.#excuseUnlessStored(token);
@@ -376,6 +434,7 @@ class World {
   remove(path: string, isHeld: boolean): void {
     const file = this.files.get(path);
     if (file === undefined) return;
+    this.#excuseTears(file);
     this.files.delete(path);
     unlinkSync(this.at(path));
     this.#noteChange();
@@ -414,7 +473,9 @@ class World {
     }
   }
 
-  #append(path: string, file: AppFile, isWhole: boolean, late: boolean): void {
+  /** @param how.header what stands before it on its line, where that is not left to chance */
+  #append(path: string, file: AppFile, how: { isWhole: boolean; late: boolean; header?: string }): Token {
+    const { isWhole, late, header } = how;
     this.#serial += 1;
     // Long lines of one length, one digit apart behind a banner, would be one file by its first kilobyte, its end and its size (docs/records.md).
     const filler = 'x'.repeat(this.random.below(30) === 0 ? 1_500 + this.random.below(500) : this.random.below(40));
@@ -440,11 +501,13 @@ class World {
     this.tokens.push(token);
     file.tokens.push(token);
     // Many logs begin with the same banner each time: longer than what identifies a head.
-    const banner = file.tokens.length === 1 && this.random.below(3) === 0 && !this.isPowerCut ? BANNER : '';
-    const mark = file.tokens.length === 1 && this.random.below(4) === 0 ? MARK : '';
-    const prefix = this.shape.prefix(this.random);
+    const isFirst = file.tokens.length === 1 && header === undefined;
+    const banner = isFirst && this.random.below(3) === 0 && !this.isPowerCut ? BANNER : '';
+    const mark = isFirst && this.random.below(4) === 0 ? MARK : '';
+    const prefix = header ?? this.shape.prefix(this.random);
     appendFileSync(this.at(path), `${mark}${banner}${prefix}${text}${isWhole ? '\n' : ''}`);
     file.isOpenLine = !isWhole;
+    return token;
   }
 
   #shift(path: string): void {
@@ -502,6 +565,7 @@ const STEPS_TABLE: ReadonlyArray<
   [30, (world, path) => world.write(path, true)],
   [8, (world, path) => world.write(path, false)],
   [3, (world, path) => world.writeLate(path)],
+  [8, (world, path) => world.tear(path)],
   [25, (world) => world.turns(1 + world.random.below(4), 30)],
   [8, (world) => world.turns(30, 60)],
   [8, (world, path) => (world.note(`rotate ${path}`), world.rotate(path))],
@@ -630,6 +694,7 @@ function judge(world: World): void {
     assert.deepEqual(destination.hidden, [], 'no record hides behind the id of another');
     const marked = [...destination.stored.values()].filter((record) => record.offset === 0 && startsWithMark(record));
     assert.deepEqual(marked, [], 'no first line begins with a byte order mark');
+    assert.deepEqual(apartOf(world, destination), [], 'no line stays torn');
     for (const path of PATHS) {
       const text = [...destination.stored.values()]
         .filter(({ source }) => source.path === `/log/${path}`)
@@ -662,6 +727,16 @@ function judge(world: World): void {
   }
 }
 
+/** Torn lines of which no record has both pieces. */
+function apartOf(world: World, destination: FakeDestination): string[] {
+  const records = destination.texts.map((text) => new Set(namesIn(text)));
+  return world.tears
+    .filter(({ excused, pieces }) => !excused && pieces.every((piece) => !piece.excused))
+    .map(({ pieces }) => pieces.map(({ name }) => name))
+    .filter((names) => !records.some((record) => names.every((name) => record.has(name))))
+    .map((names) => names.join(' and '));
+}
+
 function startsWithMark({ bytes }: StoredRecord): boolean {
   return bytes.toString().startsWith(MARK);
 }
@@ -684,11 +759,17 @@ function namesIn(text: string): string[] {
   return [...text.matchAll(/<([ab]\d+):[x*]*>/g)].map((match) => match[1] ?? '');
 }
 
-/** The first token of each record. */
+/** The first token of each record that nothing brought before. */
 function firstNames(destination: FakeDestination, path: string): string[] {
+  const seen = new Set<string>();
   return [...destination.stored.values()]
     .filter(({ source }) => source.path === `/log/${path}`)
-    .flatMap(({ bytes }) => namesIn(bytes.toString()).slice(0, 1));
+    .flatMap(({ bytes }) => {
+      const names = namesIn(bytes.toString());
+      const isNew = !seen.has(names[0] ?? '');
+      for (const name of names) seen.add(name);
+      return isNew ? names.slice(0, 1) : [];
+    });
 }
 
 describe('forwarder model', () => {

@@ -22,7 +22,15 @@ const CLI = resolve(import.meta.dirname, '../../../src/cli/main.ts');
 function source(more: Partial<LedgerSource> = {}): LedgerSource {
   return {
     ...{ id: 'AAAABBBBCCCCDDDD', container: 'app', path: '/log/a.log', file: 'log/a.log', device: '1', inode: '2' },
-    ...{ ackedTo: 50, deliveredLines: 5, deliveredBytes: 50, droppedLines: 0, droppedBytes: 0, duplicatesMax: 0 },
+    ...{
+      ackedTo: 50,
+      deliveredLines: 5,
+      deliveredBytes: 50,
+      droppedLines: 0,
+      droppedBytes: 0,
+      duplicatesMax: 0,
+      linesAreRecords: true,
+    },
     ...more,
   };
 }

@@ -24,6 +24,7 @@ const source = (more: Partial<LedgerSource> = {}): LedgerSource => ({
   deliveredBytes: 50,
   droppedLines: 0,
   droppedBytes: 0,
+  linesAreRecords: true,
   duplicatesMax: 0,
   ...more,
 });

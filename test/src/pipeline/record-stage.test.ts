@@ -26,7 +26,7 @@ describe('record stage', () => {
     const append = (from: number): boolean => {
       assert.equal(stage.cut(INPUT, from, INPUT.length, LAST), from + LINE_BYTES);
       stage.begin(SOURCE, 0, 0, 0);
-      return stage.append(encoder, SOURCE, INPUT, from);
+      return stage.append(encoder, SOURCE, INPUT, { offset: from });
     };
     // A conflict: what is filling is forgotten and read again.
     assert.equal(append(0), true);
@@ -50,7 +50,7 @@ describe('record stage', () => {
     const append = (from: number): boolean => {
       stage.cut(INPUT, from, INPUT.length, LAST);
       stage.begin(SOURCE, 0, 0, 0);
-      return stage.append(encoder, SOURCE, INPUT, from);
+      return stage.append(encoder, SOURCE, INPUT, { offset: from });
     };
     assert.equal(append(0), true);
     encoder.reset();
@@ -122,7 +122,7 @@ function encodeAll(input: Buffer, encoder: DocumentEncoder, withRuns: boolean): 
     }
     const to = stage.cut(input, at, input.length, LAST);
     if (to === at) break;
-    assert.equal(stage.append(encoder, SOURCE, input, 1_000 + at), true);
+    assert.equal(stage.append(encoder, SOURCE, input, { offset: 1_000 + at }), true);
     lines += stage.lines;
     at = to;
   }
