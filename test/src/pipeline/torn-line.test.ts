@@ -3,9 +3,19 @@
  * clock that the test moves, state folder and destination in memory.
  */
 import assert from 'node:assert/strict';
-import { appendFileSync, mkdtempSync, renameSync, rmSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 
 import { PLAIN_RULES } from '../../../src/config/record-rules.ts';
 import type { RecordRules } from '../../../src/config/record-rules.ts';
@@ -14,6 +24,7 @@ import { silentLog } from '../../../src/core/log.ts';
 import { createMetrics } from '../../../src/core/metrics.ts';
 import { decodeLines } from '../../../src/pipeline/checkpoint-codec.ts';
 import { Forwarder } from '../../../src/pipeline/forwarder.ts';
+import { unpackMissed } from '../../../src/source/compressed-logs.ts';
 import { MemoryDisk } from '../../fakes/memory-state-files.ts';
 import { whileTimePasses } from '../../fakes/passing-time.ts';
 import { FakeDestination, fakeSink, partial, UNREACHABLE } from '../../fakes/sink.ts';
@@ -133,14 +144,18 @@ describe('torn line', () => {
   let starts = 0;
   let crashed: Forwarder[] = [];
 
-  const at = (name: string): string => join(folder, name);
+  const at = (name: string): string => join(folder, 'node', 'app', name);
   const open = async (sinks: readonly SinkName[] = ['elasticsearch']): Promise<void> => {
     starts += 1;
     metrics = createMetrics();
     isAlive = { now: true };
     const own = isAlive;
+    const log = silentLog;
+    const glob = { container: 'app', path: '/logs/app/*.log', directory: '/logs/app' };
+    const places = { mount: join(folder, 'node'), root: '/logs/', unpacked: join(folder, 'unpacked') };
     forwarder = await Forwarder.open({
-      files: [{ container: 'app', path: '/logs/app/*.log', directory: '/logs/app', mount: folder }],
+      files: [places.mount, places.unpacked].map((mount) => ({ ...glob, mount: join(mount, 'app') })),
+      relocate: (known) => unpackMissed(known, { containers: ['app'], ...places, log, metrics }),
       stdioRoot: '/logs/',
       sinks,
       uid: 'uid',
@@ -150,7 +165,7 @@ describe('torn line', () => {
       stateFiles: disk.mount(() => own.now),
       clock,
       random: () => 0.5,
-      log: silentLog,
+      log,
       metrics,
       watch: false,
     });
@@ -196,6 +211,7 @@ describe('torn line', () => {
 
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'logtender-torn-'));
+    for (const side of ['node', 'unpacked']) mkdirSync(join(folder, side, 'app'), { recursive: true });
     clock = new VirtualClock();
     disk = new MemoryDisk();
     destination = new FakeDestination();
@@ -428,6 +444,26 @@ describe('torn line', () => {
     await run(LONG_MS);
     assert.deepEqual(texts(), ['beginning', 'late']);
     assert.deepEqual(destination.hidden, []);
+  });
+
+  it('is made again from the archive that the kubelet made of the old file while nobody was there', async () => {
+    writeFileSync(at('0.log'), '');
+    destination.script = () => 'store_and_lose_answer';
+    await start();
+    const older = cri('out', 'F', 'one') + cri('out', 'P', 'be');
+    const newer = cri('out', 'F', 'ginning') + cri('out', 'F', 'two');
+    rotate(older, newer);
+    await run(LONG_MS);
+    kill();
+    const name = '0.log.20261128-100000';
+    writeFileSync(at(`${name}.gz`), gzipSync(older));
+    unlinkSync(at(name));
+    destination.script = () => 'store';
+    await start();
+    await run(LONG_MS);
+    assert.deepEqual(texts(), ['one', 'beginning', 'two']);
+    assert.deepEqual(destination.hidden, []);
+    assertBooks(older + newer);
   });
 
   it('is taken for one where the file of the path is the user’s own, read as lines of a container runtime', async () => {
