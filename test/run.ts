@@ -26,11 +26,8 @@ interface Outcome {
   readonly pending: ReadonlyArray<{ readonly fullTitle: string }>;
 }
 
-/**
- * Minutes each, and in need of a node of their own to be judged fairly: on two cores that other groups use their containers starve.
- * They run with `--long`, or when they are named.
- */
-const LONG = ['test/cluster-real/all-by-helm.test.ts', 'test/cluster-real/stdio.test.ts'];
+/** Two minutes, of which most are waits for roll-outs and drains under a steady load. It runs with `--long`, or when it is named. */
+const LONG = ['test/cluster-real/all-by-helm.test.ts'];
 
 function testFiles(): readonly string[] {
   return readdirSync(join(ROOT, 'test'), { withFileTypes: true, recursive: true })

@@ -43,7 +43,6 @@ describe('logtender by Helm in a real cluster', function () {
   before(async function () {
     real = await requireEmptyCluster(this);
     command = helmFor(await requireHelm(this), real.cluster.plane);
-    this.timeout(TEST_MS_MAX);
     const { plane } = real.cluster;
     const [server] = plane.apiServers;
     assert.ok(server !== undefined);

@@ -56,7 +56,8 @@ export function assertEachOnce(found: ReadonlyMap<string, Arrival>, writers: num
   assert.equal(found.size, writers, [...found.keys()].join(', '));
 }
 
-async function messagesOf(search: SearchServer, stream: string): Promise<readonly string[]> {
+/** The messages of all documents of a data stream. */
+export async function messagesOf(search: SearchServer, stream: string): Promise<readonly string[]> {
   interface Page {
     readonly _scroll_id: string;
     readonly hits: { readonly hits: ReadonlyArray<{ readonly _source: { readonly message: string } }> };
@@ -76,7 +77,8 @@ async function messagesOf(search: SearchServer, stream: string): Promise<readonl
   return messages;
 }
 
-function counted(messages: readonly string[]): ReadonlyMap<string, Arrival> {
+/** What the lines of each writer came to. */
+export function counted(messages: readonly string[]): ReadonlyMap<string, Arrival> {
   const numbers = new Map<string, number[]>();
   for (const message of messages) {
     const match = /^(\S+) line (\d{8}) x*$/.exec(message);

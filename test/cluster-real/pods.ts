@@ -1,8 +1,9 @@
 /**
  * Pods that the suites ask for, and what they look at in what became of them.
  *
- * May import: test.
+ * May import: src/kube, test.
  */
+import { corePath } from '../../src/kube/paths.ts';
 import { APP_IMAGE } from '../servers/node/pod-images.ts';
 import { eventually } from '../cluster/installation.ts';
 import type { Kubectl } from './kubectl.ts';
@@ -18,6 +19,8 @@ export interface Lines {
   readonly rate?: number;
   /** Length of a line with its end; 100 by default. */
   readonly bytes?: number;
+  /** Lines that follow those, five a second. */
+  readonly then?: number;
   /** Seconds that the application lives on; -1 until it is told to end. */
   readonly linger?: number;
   /** Lines after which the file is renamed. */
@@ -46,6 +49,7 @@ export interface ContainerStatus {
 export interface PodObject {
   readonly metadata: {
     readonly name: string;
+    readonly namespace: string;
     readonly labels?: Readonly<Record<string, string>>;
     readonly annotations?: Readonly<Record<string, string>>;
   };
@@ -55,6 +59,7 @@ export interface PodObject {
   };
   readonly status: {
     readonly phase: string;
+    readonly reason?: string;
     readonly conditions?: ReadonlyArray<{ readonly type: string; readonly status: string }>;
     readonly initContainerStatuses?: readonly ContainerStatus[];
     readonly containerStatuses?: readonly ContainerStatus[];
@@ -116,8 +121,7 @@ export function template(
 
 /** The pods of a namespace whose names begin so. */
 export async function podsOf(kubectl: Kubectl, namespace: string, prefix = ''): Promise<readonly PodObject[]> {
-  const text = await kubectl.run(['get', 'pods', '-n', namespace, '-o', 'json']);
-  const { items } = JSON.parse(text) as { readonly items: readonly PodObject[] };
+  const items = (await kubectl.list(corePath(namespace, 'pods'))) as readonly PodObject[];
   return items.filter(({ metadata }) => metadata.name.startsWith(prefix));
 }
 

@@ -1,160 +1,209 @@
 /**
- * Stdout and stderr under a real kubelet, by both ways: one line of a Job that ends at once, a numbered load in both shapes, a crash loop,
- * rotation by the kubelet, an API server that is started anew.
+ * Stdout and stderr under a real kubelet, by both ways: Jobs that print and end at once, every kind of workload in both shapes while API
+ * server, kubelet and container runtime are killed and started again, a crash loop, rotation by the kubelet.
+ *
+ * What the node's files hold is the truth.
  */
 import assert from 'node:assert/strict';
-import { namespaceManifests } from '../../src/cli/namespace.ts';
-import { eventually } from '../cluster/installation.ts';
-import { arrivals, assertEachOnce, streamOf } from './arrived.ts';
-import { createInjected, podsOf, podThat, sidecarStatus, template, writer } from './pods.ts';
-import type { Lines, PodObject } from './pods.ts';
+import { eventually, sumOf } from '../cluster/installation.ts';
+import { ask } from '../servers/http-json.ts';
+import { arrivals, assertEachOnce, counted, messagesOf, streamOf } from './arrived.ts';
+import { linesOnNode, rotationsOnNode } from './node-logs.ts';
+import { isReady, podsOf, podThat, sidecarStatus, type PodObject } from './pods.ts';
+import { applyTo, createShipping, ending, podOf, staying, type Way } from './stdio-namespace.ts';
 import { requireLogtender, type UnderTest } from './under-test.ts';
 
 const TEST_MS_MAX = 240_000;
-const LINES = 2_000;
-/** 5 MB/s for as long as two rotations take: one checks each three seconds. */
-const FAST = { count: 8_000, rate: 1_000, bytes: 5_000 };
+const BOTH: readonly Way[] = ['node', 'api'];
+const INIT_LINES = 3;
+/** Long enough for all that happens to them. */
+const LOAD = { count: 3_000, rate: 150 };
+const LOAD_KINDS = ['Deployment', 'StatefulSet', 'DaemonSet'] as const;
+const LOAD_PODS = 2 * LOAD_KINDS.length;
+/** 5 MB/s, for longer than the kubelet takes to look: every three seconds. */
+const FAST = { count: 6_000, rate: 1_000, bytes: 5_000 };
+/** After those: by the first line of the next file it is known that there has been another. */
+const SLOW = 25;
+const QUIET = { count: 60, rate: 5 };
 const CRASH_LINES = 300;
 const CRASHES = 3;
+/** The CronJob comes with the next minute. */
+const CRON_MS_MAX = 75_000;
+/** DEFAULTS.adminPort of the forwarder. */
+const ADMIN_PORT = 15_099;
 
-const WAYS = [
-  { way: 'node', level: 'privileged', words: { stdout: 'node' } },
-  { way: 'api', level: 'restricted', words: { stdout: 'auto', 'service-account': 'logtender-forwarder' } },
-] as const;
+describe('stdout and stderr in a real cluster', function () {
+  this.timeout(TEST_MS_MAX);
+  let real: UnderTest;
+  const made: string[] = [];
 
-const printing = (lines: Lines, name = 'app'): Readonly<Record<string, unknown>> => writer(lines, name, '-');
-const labels = { app: 'web' };
+  const create = async (way: Way, name: string, items: readonly unknown[]): Promise<string> => {
+    const namespace = `${way}-${name}`;
+    made.push(namespace);
+    await createShipping(real.kubectl, way, namespace);
+    await applyTo(real.kubectl, namespace, items);
+    return namespace;
+  };
 
-for (const { way, level, words } of WAYS)
-  describe(`stdout and stderr by ${way} in a real cluster`, function () {
-    this.timeout(TEST_MS_MAX);
-    let real: UnderTest;
-    const made: string[] = [];
+  before(async function () {
+    real = await requireLogtender(this);
+    const crash = podOf('crash', { count: CRASH_LINES, rate: 0, exit: 1 });
+    await Promise.all(
+      BOTH.flatMap((way) =>
+        (
+          [
+            ['one', [ending('Job', 'one', { count: 1 }, INIT_LINES)]],
+            ['crash', [crash]],
+          ] as const
+        ).map(([name, items]) => create(way, name, items)),
+      ),
+    );
+  });
+  after(async () => {
+    if (made.length === 0) return;
+    await real.kubectl.run(['delete', 'namespace', ...made, '--ignore-not-found', '--wait=false']);
+  });
 
-    const namespace = async (name: string): Promise<string> => {
-      const full = `${way}-${name}`;
-      made.push(full);
-      await createInjected(real.kubectl, full, words, level);
-      if (way === 'api') await real.kubectl.run(['apply', '-f', '-'], { input: namespaceManifests(full) });
-      return full;
-    };
-    const apply = async (in_: string, items: readonly unknown[]): Promise<void> => {
-      await real.kubectl.run(['apply', '-n', in_, '-f', '-'], { input: { apiVersion: 'v1', kind: 'List', items } });
-    };
+  /** Its lines are there, those of its init container too, and `kubectl describe` says so. */
+  const assertEnded = async (namespace: string, pod: PodObject): Promise<void> => {
+    const total = INIT_LINES + 1;
+    assert.ok(sidecarStatus(pod) !== undefined, `${pod.metadata.name} was injected`);
+    // The one line of the application has the number of the first of the init container.
+    const [found] = [...(await arrivals(real.search, namespace, total)).values()];
+    assert.deepEqual([found?.lines, found?.missing, found?.duplicates], [total, 0, 1]);
+    assert.equal(sidecarStatus(pod)?.state.terminated?.exitCode, 0);
+    const text = await real.kubectl.run(['describe', 'pod', pod.metadata.name, '-n', namespace]);
+    assert.match(text, new RegExp(`elasticsearch: read=${total} delivered=${total} dropped=0 .*pending=0`));
+  };
+  const isOver = ({ status }: PodObject): boolean => status.phase === 'Succeeded';
+  const countIn = async (namespace: string): Promise<number> => {
+    const { body } = await real.search.request('GET', `/${streamOf(namespace)}/_count`);
+    return (body as { readonly count?: number }).count ?? 0;
+  };
 
-    before(async function () {
-      real = await requireLogtender(this);
-      this.timeout(TEST_MS_MAX);
+  for (const way of BOTH)
+    it(`${way}: a Job that prints one line and ends: the line is there, an init container its own, and kubectl describe says so`, async () => {
+      const name = `${way}-one`;
+      await real.kubectl.run(['wait', '--for=condition=Complete', 'job/one', '-n', name, '--timeout=90s']);
+      await assertEnded(name, await podThat(real.kubectl, name, 'one-', isOver));
     });
-    after(async () => {
-      if (made.length > 0)
-        await real.kubectl.run(['delete', 'namespace', ...made, '--ignore-not-found', '--wait=false']);
-    });
 
-    it('a Job that prints one line and ends: the line is there, an init container its own, and the status says so', async () => {
-      const name = await namespace('one');
-      const pod = template(printing({ count: 1 }), {
-        restartPolicy: 'Never',
-        initContainers: [printing({ count: 3, rate: 0 }, 'prepare')],
+  it('API server, kubelet and container runtime killed in the middle of it: they come back, the pods live on', async () => {
+    const { cluster, kubectl } = real;
+    const items = LOAD_KINDS.flatMap((kind) => [staying(kind, 'native', LOAD), staying(kind, 'container', LOAD)]);
+    await Promise.all(BOTH.map((way) => create(way, 'load', items)));
+    await eventually(
+      'a third of the lines',
+      async () => {
+        const counts = await Promise.all(BOTH.map((way) => countIn(`${way}-load`)));
+        return counts.every((count) => count > (LOAD_PODS * LOAD.count) / 3) ? true : undefined;
+      },
+      90_000,
+    );
+    await cluster.plane.haltApiServer('SIGKILL');
+    await cluster.kubelet.halt();
+    await cluster.containerd.halt('SIGKILL');
+    await cluster.containerd.start();
+    await cluster.plane.resumeApiServer();
+    await cluster.kubelet.resume();
+    for (const way of BOTH) {
+      // They come with the next minute, while the rest is looked at.
+      await create(way, 'cron', [ending('CronJob', 'cron', { count: 1 }, INIT_LINES)]);
+      const pods = await podsOf(kubectl, `${way}-load`);
+      assert.equal(pods.length, LOAD_PODS);
+      for (const pod of pods) assert.equal(pod.status.containerStatuses?.[0]?.restartCount, 0);
+    }
+  });
+
+  for (const way of BOTH)
+    it(`${way}: Deployment, StatefulSet and DaemonSet, native and plain: each line that the node holds, once`, async () => {
+      const namespace = `${way}-load`;
+      const held = await eventually('the last lines on the node', async () => {
+        const lines = linesOnNode(real.cluster, namespace);
+        const last = `line ${String(LOAD.count - 1).padStart(8, '0')} `;
+        return lines.filter((line) => line.includes(last)).length === LOAD_PODS ? lines : undefined;
       });
-      const metadata = { name, namespace: name };
-      await apply(name, [{ apiVersion: 'batch/v1', kind: 'Job', metadata, spec: { backoffLimit: 0, template: pod } }]);
-      await real.kubectl.run(['wait', '--for=condition=Complete', `job/${name}`, '-n', name, '--timeout=90s']);
-      const done = await podThat(real.kubectl, name, name, ({ status }) => status.phase === 'Succeeded');
-      const [found] = [...(await arrivals(real.search, name, 4)).values()];
-      assert.deepEqual([found?.lines, found?.missing], [4, 0]);
-      const ended = sidecarStatus(done)?.state.terminated;
-      assert.match(ended?.message ?? '', /read=4 delivered=4 dropped=0 .*pending=0/);
+      await arrivals(real.search, namespace, held.length);
+      const arrived = await messagesOf(real.search, streamOf(namespace));
+      assert.deepEqual(arrived.toSorted(), held.toSorted());
+      assert.equal(counted(held).size, LOAD_PODS);
+      const lost = LOAD_PODS * LOAD.count - held.length;
+      process.stdout.write(
+        `      ${arrived.length} lines; ${lost} that the runtime had not written when it was killed\n`,
+      );
     });
 
-    it('Deployment and StatefulSet, native and plain: each line once, and no token in the hands of the application', async () => {
-      const name = await namespace('load');
-      const spec = template(printing({ count: LINES, rate: 1_000, linger: -1 }));
-      const plain = template(
-        printing({ count: LINES, rate: 1_000, linger: -1 }),
-        {},
-        { 'logging.io/sidecar': 'container' },
-      );
-      const selector = { matchLabels: labels };
-      const of = (kind: string, called: string, pod: unknown): unknown => ({
-        apiVersion: 'apps/v1',
-        kind,
-        metadata: { name: called, namespace: name },
-        spec: { replicas: 1, selector, template: pod, ...(kind === 'StatefulSet' ? { serviceName: called } : {}) },
-      });
-      await apply(name, [
-        of('Deployment', 'native', spec),
-        of('StatefulSet', 'stateful', spec),
-        of('Deployment', 'plain', plain),
-      ]);
-      if (way === 'api') {
-        await eventually(
-          'half of the lines',
-          async () => {
-            const { body } = await real.search.request('GET', `/${streamOf(name)}/_count`);
-            return ((body as { readonly count?: number }).count ?? 0) > LINES ? true : undefined;
-          },
-          90_000,
-        );
-        const [server] = real.cluster.plane.apiServers;
-        await server?.halt();
-        await server?.resume();
-      }
-      assertEachOnce(await arrivals(real.search, name, 3 * LINES), 3, LINES);
-      for (const pod of await podsOf(real.kubectl, name)) assertNoToken(pod);
-    });
-
-    it('a crash loop: the lines of every start', async () => {
-      const name = await namespace('crash');
-      await apply(name, [
-        {
-          apiVersion: 'v1',
-          kind: 'Pod',
-          ...template(printing({ count: CRASH_LINES, rate: 0, exit: 1 })),
-          metadata: { name: 'crash', namespace: name },
-        },
-      ]);
-      await podThat(
-        real.kubectl,
-        name,
-        'crash',
-        ({ status }) => (status.containerStatuses?.[0]?.restartCount ?? 0) >= CRASHES - 1,
-      );
+  for (const way of BOTH)
+    it(`${way}: a crash loop: the lines of every start`, async () => {
+      const name = `${way}-crash`;
+      const has = ({ status }: PodObject): boolean => (status.containerStatuses?.[0]?.restartCount ?? 0) >= CRASHES - 1;
+      await podThat(real.kubectl, name, 'crash', has);
       const [found] = [...(await arrivals(real.search, name, CRASHES * CRASH_LINES)).values()];
       const starts = (found?.lines ?? 0) / CRASH_LINES;
       assert.ok(Number.isInteger(starts) && starts >= CRASHES, `${found?.lines} lines`);
       assert.equal(found?.missing, 0);
     });
 
-    if (way === 'node')
-      it('rotation by the kubelet at 1 MiB while 5 MB/s are printed: each line once', async () => {
-        const name = await namespace('fast');
-        await apply(name, [
-          {
-            apiVersion: 'v1',
-            kind: 'Pod',
-            ...template(printing({ ...FAST, linger: -1 })),
-            metadata: { name: 'fast', namespace: name },
-          },
-        ]);
-        assertEachOnce(await arrivals(real.search, name, FAST.count), 1, FAST.count);
-      });
+  it('node: rotation by the kubelet at 1 MiB while 5 MB/s are printed: each line once', async () => {
+    const name = await create('node', 'fast', [podOf('fast', { ...FAST, linger: -1 })]);
+    assertEachOnce(await arrivals(real.search, name, FAST.count), 1, FAST.count);
+    const rotations = rotationsOnNode(real.cluster, name);
+    assert.ok(rotations > 0, 'rotated at least once');
+    process.stdout.write(`      ${FAST.count} lines, ${rotations} rotations\n`);
   });
 
-/** What the kubelet gives a container beside ours: no token of any account. */
-function assertNoToken(pod: PodObject): void {
-  const spec = pod.spec as unknown as {
-    readonly containers: ReadonlyArray<{
-      readonly name: string;
-      readonly volumeMounts?: ReadonlyArray<{ readonly name: string }>;
-    }>;
-    readonly serviceAccountName?: string;
-  };
-  if (spec.serviceAccountName !== 'logtender-forwarder') return;
-  for (const { name, volumeMounts } of spec.containers)
-    if (name !== 'logtender')
-      assert.deepEqual(
-        (volumeMounts ?? []).filter((mount) => /token|kube-api-access/.test(mount.name)),
-        [],
+  it('api: the same: every gap is told, and a quiet log has none', async () => {
+    const name = await create('api', 'fast', [
+      podOf('fast', { ...FAST, then: SLOW, linger: -1 }),
+      podOf('quiet', { ...QUIET, linger: -1 }),
+    ]);
+    const gapsOf = async (pod: string): Promise<number> => {
+      const { podIP = '' } = (await podThat(real.kubectl, name, pod, isReady)).status as { readonly podIP?: string };
+      const { body } = await ask(`http://${podIP}:${ADMIN_PORT}/metrics`);
+      return sumOf(String(body), 'logtender_stdio_gaps_total');
+    };
+    const numbers = await eventually(
+      'the last line',
+      async () => {
+        await real.search.request('POST', `/${streamOf(name)}/_refresh`);
+        const found = numbersOf(await messagesOf(real.search, streamOf(name)), 'fast');
+        return found.at(-1) === FAST.count + SLOW - 1 ? found : undefined;
+      },
+      90_000,
+    );
+    assert.equal(new Set(numbers).size, numbers.length, 'none twice');
+    const holes = numbers.filter((number, i) => number !== (numbers[i - 1] ?? -1) + 1).length;
+    const gaps = await gapsOf('fast');
+    const rotations = rotationsOnNode(real.cluster, name);
+    process.stdout.write(
+      `      ${numbers.length} of ${FAST.count + SLOW} lines, ${holes} holes, ${gaps} gaps told, ${rotations} rotations\n`,
+    );
+    assert.ok(rotations > 0, 'rotated at least once');
+    assert.ok(gaps >= holes, `${holes} holes`);
+    const quiet = counted((await messagesOf(real.search, streamOf(name))).filter((line) => line.startsWith('quiet ')));
+    assertEachOnce(quiet, 1, QUIET.count);
+    assert.equal(await gapsOf('quiet'), 0);
+  });
+
+  for (const way of BOTH)
+    it(`${way}: a CronJob: complete, with its lines and its counts`, async () => {
+      const name = `${way}-cron`;
+      const pod = await eventually(
+        'the pod of the CronJob',
+        async () => (await podsOf(real.kubectl, name)).find(isOver),
+        CRON_MS_MAX,
       );
+      await real.kubectl.run(['patch', 'cronjob', 'cron', '-n', name, '-p', '{"spec":{"suspend":true}}']);
+      await assertEnded(name, pod);
+    });
+});
+
+/** The numbers in the lines of a writer, in order. */
+function numbersOf(messages: readonly string[], writer: string): readonly number[] {
+  return messages
+    .flatMap((message) => {
+      const [name = '', , number = ''] = message.split(' ', 3);
+      return name === writer ? [Number(number)] : [];
+    })
+    .toSorted((a, b) => a - b);
 }

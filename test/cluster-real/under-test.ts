@@ -20,8 +20,6 @@ export interface UnderTest {
   readonly install: InstallOptions;
 }
 
-const START_MS_MAX = 240_000;
-
 let shared: Promise<UnderTest> | undefined;
 /** Whether the manifests are applied; one step after the other. */
 let installed: Promise<boolean> = Promise.resolve(false);
@@ -57,7 +55,6 @@ async function requireCluster(context: Mocha.Context): Promise<UnderTest> {
     building.catch(() => {});
     shared = requireServer(context, 'elasticsearch').then((search) => start(cluster, search, building));
   }
-  context.timeout(START_MS_MAX);
   return shared;
 }
 
@@ -67,7 +64,8 @@ async function start(cluster: RealCluster, search: SearchServer, building: Promi
   process.once('exit', () => image.discard());
   await cluster.importImage(image.path);
   const searchUrl = await cluster.expose(search.url);
-  const kubectl = kubectlFor(cluster.plane.kubectlPath, [`--kubeconfig=${cluster.plane.kubeconfig}`]);
+  const { kubectlPath, kubeconfig, request } = cluster.plane;
+  const kubectl = kubectlFor(kubectlPath, [`--kubeconfig=${kubeconfig}`], request);
   const install = {
     image: image.reference,
     config: { cluster: 'real', elasticsearchUrl: searchUrl, stdoutNode: true },

@@ -38,12 +38,9 @@ export async function replacedPods(
 
 /** Asks to have a pod moved, as `kubectl drain` does: a PodDisruptionBudget that is used up says no for the time being. */
 export async function evict(kubectl: Kubectl, pod: PodObject): Promise<void> {
-  const path = `/api/v1/namespaces/logtender/pods/${pod.metadata.name}/eviction`;
-  const input = {
-    apiVersion: 'policy/v1',
-    kind: 'Eviction',
-    metadata: { name: pod.metadata.name, namespace: 'logtender' },
-  };
+  const { name, namespace } = pod.metadata;
+  const path = `/api/v1/namespaces/${namespace}/pods/${name}/eviction`;
+  const input = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name, namespace } };
   await eventually(
     `leave to evict ${pod.metadata.name}`,
     async () =>

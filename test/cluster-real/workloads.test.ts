@@ -18,6 +18,11 @@ const CRON_MS_MAX = 75_000;
 
 const labels = { app: 'web' };
 const stays = template(writer({ ...LOAD, linger: -1 }));
+const plain = {
+  ...template(writer({ ...LOAD, linger: -1 })),
+  metadata: { labels: { app: 'plain' }, annotations: { 'logging.io/sidecar': 'container' } },
+};
+const ofPlain = { matchLabels: { app: 'plain' } };
 // Lives on until the sidecar is up on a busy machine too; the Job of one line is the one that ends at once.
 const ends = template(writer({ ...LOAD, linger: 10 }), { restartPolicy: 'Never' });
 
@@ -40,15 +45,18 @@ const WORKLOADS: readonly unknown[] = [
     template: stays,
   }),
   workload('apps/v1', 'DaemonSet', 'daemon', { selector: { matchLabels: labels }, template: stays }),
-  workload('apps/v1', 'Deployment', 'plain', {
+  workload('apps/v1', 'Deployment', 'plain-deployment', { replicas: 1, selector: ofPlain, template: plain }),
+  workload('apps/v1', 'StatefulSet', 'plain-stateful', {
     replicas: 1,
-    selector: { matchLabels: labels },
-    template: template(writer({ ...LOAD, linger: -1 }), {}, { 'logging.io/sidecar': 'container' }),
+    serviceName: 'plain-stateful',
+    selector: ofPlain,
+    template: plain,
   }),
+  workload('apps/v1', 'DaemonSet', 'plain-daemon', { selector: ofPlain, template: plain }),
   workload('batch/v1', 'Job', 'job', { backoffLimit: 0, template: ends }),
 ];
-/** Deployment 2, StatefulSet 2, DaemonSet 1, plain 1, Job 1, CronJob 1. */
-const WRITERS = 8;
+/** Deployment 2, StatefulSet 2, DaemonSet 1, each kind once in the plain shape, Job 1, CronJob 1. */
+const WRITERS = 10;
 
 /** A Job whose application ends at once; `name` is also the namespace, so that its lines are alone in their data stream. */
 async function runJob(kubectl: Kubectl, name: string, pod: Readonly<Record<string, unknown>>): Promise<PodObject> {
@@ -70,7 +78,6 @@ describe('workloads in a real cluster', function () {
 
   before(async function () {
     real = await requireLogtender(this);
-    this.timeout(TEST_MS_MAX);
     await createInjected(real.kubectl, NAMESPACE);
     await real.kubectl.run(['apply', '-f', '-'], { input: { apiVersion: 'v1', kind: 'List', items: WORKLOADS } });
   });
@@ -93,11 +100,7 @@ describe('workloads in a real cluster', function () {
     assertEachOnce(await arrivals(real.search, 'one-line', 1), 1, 1);
     const text = await real.kubectl.run(['describe', 'pod', pod.metadata.name, '-n', 'one-line']);
     assert.match(text, /logging\.io\/status:/);
-    // SIGTERM that comes before Node has its handler is lost for process 1: on a machine that is starved of processor time the sidecar
-    // then ships on until its grace is over, and has no last words. Those of the longer Jobs below are always there.
-    const ended = sidecarStatus(pod)?.state.terminated;
-    if (ended?.exitCode === 137) return;
-    assert.equal(ended?.exitCode, 0);
+    assert.equal(sidecarStatus(pod)?.state.terminated?.exitCode, 0);
     assert.match(text, /elasticsearch: read=1 delivered=1 dropped=0 .*pending=0/);
   });
 
@@ -122,7 +125,7 @@ describe('workloads in a real cluster', function () {
     assert.match(pod.metadata.annotations?.['logging.io/status'] ?? '', /ends_as_container/);
   });
 
-  it('Deployment, StatefulSet, DaemonSet, Job and CronJob, and the plain shape: each line once', async () => {
+  it('Deployment, StatefulSet, DaemonSet, native and plain, Job and CronJob: each line once', async () => {
     await eventually(
       'the pod of the CronJob',
       async () => ((await podsOf(real.kubectl, NAMESPACE, 'cron-')).length > 0 ? true : undefined),
@@ -131,8 +134,9 @@ describe('workloads in a real cluster', function () {
     await real.kubectl.run(['patch', 'cronjob', 'cron', '-n', NAMESPACE, '-p', '{"spec":{"suspend":true}}']);
     const found = await arrivals(real.search, NAMESPACE, WRITERS * LINES);
     assertEachOnce(found, WRITERS, LINES);
-    const plain = await podThat(real.kubectl, NAMESPACE, 'plain-', () => true);
-    assert.ok(plain.spec.containers.some(({ name }) => name === 'logtender'));
+    const plains = await podsOf(real.kubectl, NAMESPACE, 'plain-');
+    assert.equal(plains.length, 3);
+    for (const { spec } of plains) assert.ok(spec.containers.some(({ name }) => name === 'logtender'));
     const native = await podThat(real.kubectl, NAMESPACE, 'stateful-', () => true);
     assert.equal(native.spec.initContainers?.find(({ name }) => name === 'logtender')?.restartPolicy, 'Always');
   });

@@ -35,7 +35,6 @@ describe('kubectl describe', function () {
 
   before(async function () {
     plane = await requireServer(this, 'control-plane');
-    this.timeout(120_000);
     await plane.registerNode();
     installed = await install(plane, {
       webhook: 'cluster: prod\nelasticsearchUrl: https://elasticsearch.example:9200\n',

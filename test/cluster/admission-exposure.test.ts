@@ -39,7 +39,6 @@ describe('admission, exposure', function () {
 
   before(async function () {
     plane = await requireServer(this, 'control-plane');
-    this.timeout(120_000);
     await plane.registerNode();
     installed = await install(plane, {
       webhook: 'cluster: test\nawsRegion: eu-central-1\nelasticsearchUrl: http://elasticsearch.example:9200\n',

@@ -45,7 +45,6 @@ describe('admission when something is wrong', function () {
 
   before(async function () {
     plane = await requireServer(this, 'control-plane');
-    this.timeout(120_000);
     await plane.registerNode();
     installed = await install(plane, { webhook: 'cluster: test\n' });
     await createNamespace(plane, 'lenient');

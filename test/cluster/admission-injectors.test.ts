@@ -41,7 +41,6 @@ describe('admission beside other injectors', function () {
 
   before(async function () {
     plane = await requireServer(this, 'control-plane');
-    this.timeout(120_000);
     await plane.registerNode();
     foreign = new ForeignWebhook(plane);
     await foreign.start();

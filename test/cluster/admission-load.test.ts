@@ -43,7 +43,6 @@ describe('admission under load', function () {
 
   before(async function () {
     plane = await requireServer(this, 'control-plane');
-    this.timeout(120_000);
     await plane.registerNode();
     api = connectApi(plane, STORM_WIDTH);
     installed = await install(plane, { webhook: CONFIG });

@@ -27,7 +27,6 @@ describe('admission through a real API server', function () {
 
   before(async function () {
     plane = await requireServer(this, 'control-plane');
-    this.timeout(120_000);
     await plane.registerNode();
     // Leaf and CA live long enough for every case but renewal, which has an installation of its own settings below.
     installed = await install(plane, {

@@ -70,7 +70,6 @@ describe('certificates under faults', function () {
 
   before(async function () {
     plane = await requireOwn(this, 'control-plane', () => startControlPlane({ apiServers: 2 }));
-    this.timeout(60_000);
     relay = new TcpRelay(plane.apiServers[1]?.url ?? '');
     await relay.start();
     session = await createSession(plane, {

@@ -50,7 +50,6 @@ for (const mode of ['cert-manager', 'files'] as const) {
 
     before(async function () {
       plane = await requireOwn(this, 'control-plane', () => startControlPlane());
-      this.timeout(60_000);
       folder = createWorkFolder(`mode-${mode}`);
       const current = await newGeneration(ISSUER, 1, systemClock.now());
       state = { generation: 1, current, next: undefined, cross: undefined, previous: [] };

@@ -30,7 +30,6 @@ describe('two installs in one cluster (B8 23)', function () {
 
   before(async function () {
     plane = await requireOwn(this, 'control-plane', () => startControlPlane());
-    this.timeout(60_000);
     folder = createWorkFolder('two-installs');
     await applyInstall((text) => text);
     await start('first', {});

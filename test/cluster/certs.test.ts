@@ -57,7 +57,6 @@ describe('certificates on a real API server', function () {
 
   before(async function () {
     plane = await requireOwn(this, 'control-plane', () => startControlPlane());
-    this.timeout(60_000);
     relay = new TcpRelay(plane.url);
     await relay.start();
     session = await createSession(plane, {

@@ -61,7 +61,6 @@ describe('commands on a real API server', function () {
 
   before(async function () {
     plane = await requireServer(this, 'control-plane');
-    this.timeout(120_000);
     await plane.registerNode();
     installed = await install(plane, {
       certs: 'leafLife: 20m\ncaLife: 1h\nsettle: 1s\npruneMargin: 1s\ntick: 1s\nrestoreGrace: 2s\nlease: 2s\n',

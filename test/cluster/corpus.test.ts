@@ -73,7 +73,6 @@ describe('corpus on a real API server', function () {
   before(async function () {
     if (!hasCorpus()) skip(this, CORPUS_MISSING);
     plane = await requireServer(this, 'control-plane');
-    this.timeout(120_000);
     await plane.registerNode();
     api = connectApi(plane, WIDTH);
     await createNamespace(plane, OPEN, { 'logging.io/failure-policy': 'fail' });

@@ -19,7 +19,8 @@ import { accountKubeconfig, certsProcess, webhookProcess } from './processes.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const READY_MS_MAX = 60_000;
-const POLL_MS = 25;
+/** Ever less often: looking takes processor time from what is looked at. */
+const POLL_MS = { min: 25, max: 150 };
 
 export interface Installation {
   readonly certs: ManagedProcess;
@@ -50,25 +51,29 @@ export async function install(plane: ControlPlane, options: InstallOptions = {})
   const folder = mkdtempSync(join(tmpdir(), 'logtender-install-'));
   const [port = 0, adminPort = 0, certsPort = 0] = await freePorts(3);
   await applyManifests(plane, folder, port);
+  const [ofCerts, ofWebhook] = await Promise.all([
+    accountKubeconfig(plane, { folder, account: 'logtender-certs' }),
+    accountKubeconfig(plane, { folder, account: 'logtender-webhook' }),
+  ]);
   const certs = certsProcess({
     name: 'certs',
     folder,
-    kubeconfig: await accountKubeconfig(plane, { folder, account: 'logtender-certs' }),
+    kubeconfig: ofCerts,
     config: options.certs ?? '',
     adminPort: certsPort,
   });
   const webhook = webhookProcess({
     name: 'webhook',
     folder,
-    kubeconfig: await accountKubeconfig(plane, { folder, account: 'logtender-webhook' }),
+    kubeconfig: ofWebhook,
     config: options.webhook ?? '',
     port,
     adminPort,
     drain: '1s',
   });
   const webhookLogFile = join(folder, 'webhook.log');
-  await certs.start();
-  await webhook.start();
+  // As in a cluster: the webhook waits for its certificate.
+  await Promise.all([certs.start(), webhook.start()]);
   const metrics = async (): Promise<string> => String((await ask(`http://127.0.0.1:${adminPort}/metrics`)).body);
   return {
     certs,
@@ -121,11 +126,11 @@ export async function eventually<T>(
   msMax = READY_MS_MAX,
 ): Promise<T> {
   const deadline = systemClock.monotonic() + msMax;
-  for (;;) {
+  for (let waitMs = POLL_MS.min; ; waitMs = Math.min(POLL_MS.max, 1.5 * waitMs)) {
     const value = await seen();
     if (value !== undefined) return value;
     if (systemClock.monotonic() > deadline) throw new Error(`wait for ${what}: expected it within ${msMax} ms`);
-    await systemClock.sleep(POLL_MS);
+    await systemClock.sleep(waitMs);
   }
 }
 

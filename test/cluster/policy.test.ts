@@ -91,7 +91,6 @@ describe('policy after all other webhooks', function () {
       `--audit-log-path=${join(folder, 'audit.log')}`,
     ];
     plane = await requireOwn(this, 'control-plane', () => startControlPlane({ apiServerFlags: flags }));
-    this.timeout(120_000);
     await plane.registerNode();
     foreign = new ForeignWebhook(plane);
     await foreign.start();

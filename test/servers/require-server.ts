@@ -22,6 +22,9 @@ const refused = new Map<ServerName, { readonly reason: string; readonly remedy: 
  *
  *     before(async function () { plane = await requireServer(this, 'control-plane'); });
  *
+ * The hook has all the time that a first build takes, and must not shorten it afterwards: mocha judges the whole of a hook by the limit that
+ * holds at its end.
+ *
  * A suite that changes settings, or halts a server for long, starts its own with `requireOwn`.
  */
 export async function requireServer<Name extends ServerName>(

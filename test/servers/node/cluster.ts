@@ -31,6 +31,8 @@ export interface RealCluster extends RunningServer {
   importImage(archive: string): Promise<void>;
   /** What a container uses, by its control group; undefined when it has none. @param containerId as in a pod's status */
   usage(containerId: string): Usage | undefined;
+  /** Where this machine sees a path of the node. */
+  nodePath(path: string): string;
   /** Its process ids, as this machine numbers them. */
   processes(containerId: string): readonly number[];
 }
@@ -102,6 +104,7 @@ export async function startCluster(preparation: Preparation = defaultPreparation
         return `${protocol}//${addresses.host}:${await relayTo(target)}`;
       },
       importImage: (archive) => own.importImage(archive),
+      nodePath: (path) => own.pathOf(path),
       usage: (id) => usageOf(addresses.group, id),
       processes: (id) => processesOf(addresses.group, id),
       stop,

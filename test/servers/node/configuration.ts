@@ -100,6 +100,10 @@ export function kubeletConfiguration(options: {
     // Logs of containers are rotated while a test looks: the least that the kubelet takes, 10 MiB and 10 s by default.
     containerLogMaxSize: '1Mi',
     containerLogMonitorInterval: '3s',
+    // A crash loop waits 10, 20, 40 s otherwise; what is looked at is what becomes of its lines, and they come faster so.
+    crashLoopBackOff: { maxContainerRestartPeriod: '4s' },
+    // How full volumes are is looked at each minute otherwise, and a pod that is to be evicted for it lives as long.
+    volumeStatsAggPeriod: '5s',
     // Tests wait for what changed in a pod.
     syncFrequency: '10s',
     kubeAPIQPS: 100,

@@ -26,6 +26,8 @@ const CONTROLLERS = [
   'unified',
 ];
 const CONTROLLERS_NEEDED = ['cpu', 'cpuset', 'memory', 'pids'];
+/** What all pods together weigh, in processes of the usual priority. */
+const SHARE_OF_PROCESSES = 8;
 /** The kernel lets go of a group a moment after its last process. */
 const REMOVE_MS_MAX = 10_000;
 const REMOVE_POLL_MS = 20;
@@ -56,7 +58,20 @@ export function createGroup(name: string): void {
     else if (tree.endsWith('/cpuset'))
       for (const file of ['cpuset.cpus', 'cpuset.mems'])
         writeFileSync(join(path, file), readFileSync(join(tree, file), 'utf8').trim());
+    giveShare(path);
   }
+}
+
+/**
+ * All pods of the node are one group, and without this weigh as much as one process beside them: on a machine that does other work too they
+ * would starve, where a real node has them alone.
+ */
+function giveShare(path: string): void {
+  for (const [file, value] of [
+    ['cpu.shares', SHARE_OF_PROCESSES * 1024],
+    ['cpu.weight', SHARE_OF_PROCESSES * 100],
+  ] as const)
+    if (existsSync(join(path, file))) writeFileSync(join(path, file), String(value));
 }
 
 function delegate(...paths: readonly string[]): void {

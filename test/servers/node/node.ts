@@ -57,6 +57,8 @@ export interface Node {
   importImage(archive: string): Promise<void>;
   /** Starts kubelet and kube-proxy and waits until the node is Ready. */
   join(access: NodeAccess): Promise<Kubelet>;
+  /** Where this machine sees a path of the node. */
+  pathOf(path: string): string;
   readonly pids: Readonly<Record<string, number>>;
   readonly logFiles: readonly string[];
   stop(): Promise<void>;
@@ -104,6 +106,7 @@ export async function createNode(spec: NodeSpec): Promise<Node> {
         await Promise.all([startPatiently(kubelet), kubeProxy.start()]);
         return { halt: () => kubelet.halt('SIGKILL'), resume: () => startPatiently(kubelet) };
       },
+      pathOf: (path) => `/proc/${inner.firstPid()}/root${path}`,
       get pids() {
         return Object.fromEntries(processes.flatMap(({ name, pid }) => (pid === undefined ? [] : [[name, pid]])));
       },

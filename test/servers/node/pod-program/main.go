@@ -19,6 +19,9 @@ import (
 // Lines are written this often; the rate is met on average.
 const tick = 20 * time.Millisecond
 
+// Between two lines of those that follow slowly.
+const slowTick = 200 * time.Millisecond
+
 func main() {
 	mode := ""
 	if len(os.Args) > 1 {
@@ -61,6 +64,7 @@ func lines(args []string) {
 	count := flags.Int("count", 1, "lines in all")
 	rate := flags.Int("rate", 1000, "lines a second; 0 writes all at once")
 	bytes := flags.Int("bytes", 100, "bytes of a line")
+	then := flags.Int("then", 0, "lines that follow those, five a second")
 	linger := flags.Int("linger", 0, "seconds between the last line and the end; -1 stays until SIGTERM")
 	farewell := flags.Int("farewell", 0, "lines that are written after SIGTERM")
 	rotate := flags.Int("rotate", 0, "lines after which the file is renamed to FILE.1, FILE.2 and so on; none is deleted")
@@ -100,6 +104,14 @@ func lines(args []string) {
 				terminated = true
 			case <-time.After(tick):
 			}
+		}
+	}
+	for i := 0; i < *then && !terminated; i++ {
+		select {
+		case <-ended:
+			terminated = true
+		case <-time.After(slowTick):
+			write(1)
 		}
 	}
 	if !terminated && *linger != 0 {
