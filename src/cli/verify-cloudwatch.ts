@@ -31,6 +31,7 @@ import type { Ledger, LedgerSource } from './verify-ledger.ts';
 const TRIES_MAX = 10;
 /** API reference, PutLogEvents: no event is more than two hours ahead. */
 const AHEAD_MS_MAX = 2 * 3_600_000;
+
 /**
  * @param files where the file of a source is now; sources whose file is gone are absent
  * @throws OperationalError SINK_UNREACHABLE with the service's words

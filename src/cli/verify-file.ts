@@ -4,7 +4,7 @@
  * A record says container, path and offset, and not which generation of the path it is of: generations of one path are compared together.
  * May import: everything but test.
  */
-import { createReadStream } from 'node:fs';
+import { createReadStream, statSync } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { FILE_SINK_FILES } from '../config/file-sink-config.ts';
@@ -14,7 +14,7 @@ import { rotatedName } from '../sinks/file/rotating-file.ts';
 import { GroupBook } from './verify-group.ts';
 import type { GroupLine, GroupVerdict } from './verify-group.ts';
 import { recordOffsets } from './verify-ledger.ts';
-import type { Ledger, LedgerSource } from './verify-ledger.ts';
+import type { Ledger } from './verify-ledger.ts';
 
 /**
  * @param files where the file of a source is now; sources whose file is gone are absent
@@ -47,13 +47,13 @@ export async function* fileVerdicts(
       yield {
         ...about,
         missing: 0,
-        undecided: `${verdict.missing} are missing, or made room for newer ones (fileBytes)`,
+        undecided: `${verdict.missing} are missing, or made room for newer ones (file.bytesMax)`,
       };
   }
 }
 
-function* offsetsOf(path: string, source: LedgerSource): Generator<GroupLine> {
-  for (const offset of recordOffsets(path, source.ackedTo)) yield { offset, text: String(offset) };
+function* offsetsOf(path: string): Generator<GroupLine> {
+  for (const offset of recordOffsets(path, statSync(path).size)) yield { offset, text: String(offset) };
 }
 
 /** The files that are there, oldest first. */

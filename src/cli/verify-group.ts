@@ -38,7 +38,7 @@ export interface GroupVerdict {
   /** Found beyond the first of each record, and how many of them the ledger allows. */
   readonly twice: number;
   readonly twice_max: number;
-  /** Found, and no record of the files that are there. */
+  /** Found, and no record of the files that are there, nor one of those that are gone. */
   readonly strangers: number;
   /** Where; of equal texts the first ones are named. */
   readonly ranges: readonly MissingRange[];
@@ -83,18 +83,22 @@ export class GroupBook {
     const total = (of: (source: LedgerSource) => number): number => sources.reduce((sum, one) => sum + of(one), 0);
     const known = new Set(this.#there.map(({ source }) => source.id));
     const unseen = total(({ id, deliveredLines }) => (known.has(id) ? 0 : deliveredLines));
-    const dropped = total(({ id, droppedLines }) => (known.has(id) ? droppedLines : 0));
     const absent = [...lacking.values()].reduce((sum, count) => sum + count, 0);
-    const lost = Math.max(0, absent - dropped);
-    const undecided = noteOf({ hasLines: files !== undefined, unseen, absent, dropped, lost, strangers });
+    // What was dropped, or stood in the file before it was ours, is absent rightly.
+    const due = total(({ id, deliveredLines }) => (known.has(id) ? deliveredLines : 0));
+    const lost = Math.min(absent, Math.max(0, due - (this.#book.required - absent)));
+    // What the files do not explain may be of those that are gone, whose lines can be equal to others.
+    const left = Math.max(0, strangers + more - unseen);
+    const twice = Math.min(more, left);
+    const undecided = noteOf({ hasLines: files !== undefined, unseen, absent, lost, strangers });
     return {
       name,
       expected: total(({ deliveredLines }) => deliveredLines),
       found: this.#book.found,
-      missing: lost + Math.max(0, unseen - strangers),
-      twice: more,
+      missing: lost + Math.max(0, unseen - strangers - more),
+      twice,
       twice_max: total(({ duplicatesMax }) => duplicatesMax),
-      strangers: Math.max(0, strangers - unseen),
+      strangers: left - twice,
       ranges: lost > 0 ? this.#ranges(lacking) : [],
       ...(undecided === undefined ? {} : { undecided }),
     };
@@ -128,14 +132,14 @@ function noteOf(about: {
   readonly hasLines: boolean;
   readonly unseen: number;
   readonly absent: number;
-  readonly dropped: number;
   readonly lost: number;
   readonly strangers: number;
 }): string | undefined {
-  const { hasLines, unseen, absent, dropped, lost, strangers } = about;
+  const { hasLines, unseen, absent, lost, strangers } = about;
   if (!hasLines) return 'records are more than lines here, so only their number is compared';
   if (unseen > 0) return `${unseen} delivered records are of files that are gone: only their number is compared`;
-  if (lost > 0 && absent > lost) return `${dropped} dropped records are among the ranges`;
+  if (lost > 0 && absent > lost)
+    return `${absent - lost} records that were dropped or passed over are among the ranges`;
   if (lost > 0 && strangers > 0)
     return `${strangers} were found that are no line of the files: a line that was sent in pieces, or another writer`;
   return undefined;

@@ -42,8 +42,9 @@ export interface Ledger {
   readonly uid: string;
   readonly linesAreRecords: boolean;
   readonly sources: readonly LedgerSource[];
-  /** Delivered lines of sources that the ledger does not list any more. */
+  /** Delivered lines of sources that the ledger does not list any more, and how many of them may be there twice. */
   readonly unlistedLines: number;
+  readonly unlistedDuplicatesMax: number;
 }
 
 const COUNT_MAX = Number.MAX_SAFE_INTEGER;
@@ -69,11 +70,13 @@ export function readLedger(raw: unknown, sink: string): Ledger {
     readSource(new Reader(one, `sources[${i}]`, problems)),
   );
   const delivered = own.section('delivered').integer('lines', { min: 0, max: COUNT_MAX }, 0);
+  const duplicatesMax = own.integer('duplicatesMax', { min: 0, max: COUNT_MAX }, 0);
   const ledger = {
     uid: top.text('uid', ''),
     linesAreRecords: top.flag('lines_are_records', false),
     sources: listed,
     unlistedLines: Math.max(0, delivered - listed.reduce((sum, { deliveredLines }) => sum + deliveredLines, 0)),
+    unlistedDuplicatesMax: Math.max(0, duplicatesMax - listed.reduce((sum, one) => sum + one.duplicatesMax, 0)),
   };
   if (problems.length > 0)
     throw new OperationalError('USAGE', `read ledger: ${problems.slice(0, 5).map(problemText).join('; ')}`);

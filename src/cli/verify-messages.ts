@@ -31,6 +31,10 @@ export class MessageBook {
   readonly #optional = new Hashes();
   readonly #found = new Hashes();
 
+  get required(): number {
+    return this.#required.length;
+  }
+
   get found(): number {
     return this.#found.length;
   }

@@ -44,7 +44,7 @@ export function groupText(verdict: GroupVerdict): string {
   const parts = [
     missing === 0 ? `all ${expected} there` : `${missing} of ${expected} missing`,
     ...(twice === 0 ? [] : [`${twice} more than once${bound}`]),
-    ...(strangers === 0 ? [] : [`${strangers} of others`]),
+    ...(strangers === 0 ? [] : [`${strangers} that no file explains`]),
   ];
   const note = undecided === undefined ? '' : `; ${undecided}`;
   const lines = ranges.map(({ path, from, to }) => `  missing from offset ${from} up to ${to} of ${path}`);

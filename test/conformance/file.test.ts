@@ -7,6 +7,7 @@ import { execFile } from 'node:child_process';
 import {
   appendFileSync,
   chmodSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -202,6 +203,18 @@ describe('FileSink', () => {
         assert.deepEqual(readLines(path), ['after']);
       }
       await sink.close();
+    });
+  });
+
+  it('writes into a folder that it may not read', async () => {
+    const path = join(root, 'out/records.ndjson');
+    chmodSync(root, 0o777);
+    await withoutRights(async () => {
+      mkdirSync(dirname(path), { mode: 0o300 });
+      const sink = new FileSink({ config: forwarderConfig({ FILE_SINK_PATH: path }), metrics: createMetrics() });
+      assert.deepEqual(await deliver(sink, 'x'), { status: 'delivered', duplicates: 0 });
+      await sink.close();
+      assert.deepEqual(readLines(path), ['x']);
     });
   });
 

@@ -81,6 +81,8 @@ export class RotatingFile {
       const { ino, size } = await handle.stat();
       const bytes = await wholeLines(handle, size);
       if (bytes < size) await handle.truncate(bytes);
+      // A name is on the disk when its folder is (fsync(2)): that of a new file, and those that a rotation gave to the older ones.
+      if (size === 0) await syncFolder(dirname(path));
       this.#opened = { handle, ino, bytes };
       return this.#opened;
     } catch (error) {
@@ -112,6 +114,17 @@ export function rotatedName(path: string, number: number): string {
   return number === 0 ? path : `${path.slice(0, path.length - extension.length)}.${number}${extension}`;
 }
 
+/** A folder that may be written and not read cannot be told to be durable; then it is when the file system does it by itself. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r').catch(unreadable);
+  if (folder === undefined) return;
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
 /** A disk that has room for a part takes that without an error (write(2)); the rest of it is refused with one. */
 async function writeWhole(handle: FileHandle, lines: readonly Buffer[], length: number, at: number): Promise<void> {
   const { bytesWritten } = await handle.writev(lines.slice(), at);
@@ -127,6 +140,11 @@ async function writeWhole(handle: FileHandle, lines: readonly Buffer[], length: 
 /** A file that is not there is no error; anything else is. */
 function missing(error: unknown): undefined {
   if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+  throw error;
+}
+
+function unreadable(error: unknown): undefined {
+  if (error instanceof Error && 'code' in error && error.code === 'EACCES') return undefined;
   throw error;
 }
 

@@ -1,8 +1,8 @@
 /**
  * OpenSearch 2.19.6 and 3.6.0: the minimal distributions of Maven Central.
  *
- * Neither holds the plugins for security and index state management, which are not published there; version 2 also lacks painless and
- * ingest processors. May import: test/servers.
+ * Neither holds the plugins for security and index state management: these are artifacts of their own, which have to be of the very same
+ * version. Version 2 also lacks painless and ingest processors. May import: test/servers.
  */
 import { searchKind } from '../search-distribution.ts';
 

@@ -83,7 +83,9 @@ describe('verify, records that do not tell their source', () => {
     assert.deepEqual(counts(judged(['a', 'b', 'c', 'd', 'e'], undefined, dropped)), [0, 0, 0]);
     const mixed = judged(['a', 'b', 'd'], undefined, dropped);
     assert.equal(mixed.missing, 1);
-    assert.match(mixed.undecided ?? '', /1 dropped records are among the ranges/);
+    // Lines that stood there before the pod came are in no account of lines.
+    assert.deepEqual(counts(judged(['c', 'd', 'e'], undefined, { deliveredLines: 3 })), [0, 0, 0]);
+    assert.match(mixed.undecided ?? '', /1 records that were dropped or passed over are among the ranges/);
   });
 
   it('of a file that is gone it compares the number, and says so', () => {
@@ -91,6 +93,25 @@ describe('verify, records that do not tell their source', () => {
     assert.deepEqual(counts(gone), [2, 0, 0]);
     assert.match(gone.undecided ?? '', /5 delivered records are of files that are gone/);
     assert.deepEqual(counts(judged(['a', 'b', 'c', 'd', 'e', 'f'], 'gone')), [0, 0, 1]);
+  });
+
+  it('what a file that is gone had in common with another one is not there twice', () => {
+    const sources = [source(), source({ id: 'EEEEFFFFGGGGHHHH', deliveredLines: 3 })];
+    const judge = (found: readonly string[]): GroupVerdict => {
+      const book = new GroupBook({
+        name: 'g s',
+        sources,
+        files: new Map([['AAAABBBBCCCCDDDD', 'x']]),
+        linesOf: () => ['a', 'b', 'c', 'd', 'e'].map((text, i) => ({ offset: i * 10, text })),
+      });
+      for (const text of found) book.addFound(text);
+      return book.verdict();
+    };
+    const own = ['a', 'b', 'c', 'd', 'e'];
+    assert.deepEqual(counts(judge([...own, 'a', 'b', 'gone'])), [0, 0, 0]);
+    assert.deepEqual(counts(judge([...own, 'a', 'gone'])), [1, 0, 0]);
+    assert.deepEqual(counts(judge([...own, 'a', 'a', 'a', 'gone'])), [0, 1, 0]);
+    assert.deepEqual(counts(judge([...own, 'gone', 'gone', 'gone', 'gone'])), [0, 0, 1]);
   });
 
   it('events of others are counted as that, and hide nothing', () => {

@@ -97,11 +97,13 @@ describe('verify, ledger and files', () => {
         {
           sink: 's3',
           delivered: { lines: 9, bytes: 90 },
+          duplicatesMax: 8,
           sources: [
             {
               id: 'x',
               path: '/a',
               acked_to: 70,
+              duplicatesMax: 6,
               delivered: { lines: 5, bytes: 50 },
               dropped: { too_large: { lines: 1, bytes: 10 }, rejected_by_sink: { lines: 1, bytes: 10 } },
             },
@@ -111,6 +113,7 @@ describe('verify, ledger and files', () => {
     };
     const ledger = readLedger(page, 's3');
     assert.deepEqual([ledger.unlistedLines, ledger.sources[0]?.droppedLines, ledger.sources[0]?.ackedTo], [4, 2, 70]);
+    assert.deepEqual([ledger.unlistedDuplicatesMax, ledger.sources[0]?.duplicatesMax], [2, 6]);
     assert.throws(() => readLedger(page, 'elasticsearch'), /expected the sink elasticsearch/);
     assert.throws(() => readLedger(5, 's3'), /read ledger: expected/);
     assert.throws(
