@@ -12,9 +12,7 @@ import { OperationalError } from '../core/errors.ts';
 import { LINE_BYTES_MAX, READ_BYTES, RETRY_BASE_MS, RETRY_MAX_MS } from '../core/limits.ts';
 import { silentLog } from '../core/log.ts';
 import type { SourceInfo } from '../core/record.ts';
-import { utf8MarkEnd } from '../pipeline/byte-order-mark.ts';
 import { lineCut } from '../pipeline/line-cut.ts';
-import { holeEnd } from '../pipeline/nul-hole.ts';
 import { createInstanceRegion } from '../sinks/aws/instance-region.ts';
 import type { EventPage, EventWindow } from '../sinks/cloudwatch-logs/client.ts';
 import { LogEventsEncoder, StreamTimes } from '../sinks/cloudwatch-logs/encode.ts';
@@ -25,6 +23,7 @@ import { Session } from '../sinks/cloudwatch-logs/session.ts';
 import { readAt } from '../source/identity.ts';
 import { GroupBook } from './verify-group.ts';
 import type { GroupLine, GroupVerdict } from './verify-group.ts';
+import { textBegin } from './verify-ledger.ts';
 import type { Ledger, LedgerSource } from './verify-ledger.ts';
 
 /** GetLogEvents has a quota of 25 calls a second: a reader that is throttled so often in a row meets another trouble. */
@@ -70,10 +69,9 @@ export function* lineMessages(path: string, source: SourceInfo): Generator<Group
   try {
     const { size } = fstatSync(fd);
     const buffer = Buffer.allocUnsafe(READ_BYTES + LINE_BYTES_MAX);
-    const none = Buffer.alloc(0);
-    for (let at = 0; at < size;) {
+    for (let at = textBegin(fd, buffer, size); at < size;) {
       const got = readAt(fd, buffer, Math.min(buffer.length, size - at), at);
-      let from = at === 0 ? holeEnd(buffer, utf8MarkEnd(buffer, 0, got), got, none) : 0;
+      let from = 0;
       while (from < got) {
         const end = lineCut(buffer, from, got, at + got >= size);
         if (end === from) break;

@@ -135,8 +135,7 @@ export function* recordOffsets(path: string, to: number): Generator<number> {
     for (let at = textBegin(fd, buffer, to); at < to;) {
       const got = readAt(fd, buffer, Math.min(buffer.length, to - at), at);
       const isLast = at + got >= to;
-      // No record begins with the mark that a file may begin with.
-      let from = at === 0 ? utf8MarkEnd(buffer, 0, got) : 0;
+      let from = 0;
       while (from < got) {
         const newline = buffer.subarray(from, got).indexOf(10);
         const end = newline >= 0 && newline <= LINE_BYTES_MAX ? from + newline + 1 : lineCut(buffer, from, got, isLast);
@@ -152,8 +151,8 @@ export function* recordOffsets(path: string, to: number): Generator<number> {
   }
 }
 
-/** Where the first record begins: behind a mark, or a hole, which may be longer than a read. */
-function textBegin(fd: number, buffer: Buffer, to: number): number {
+/** Where the first record before `to` begins: behind a mark, or a hole, which may be longer than a read. */
+export function textBegin(fd: number, buffer: Buffer, to: number): number {
   const got = readAt(fd, buffer, Math.min(READ_BYTES, to), 0);
   const markEnd = utf8MarkEnd(buffer, 0, got);
   if (markEnd > 0) return markEnd;
