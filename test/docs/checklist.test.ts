@@ -48,6 +48,12 @@ const SINK_POINTS = [
   ...[...chapter(4, 6), ...chapter(5, 2), ...chapter(6, 1), ...chapter(7, 10)],
 ];
 
+/** Files, the file as queue, positions, records, pipeline, ledger, the end, configuration, lean, and what is seen at the end. */
+const FORWARDER_POINTS = [
+  ...[...chapter(1, 9), ...chapter(2, 3), ...chapter(3, 3), ...chapter(4, 5), ...chapter(5, 3)],
+  ...[...chapter(6, 3), ...chapter(7, 2), ...chapter(8, 3), ...chapter(9, 2), ...chapter(10, 5)],
+];
+
 for (const { heading, points, mark } of [
   {
     heading: 'The security checklist, point by point',
@@ -56,6 +62,7 @@ for (const { heading, points, mark } of [
     mark: (point: string): string => `(B8 ${point})`,
   },
   { heading: 'The sinks, point by point', points: SINK_POINTS, mark: () => '' },
+  { heading: 'The forwarder, point by point', points: FORWARDER_POINTS, mark: () => '' },
 ]) {
   describe(`docs/evidence.md: ${heading}`, () => {
     const rows = rowsOf(heading);
