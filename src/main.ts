@@ -162,7 +162,7 @@ async function forward(first: ForwardFile, surroundings: Surroundings): Promise<
     ready,
     pages: { '/ledger': () => now.forwarder.ledger() },
   });
-  const endNotes = keepNotes(config, () => now.forwarder, log);
+  const endNotes = keepNotes(config, () => now, log);
   let hasEnded = false;
   let saying: Promise<void> = Promise.resolve();
   void signals.ended.then((signal) => {
@@ -292,10 +292,12 @@ async function openDeadLetterCopy(
  * A kill leaves no time for words, and a SIGTERM that comes in the first milliseconds of process 1 is lost (core/lost-signal.ts): what stood
  * some seconds before is in the status all the same.
  */
-function keepNotes(config: ForwarderConfig, forwarder: () => Forwarder, log: Log): () => void {
+function keepNotes(config: ForwarderConfig, now: () => Generation, log: Log): () => void {
   let said = '';
   const timer = setInterval(() => {
-    const summary = exitSummary(forwarder().summaries(), ['killed without a word; it stood so before that']);
+    const { forwarder, volumes } = now();
+    const words = ['killed without a word; it stood so before that', ...volumes.lastWords()];
+    const summary = exitSummary(forwarder.summaries(), words);
     if (summary === said) return;
     said = summary;
     void writeTerminationMessage(config.terminationMessagePath, summary, log);
