@@ -56,12 +56,29 @@ export function staying(
 
 /** A Job, or a CronJob of it, that prints and ends; what its init container prints is shipped as well. */
 export function ending(kind: 'Job' | 'CronJob', name: string, lines: Lines, initLines: number): unknown {
-  const pod = template(printing(lines), {
-    restartPolicy: 'Never',
+  return jobOf(kind, name, printing(lines), { initContainers: [printing({ count: initLines, rate: 0 }, 'prepare')] });
+}
+
+/** The same in the plain shape, with a second container that writes into a file and ends some seconds later. */
+export function endingPlain(name: string, lines: Lines, initLines: number): unknown {
+  const annotations = { 'logging.io/sidecar': 'container' };
+  const spec = {
     initContainers: [printing({ count: initLines, rate: 0 }, 'prepare')],
-  });
+    containers: [printing(lines), writer({ ...lines, linger: 3 }, 'writer')],
+  };
+  return jobOf('Job', name, printing(lines), spec, annotations);
+}
+
+function jobOf(
+  kind: 'Job' | 'CronJob',
+  name: string,
+  app: Readonly<Record<string, unknown>>,
+  spec: Readonly<Record<string, unknown>>,
+  annotations: Readonly<Record<string, string>> = {},
+): unknown {
+  const pod = template(app, { restartPolicy: 'Never', ...spec }, annotations);
   const job = { backoffLimit: 0, template: pod };
-  const spec =
+  const whole =
     kind === 'Job' ? job : { schedule: '* * * * *', concurrencyPolicy: 'Forbid', jobTemplate: { spec: job } };
-  return { apiVersion: 'batch/v1', kind, metadata: { name }, spec };
+  return { apiVersion: 'batch/v1', kind, metadata: { name }, spec: whole };
 }

@@ -10,7 +10,7 @@ import { ask } from '../servers/http-json.ts';
 import { arrivals, assertEachOnce, counted, messagesOf, streamOf } from './arrived.ts';
 import { linesOnNode, rotationsOnNode } from './node-logs.ts';
 import { isReady, podsOf, podThat, sidecarStatus, type PodObject } from './pods.ts';
-import { applyTo, createShipping, ending, podOf, staying, type Way } from './stdio-namespace.ts';
+import { applyTo, createShipping, ending, endingPlain, podOf, staying, type Way } from './stdio-namespace.ts';
 import { requireLogtender, type UnderTest } from './under-test.ts';
 
 const TEST_MS_MAX = 240_000;
@@ -47,6 +47,7 @@ describe('stdout and stderr in a real cluster', function () {
 
   before(async function () {
     real = await requireLogtender(this);
+    await create('api', 'plain', [endingPlain('plain', { count: 1 }, INIT_LINES)]);
     const crash = podOf('crash', { count: CRASH_LINES, rate: 0, exit: 1 });
     await Promise.all(
       BOTH.flatMap((way) =>
@@ -65,12 +66,11 @@ describe('stdout and stderr in a real cluster', function () {
   });
 
   /** Its lines are there, those of its init container too, and `kubectl describe` says so. */
-  const assertEnded = async (namespace: string, pod: PodObject): Promise<void> => {
-    const total = INIT_LINES + 1;
+  const assertEnded = async (namespace: string, pod: PodObject, total = INIT_LINES + 1): Promise<void> => {
     assert.ok(sidecarStatus(pod) !== undefined, `${pod.metadata.name} was injected`);
-    // The one line of the application has the number of the first of the init container.
+    // The one line of each other container has the number of the first of the init container.
     const [found] = [...(await arrivals(real.search, namespace, total)).values()];
-    assert.deepEqual([found?.lines, found?.missing, found?.duplicates], [total, 0, 1]);
+    assert.deepEqual([found?.lines, found?.missing, found?.duplicates], [total, 0, total - INIT_LINES]);
     assert.equal(sidecarStatus(pod)?.state.terminated?.exitCode, 0);
     const text = await real.kubectl.run(['describe', 'pod', pod.metadata.name, '-n', namespace]);
     assert.match(text, new RegExp(`elasticsearch: read=${total} delivered=${total} dropped=0 .*pending=0`));
@@ -87,6 +87,14 @@ describe('stdout and stderr in a real cluster', function () {
       await real.kubectl.run(['wait', '--for=condition=Complete', 'job/one', '-n', name, '--timeout=90s']);
       await assertEnded(name, await podThat(real.kubectl, name, 'one-', isOver));
     });
+
+  it('api: a Job in the plain shape, whose second container writes into a file: ours ends after both, and it completes', async () => {
+    const name = 'api-plain';
+    await real.kubectl.run(['wait', '--for=condition=Complete', 'job/plain', '-n', name, '--timeout=90s']);
+    const pod = await podThat(real.kubectl, name, 'plain-', isOver);
+    assert.ok(pod.spec.containers.some((container) => container.name === 'logtender'));
+    await assertEnded(name, pod, INIT_LINES + 2);
+  });
 
   it('API server, kubelet and container runtime killed in the middle of it: they come back, the pods live on', async () => {
     const { cluster, kubectl } = real;

@@ -54,6 +54,11 @@ const FORWARDER_POINTS = [
   ...[...chapter(6, 3), ...chapter(7, 2), ...chapter(8, 3), ...chapter(9, 2), ...chapter(10, 5)],
 ];
 
+/** Image, install, stdout by both ways, the cluster in a command, and what is seen on a real node. */
+const REAL_POD_POINTS = [
+  ...[...chapter(1, 1), ...chapter(2, 3), ...chapter(3, 1), ...chapter(4, 2), ...chapter(5, 1), ...chapter(6, 8)],
+];
+
 for (const { heading, points, mark } of [
   {
     heading: 'The security checklist, point by point',
@@ -63,6 +68,7 @@ for (const { heading, points, mark } of [
   },
   { heading: 'The sinks, point by point', points: SINK_POINTS, mark: () => '' },
   { heading: 'The forwarder, point by point', points: FORWARDER_POINTS, mark: () => '' },
+  { heading: 'Real pods, point by point', points: REAL_POD_POINTS, mark: () => '' },
 ]) {
   describe(`docs/evidence.md: ${heading}`, () => {
     const rows = rowsOf(heading);
