@@ -13,8 +13,8 @@ import { join } from 'node:path';
 import type { NamedCheck } from './admin/server.ts';
 import { problemText } from './config/fields.ts';
 import type { ForwardFile } from './config/forward-file.ts';
-import { CONFIG_FILE, DEFAULTS, ENV, parseForwarderEnv } from './config/forwarder-config.ts';
-import type { ForwarderConfig, SinkName } from './config/forwarder-config.ts';
+import { CONFIG_FILE, DEFAULTS, ENV, parseForwarderEnv, readEndOrder } from './config/forwarder-config.ts';
+import type { EndOrder, ForwarderConfig, SinkName } from './config/forwarder-config.ts';
 import { backoffMs } from './core/backoff.ts';
 import { randomHex, systemClock, systemRandom } from './core/clock.ts';
 import { errorText } from './core/errors.ts';
@@ -117,6 +117,8 @@ async function stayWithBadConfig(problems: readonly string[], { signals, log, me
   const adminHost = process.env[ENV.adminHost] ?? DEFAULTS.adminHost;
   const adminPort = Number.isInteger(port) && port >= 0 && port < 65_536 ? port : 0;
   const close = await startAdmin({ adminHost, adminPort }, { log, metrics, ready, pages: {} });
+  // Nor may it keep a Job from its end.
+  void endWithOthers(readEndOrder(process.env), { signals, log, metrics });
   // Nothing else keeps the process alive when the admin port is off.
   const keepAlive = setInterval(() => {}, RETRY_MAX_MS);
   const signal = await signals.ended;
@@ -262,7 +264,7 @@ async function followConfig(
 }
 
 /** A plain sidecar of a pod that is meant to end asks for its own end when the others have ended. */
-async function endWithOthers({ endWith, pod }: ForwarderConfig, { signals, log }: Surroundings): Promise<void> {
+async function endWithOthers({ endWith, pod }: EndOrder, { signals, log }: Surroundings): Promise<void> {
   if (endWith === undefined) return;
   const { openPodEnd } = await import('./source/pod-log/pod-end.ts');
   const over = new AbortController();

@@ -331,6 +331,20 @@ export function parseForwarderEnv(
   return problems.length === 0 ? { ok: true, value } : { ok: false, problems };
 }
 
+/** With whose end the forwarder of which pod ends. */
+export interface EndOrder {
+  readonly endWith: EndConfig | undefined;
+  readonly pod: Pick<PodIdentity, 'namespace' | 'pod'>;
+}
+
+/** The same part of an env whose other parts may be wrong. */
+export function readEndOrder(env: Readonly<Record<string, string | undefined>>): EndOrder {
+  const { endWith, endTokenDir, namespace, pod } = ENV;
+  const names = [endWith, endTokenDir, namespace, pod];
+  const parsed = parseForwarderEnv(Object.fromEntries(names.map((name) => [name, env[name]])));
+  return parsed.ok ? parsed.value : { endWith: undefined, pod: { namespace: '', pod: '' } };
+}
+
 /** `http://…` or `https://…` with a host. */
 export const HTTP_URL = {
   expected: 'a URL that begins with http:// or https://',

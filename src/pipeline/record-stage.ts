@@ -105,8 +105,8 @@ export class RecordStage {
   appendRun(encoder: Encoder, run: HeadedLines): number {
     const { headedLines } = encoder;
     const log = this.#log;
-    if (!this.#takesRuns || headedLines === undefined || !log.hasRoomForRun) return run.from;
     if (run.isFresh) this.#isFresh = true;
+    if (!this.#takesRuns || headedLines === undefined || !log.hasRoomForRun) return run.from;
     this.#skipped += 1;
     if (this.#fruitless > 1 && this.#skipped < Math.min(2 ** this.#fruitless, RUN_SKIP_MAX)) return run.from;
     const first = encoder.records;

@@ -168,6 +168,9 @@ class World {
   #booked: readonly Settled[] = [];
   #serial = 0;
   #starts = 0;
+  /** By destination: what the books of this pod said last of what may be there twice, and those of the pods before it, which are gone. */
+  #repeats: readonly number[] = [];
+  readonly repeatsOfOthers: number[] = [];
 
   constructor(seed: number) {
     this.random = seededRandom(seed);
@@ -267,6 +270,9 @@ class World {
     this.crash(false);
     if (this.volume === undefined) return;
     this.note('another pod');
+    for (const [i, booked] of this.#repeats.entries())
+      this.repeatsOfOthers[i] = (this.repeatsOfOthers[i] ?? 0) + booked;
+    this.#repeats = [];
     this.#pod += 1;
     this.disk = new MemoryDisk();
     for (const path of [...this.files.keys()]) if (path.startsWith('a')) this.remove(path, false);
@@ -297,6 +303,8 @@ class World {
     this.#life += 1;
     // Of what is gone only the books are looked at: it can write and send nothing any more.
     this.forwarder?.abort();
+    if (this.forwarder !== undefined)
+      this.#repeats = this.forwarder.summaries().map(({ account }) => account.duplicatesMax);
     if (this.forwarder !== undefined) this.#letGo(this.forwarder);
     this.forwarder = undefined;
     this.isPowerCut = cutPower;
@@ -688,7 +696,8 @@ async function finish(world: World): Promise<void> {
 
 function judge(world: World): void {
   for (const [i, destination] of world.destinations.entries()) {
-    const mayHaveTwice = world.forwarder?.summaries()[i]?.account.duplicatesMax ?? 0;
+    const own = world.forwarder?.summaries()[i]?.account.duplicatesMax ?? 0;
+    const mayHaveTwice = own + (world.repeatsOfOthers[i] ?? 0);
     const twice = repeatedRecords(world, destination);
     assert(twice <= mayHaveTwice, `what comes twice is counted: ${twice} did, ${mayHaveTwice} might`);
     assert.deepEqual(destination.hidden, [], 'no record hides behind the id of another');

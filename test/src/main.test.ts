@@ -211,6 +211,13 @@ describe('forwarder process', function () {
     assert.equal(await forwarder.ended, 0, forwarder.stderr());
   });
 
+  it('keeps no Job from its end, though its configuration is wrong and there is no API server to ask', async () => {
+    const { ended, stderr } = start({ SINKS: 'nowhere', END_WITH: 'app', KUBERNETES_SERVICE_HOST: '' });
+    assert.equal(await ended, 0, stderr());
+    assert.match(stderr(), /it may not see when they end/);
+    assert.match(termination(), /SINKS: expected/);
+  });
+
   it('ends at once on a second signal, with its position saved', async () => {
     server.isDown = true;
     writeFileSync(log('a.log'), 'one\n');

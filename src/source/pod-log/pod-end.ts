@@ -61,8 +61,11 @@ export async function untilOthersEnded(options: PodEndOptions): Promise<PodEnd> 
     } else if (!signal.aborted) {
       failures += 1;
       if (failures === 1) log.warn('own pod cannot be read, its end is not seen', { error: seen.text });
-      if (seen.status === 'forbidden') forbiddenSinceMs ??= nowMs;
-      if (forbiddenSinceMs !== undefined && nowMs - forbiddenSinceMs >= FORBIDDEN_MS_MAX) return 'forbidden';
+      // A server that is away has not said no.
+      if (seen.status === 'forbidden') {
+        forbiddenSinceMs ??= nowMs;
+        if (nowMs - forbiddenSinceMs >= FORBIDDEN_MS_MAX) return 'forbidden';
+      }
       waitMs = backoffMs({ baseMs: LOOK_MS.min, maxMs: RETRY_MAX_MS }, failures, random, LOOK_MS.min);
     }
     await clock.sleep(waitMs, signal);
