@@ -16,7 +16,7 @@ import { isTelling } from './finding.ts';
 import { textAt } from './json.ts';
 import type { JsonObject } from './json.ts';
 import { readPod } from './pod.ts';
-import { ANNOUNCED } from './reasons.ts';
+import { ANNOUNCED, USUAL } from './reasons.ts';
 import type { ReasonCode } from './reasons.ts';
 import type { RequestRecord } from './requests.ts';
 import { allowed, decidedAnswer, errored } from './response.ts';
@@ -154,7 +154,8 @@ class ReviewHandler implements Handler {
     const { decision, findings, operations } = outcome;
     if (request.dryRun) return;
     const told = findings.filter(isTelling);
-    const isNews = ANNOUNCED.includes(decision.reason) || (decision.reason === 'injected' && told.length > 0);
+    const isWarned = decision.reason === 'injected' && told.some(({ code }) => !USUAL.includes(code));
+    const isNews = ANNOUNCED.includes(decision.reason) || isWarned;
     if (!isNews) return;
     // A second pass says nothing new, but a pod without room for a status has no other place to say it.
     const isSilent = operations.length === 0 && decision.reason !== 'annotations_full';

@@ -236,7 +236,7 @@ export type ReasonCode = keyof typeof REASONS;
 
 /**
  * The outcomes that become an Event on the owner of the pod: what was asked for does not come about, or not whole. Findings are told in
- * the message of such an Event. `injected` becomes one too, of type Normal, where there are warnings; the rest is for whoever looks.
+ * the message of such an Event. `injected` becomes one too, of type Normal, where there are warnings that not every pod has; the rest is for whoever looks.
  */
 export const ANNOUNCED: readonly ReasonCode[] = [
   'injected_degraded',
@@ -250,6 +250,9 @@ export const ANNOUNCED: readonly ReasonCode[] = [
   'paused',
   'annotations_full',
 ];
+
+/** Warnings that a pod has until its namespace has an account for stdout: an Event for each Deployment of a cluster would be noise. */
+export const USUAL: readonly ReasonCode[] = ['stdio_account_unsure', 'stdio_not_shipped'];
 
 /** The entry of a code. */
 export function reasonOf(code: ReasonCode): Reason {

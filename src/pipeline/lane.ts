@@ -480,7 +480,6 @@ export class Lane {
     { available, now }: { available: number; now: number },
   ): boolean {
     const { source } = cursor;
-    const { buffer } = this.#reader;
     const lead = cursor.tail.length;
     const end = lead + available;
     const isWhole = cursor.read + available >= source.size;
@@ -495,28 +494,15 @@ export class Lane {
     while (at < end && cursor.skipTo === cursor.read) {
       const limit = Math.min(end, at + (cursor.border - cursor.read));
       const run = this.#appendRun(stage, encoder, cursor, { from: at, to: limit, isFresh: at === lead });
-      if (run > at) {
-        at = run;
-        refused = cursor.isAtObjectEdge;
-        if (refused) break;
-        continue;
-      }
-      const cluster = this.#cutCluster(stage, cursor, { at, end, atEnd, now });
-      if (cluster === undefined) break;
-      const { to, torn } = cluster;
-      stage.begin(source.info, cursor.readMs(wallMs), now, cursor.sentBefore);
-      refused = !this.#appendCluster(stage, encoder, cursor, { from: at, to, torn });
-      if (refused) break;
-      at = to;
-      // Where a record ended only because nothing more had come is told to the checkpoint before it is sent.
-      if (torn?.status !== 'joined' && (stage.wasForced || (isLast && at === end && buffer[end - 1] !== NEWLINE)))
-        this.#rememberCut(cursor);
+      const taken = run > at ? run : this.#takeCluster(stage, encoder, cursor, { at, end, atEnd, now, wallMs });
+      if (taken === undefined) break;
       // What was promised to the destination as one request is filled into one, and nothing else with it.
-      refused = cursor.isAtObjectEdge;
+      refused = taken === at || cursor.isAtObjectEdge;
+      at = taken;
       if (refused) break;
     }
     if (at > lead) {
-      cursor.advance(cursor.read, buffer, at);
+      cursor.advance(cursor.read, this.#reader.buffer, at);
       this.#finishTake(cursor);
     }
     if (refused) this.#refuse(encoder, cursor, at > lead, now);
@@ -525,6 +511,24 @@ export class Lane {
       cursor.noticedAt = undefined;
     }
     return at > lead;
+  }
+
+  /** Takes the cluster that begins at `at`. Gives where it ends, `at` when the batch has no room for it, undefined when more has to come. */
+  #takeCluster(
+    stage: RecordStage,
+    encoder: Encoder,
+    cursor: Cursor,
+    { at, end, atEnd, now, wallMs }: { at: number; end: number; atEnd: DataEnd; now: number; wallMs: number },
+  ): number | undefined {
+    const cluster = this.#cutCluster(stage, cursor, { at, end, atEnd, now });
+    if (cluster === undefined) return undefined;
+    const { to, torn } = cluster;
+    stage.begin(cursor.source.info, cursor.readMs(wallMs), now, cursor.sentBefore);
+    if (!this.#appendCluster(stage, encoder, cursor, { from: at, to, torn })) return at;
+    // Where a record ended only because nothing more had come is told to the checkpoint before it is sent.
+    const isCutShort = atEnd === LAST && to === end && this.#reader.buffer[end - 1] !== NEWLINE;
+    if (torn?.status !== 'joined' && (stage.wasForced || isCutShort)) this.#rememberCut(cursor);
+    return to;
   }
 
   /** Encodes the usual lines of a run and books them; the cursor's tail is left to the caller. Gives where it stopped. */

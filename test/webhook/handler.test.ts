@@ -143,8 +143,13 @@ describe('handler', () => {
 
   it('Events: on the owner, for what is not as asked, once per decision, never under dry run', async () => {
     const { handler, events } = testWebhook();
-    const bad = podWith({ 'logging.io/flush-interval': 'CANARY' });
-    await ask(handler, reviewOf(podWith({})));
+    const good = {
+      'logging.io/sink': 'elasticsearch',
+      'logging.io/files': '/var/log/app/*.log',
+      'logging.io/stdout': 'off',
+    };
+    const bad = podWith({ ...good, 'logging.io/flush-interval': 'CANARY' });
+    await ask(handler, reviewOf(podWith(good)));
     assert.equal(events.length, 0, 'all as asked');
     await ask(handler, reviewOf(bad, 'shop', true));
     assert.equal(events.length, 0, 'dry run');
