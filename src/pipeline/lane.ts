@@ -465,10 +465,7 @@ export class Lane {
     }
     if (at > lead) this.#finishTake(cursor);
     if (refused) this.#refuse(encoder, cursor, at > lead, now);
-    else if (isWhole && cursor.skipTo === cursor.read) {
-      cursor.scannedTo = source.size;
-      cursor.noticedAt = undefined;
-    }
+    else if (isWhole) this.#noteScanned(cursor);
     return at > lead;
   }
 
@@ -483,9 +480,7 @@ export class Lane {
     const lead = cursor.tail.length;
     const end = lead + available;
     const isWhole = cursor.read + available >= source.size;
-    const isLast = isWhole && this.#isLastLineComplete(source);
-    const isOverdue = isWhole && now - source.grewAt >= RECORD_WAIT_MS;
-    const atEnd = isLast ? LAST : isOverdue ? OVERDUE : MORE_MAY_COME;
+    const atEnd = isWhole ? this.#dataEnd(source, now) : MORE_MAY_COME;
     const wallMs = this.#options.clock.now();
     cursor.isHolding = false;
     let at = lead;
@@ -501,15 +496,9 @@ export class Lane {
       at = taken;
       if (refused) break;
     }
-    if (at > lead) {
-      cursor.advance(cursor.read, this.#reader.buffer, at);
-      this.#finishTake(cursor);
-    }
+    if (at > lead) this.#finishTake(cursor, at);
     if (refused) this.#refuse(encoder, cursor, at > lead, now);
-    else if (isWhole && cursor.skipTo === cursor.read) {
-      cursor.scannedTo = source.size;
-      cursor.noticedAt = undefined;
-    }
+    else if (isWhole) this.#noteScanned(cursor);
     return at > lead;
   }
 
@@ -550,6 +539,12 @@ export class Lane {
     if (records > 0)
       this.#bookEntries(stage, cursor, { first, entry, records, lines: records, bytes: end - from, readMs: timeMs });
     return end;
+  }
+
+  /** What the end of all that is there means. */
+  #dataEnd(source: SourceFile, now: number): DataEnd {
+    if (this.#isLastLineComplete(source)) return LAST;
+    return now - source.grewAt >= RECORD_WAIT_MS ? OVERDUE : MORE_MAY_COME;
   }
 
   /** The cluster that begins at `at`; undefined when more has to come. */
@@ -670,7 +665,9 @@ export class Lane {
     last.isCut = true;
   }
 
-  #finishTake(cursor: Cursor): void {
+  /** @param end where what was taken ends in the buffer, if the cursor does not know yet */
+  #finishTake(cursor: Cursor, end?: number): void {
+    if (end !== undefined) cursor.advance(cursor.read, this.#reader.buffer, end);
     const hash = digest(cursor.tail);
     const last = this.#spans.at(-1);
     if (last !== undefined) last.tail = hash;
@@ -680,6 +677,13 @@ export class Lane {
       cursor.noticedAt ?? this.#options.clock.monotonic(),
     );
     cursor.noticedAt = this.#options.clock.monotonic();
+  }
+
+  /** All that is there was looked at; but what is to be passed over was not. */
+  #noteScanned(cursor: Cursor): void {
+    if (cursor.skipTo > cursor.read) return;
+    cursor.scannedTo = cursor.source.size;
+    cursor.noticedAt = undefined;
   }
 
   /** The batch has no room for this source's next record, or goes elsewhere: when it does not wait for more, close it. */

@@ -19,7 +19,7 @@ import type { LogAnswer, LogQuery, OpenLog } from './log-request.ts';
 import type { SeenLines } from './seen-lines.ts';
 import type { Replay } from './seen-lines.ts';
 import type { SpillLog } from './spill-log.ts';
-import { LineSplitter } from './timed-line.ts';
+import { LineSplitter, readTime } from './timed-line.ts';
 import type { Piece } from './timed-line.ts';
 
 /**
@@ -35,12 +35,13 @@ const OPEN_MS = 1_000;
 const ENDED_WAIT_MS = { base: 1_000, max: 300_000 };
 const FAILED_WAIT_MS = { baseMs: 200, maxMs: 10_000 };
 const FORBIDDEN_WAIT_MS = 30_000;
+const SAY_AGAIN_MS = 60_000;
 /** While the spill log has no room. */
 const FULL_WAIT_MS = 250;
 /** The kubelet rotates no file below this (containerLogMaxSize has to be larger than a few lines; its default is 10 MiB). */
 const PROBE_BYTES = 1 * MiB;
-/** `2026-11-28T12:34:56.123456789+02:00 ` and a little more. */
-const FIRST_BYTES = 48;
+/** `2026-11-28T12:34:56.123456789+02:00 `, or what the kubelet says in place of a log. */
+const FIRST_BYTES = 256;
 
 export interface ContainerLogOptions {
   readonly container: string;
@@ -69,6 +70,9 @@ export class ContainerLog {
   #sinceProbe = 0;
   #isProbing = false;
   #newLines = 0;
+  /** The last answer was the kubelet's words, and nothing has come since that says more. */
+  #hadWords = false;
+  #said: { readonly text: string; readonly atMs: number } | undefined;
   /** The log is read to its end, for good. */
   isDone = false;
   problem: string | undefined;
@@ -84,10 +88,13 @@ export class ContainerLog {
     let quiet = 0;
     while (!this.#isEnding()) {
       this.#newLines = 0;
+      const sinceMs = this.#options.clock.monotonic();
       const ending = await this.#session(true);
+      // A connection that stood for long was ended by something on the way, not by the end of the log.
+      const isLong = this.#options.clock.monotonic() - sinceMs >= ENDED_WAIT_MS.max;
       failures = ending === 'unreachable' || ending === 'cut' ? failures + 1 : 0;
       if (this.#newLines > 0) failures = Math.min(failures, 1);
-      quiet = this.#newLines > 0 ? 0 : quiet + 1;
+      quiet = this.#newLines > 0 || isLong ? 0 : quiet + 1;
       if (!this.#isEnding())
         await this.#options.clock.sleep(this.#waitMs(ending, failures, quiet), this.#ending.signal);
     }
@@ -141,8 +148,15 @@ export class ContainerLog {
     const either = AbortSignal.any([follow.signal, this.#stop.signal]);
     const opening = this.#options.open({ container, follow: isFollowing, sinceSecond }, either);
     await Promise.race([opening, this.#options.clock.sleep(OPEN_MS, either)]);
-    if (previous.status === 'open') {
+    // Between the end of a start and the next (back-off) both are the last one.
+    if (previous.status === 'open' && previous.first !== current.first) {
       const rest = await this.#ask({ container, previous: true, sinceSecond });
+      // The start may have ended while we asked: then this is what we follow, and not the one before it.
+      if (rest.status === 'open' && (await this.#firstOf(true)).first !== previous.first) {
+        for await (const _ of rest.stream) break;
+        follow.abort();
+        return 'ended';
+      }
       // What cannot be had now is asked for again before anything newer is taken: order, and no hole behind it.
       const ending = rest.status === 'open' ? await this.#copy(rest.stream, replay) : rest.status;
       if (ending === 'cut' || ending === 'unreachable') {
@@ -156,8 +170,9 @@ export class ContainerLog {
       if (idle.isIdle()) return 'idle';
       if (follow.signal.aborted) return 'ended';
       if (answer.status !== 'open') return this.#told(answer);
-      this.problem = undefined;
+      if (!this.#hadWords) this.problem = undefined;
       const ending = await this.#copy(answer.stream, replay, idle.touch);
+      if (idle.isIdle()) this.#hadWords = false;
       return idle.isIdle() ? 'idle' : ending;
     } finally {
       idle.end();
@@ -165,10 +180,18 @@ export class ContainerLog {
     }
   }
 
+  /** The same is said once a minute at most. */
+  #isNews(problem: string): boolean {
+    const now = this.#options.clock.monotonic();
+    if (problem === this.#said?.text && now - this.#said.atMs < SAY_AGAIN_MS) return false;
+    this.#said = { text: problem, atMs: now };
+    return true;
+  }
+
   #told(answer: Exclude<LogAnswer, { status: 'open' }>): Ending {
     const { container, log } = this.#options;
     const problem = answer.status === 'absent' ? undefined : `${container}: ${answer.text}`;
-    if (problem !== undefined && problem !== this.problem && !this.#stop.signal.aborted) {
+    if (problem !== undefined && this.#isNews(problem) && !this.#stop.signal.aborted) {
       const isForbidden = answer.status === 'forbidden';
       const hint = isForbidden
         ? 'logtender namespace NAME prints the account and its right (get on pods/log)'
@@ -201,6 +224,8 @@ export class ContainerLog {
     } catch (error) {
       return { status: 'unreachable', text: errorText(error) };
     }
+    // The kubelet says why it has no log with 200 and in place of it (pkg/kubelet/kuberuntime, GetContainerLogs: "unable to retrieve ...").
+    if (text !== '' && readTime(Buffer.from(text)) === undefined) return { status: 'unreachable', text: text.trim() };
     const blank = text.indexOf(' ');
     return { status: 'open', first: blank > 0 ? text.slice(0, blank) : undefined };
   }
@@ -263,6 +288,8 @@ export class ContainerLog {
         // The file was empty when it was looked at.
         if (touch !== undefined && this.#first === undefined) this.#take(piece.time.toString());
         this.#newLines += 1;
+        if (this.#hadWords) this.problem = undefined;
+        this.#hadWords = false;
       }
       this.#options.spill.append(piece);
     };
@@ -280,6 +307,14 @@ export class ContainerLog {
       splitter.cut(onPiece);
       await this.#write();
       return 'cut';
+    }
+    const { words } = splitter;
+    if (words !== undefined) {
+      await this.#write();
+      const told = this.#told({ status: 'unreachable', text: words });
+      this.#hadWords = true;
+      // While it prints it is asked again as at the end of a log.
+      return this.#newLines > 0 ? 'ended' : told;
     }
     // Only the last look takes what has no end for a line: any other sees it whole the next time.
     if (this.#isEnding()) splitter.finish(onPiece);

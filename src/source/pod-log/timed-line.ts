@@ -12,6 +12,9 @@ import { isoTimeMs } from '../../parse/iso-time.ts';
 const LF = 10;
 const SPACE = 0x20;
 const DOT = 0x2e;
+const ZERO = 0x30;
+/** As much is told of what the server says in place of a log. */
+const WORDS_BYTES_MAX = 256;
 /** With the header of the spill log two of them are still one line to whoever reads it. */
 export const PART_BYTES_MAX = LINE_BYTES_MAX / 2 - 128;
 
@@ -39,8 +42,15 @@ export class LineSplitter {
   #rest: Buffer = Buffer.alloc(0);
   /** Time of the line whose first part is out. */
   #openTime: Buffer | undefined;
-  /** Lines that had no time: the server said something else than a log. */
-  untimed = 0;
+  /** The last line that had no time: the server said something else than a log. */
+  #untimed: string | undefined;
+
+  /** What stands in place of a log, with or without a line end; undefined where it is one. */
+  get words(): string | undefined {
+    const first = this.#rest[0] ?? ZERO;
+    const isTime = (first >= ZERO && first <= ZERO + 9) || this.#openTime !== undefined;
+    return isTime ? this.#untimed : this.#rest.toString('utf8', 0, WORDS_BYTES_MAX).trim();
+  }
 
   /** Gives every whole line of what came so far. */
   push(chunk: Buffer, onPiece: (piece: Piece) => void): void {
@@ -79,7 +89,7 @@ export class LineSplitter {
     }
     const line = readTime(bytes);
     if (line === undefined) {
-      this.untimed += 1;
+      this.#untimed = bytes.toString('utf8', 0, WORDS_BYTES_MAX).trim();
       return;
     }
     const blank = bytes.indexOf(SPACE);
