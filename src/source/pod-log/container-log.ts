@@ -35,6 +35,11 @@ const OPEN_MS = 1_000;
 const ENDED_WAIT_MS = { base: 1_000, max: 300_000 };
 const FAILED_WAIT_MS = { baseMs: 200, maxMs: 10_000 };
 const FORBIDDEN_WAIT_MS = 30_000;
+/**
+ * At the end an API server that has just started answers 403 until it has read the roles, and 404 for pods that the kubelet has not told it of:
+ * that is not the last word. With the waits between them so many looks take up to six seconds of the grace period.
+ */
+const DOUBTFUL_LOOKS_MAX = 6;
 const SAY_AGAIN_MS = 60_000;
 /** While the spill log has no room. */
 const FULL_WAIT_MS = 250;
@@ -59,7 +64,7 @@ export interface ContainerLogOptions {
   readonly idleMs?: number;
 }
 
-type Ending = 'ended' | 'cut' | 'idle' | 'absent' | 'forbidden' | 'unreachable';
+type Ending = 'ended' | 'cut' | 'idle' | Exclude<LogAnswer['status'], 'open'>;
 
 export class ContainerLog {
   readonly #options: ContainerLogOptions;
@@ -100,8 +105,10 @@ export class ContainerLog {
     }
     for (let attempt = 1; !this.#stop.signal.aborted; attempt += 1) {
       const ending = await this.#session(false);
-      if (ending !== 'unreachable' && ending !== 'cut') break;
-      await this.#options.clock.sleep(this.#waitMs(ending, attempt, 1), this.#stop.signal);
+      const isDoubtful = (ending === 'unknown' || ending === 'forbidden') && attempt < DOUBTFUL_LOOKS_MAX;
+      if (!isDoubtful && ending !== 'unreachable' && ending !== 'cut') break;
+      const waitMs = backoffMs(FAILED_WAIT_MS, attempt, this.#options.random);
+      await this.#options.clock.sleep(waitMs, this.#stop.signal);
     }
     this.isDone = true;
   }
@@ -190,7 +197,8 @@ export class ContainerLog {
 
   #told(answer: Exclude<LogAnswer, { status: 'open' }>): Ending {
     const { container, log } = this.#options;
-    const problem = answer.status === 'absent' ? undefined : `${container}: ${answer.text}`;
+    const problem =
+      answer.status === 'absent' || answer.status === 'unknown' ? undefined : `${container}: ${answer.text}`;
     if (problem !== undefined && this.#isNews(problem) && !this.#stop.signal.aborted) {
       const isForbidden = answer.status === 'forbidden';
       const hint = isForbidden

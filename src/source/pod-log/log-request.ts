@@ -28,6 +28,8 @@ export type LogAnswer =
   | { readonly status: 'open'; readonly stream: AsyncIterable<unknown> }
   /** There is no such log (yet): the container waits to start, or has not been started before. */
   | { readonly status: 'absent'; readonly text: string }
+  /** The pod is not known, any more or not yet. */
+  | { readonly status: 'unknown'; readonly text: string }
   | { readonly status: 'forbidden'; readonly text: string }
   | { readonly status: 'unreachable'; readonly text: string };
 
@@ -81,8 +83,9 @@ async function judge(answer: IncomingMessage): Promise<LogAnswer> {
   if (status === 200) return { status: 'open', stream: answer };
   const text = `${status}: ${await refusalOf(answer)}`;
   if (status === 401 || status === 403) return { status: 'forbidden', text };
-  // 400: waits to start, or no previous one; 404: the pod is not known (any more).
-  if (status === 400 || status === 404) return { status: 'absent', text };
+  // Waits to start, or no previous one.
+  if (status === 400) return { status: 'absent', text };
+  if (status === 404) return { status: 'unknown', text };
   return { status: 'unreachable', text };
 }
 

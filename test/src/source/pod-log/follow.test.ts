@@ -231,6 +231,26 @@ describe('following pods/log', () => {
     assert.equal(gaps(), 1, 'told once');
   });
 
+  for (const [status, message] of [
+    [404, 'pods "web" not found'],
+    [403, 'pods "web" is forbidden'],
+  ] as const)
+    it(`the last look does not take the first ${status} of a server that has just started for the end`, async () => {
+      const asked = server.requests.length;
+      server.fault = () => (server.requests.length > asked + 4 ? undefined : { status, message });
+      server.print(time(0), 'one');
+      start();
+      follower.end();
+      await until('the line', () => texts().length === 1);
+      await until('the end', () => follower.isDone);
+      // For ever it is not asked.
+      await stop();
+      server.fault = () => ({ status, message });
+      start();
+      follower.end();
+      await until('the end', () => follower.isDone);
+    });
+
   it('reads the token anew for each request', async () => {
     start(30);
     server.token = 'second';
