@@ -735,12 +735,15 @@ export class Lane {
   async #deliver(batch: Batch, spans: readonly Span[], signal: AbortSignal): Promise<void> {
     assert(this.#retrying !== undefined, 'a lane without a sink has nothing to send');
     if (batch.records === 0) {
+      this.#noteTorn(spans);
       this.#settle(batch, spans, NOTHING_SENT);
       return;
     }
     await this.#reserve(batch, spans);
-    const [first, ...others] = spans.filter(({ passes }) => passes === undefined);
-    const only = others.length === 0 ? first : undefined;
+    // Spans of one source stand apart where something was passed over between them: it is one request all the same.
+    const shipped = spans.filter(({ passes }) => passes === undefined);
+    const [first] = shipped;
+    const only = shipped.every(({ cursor }) => cursor === first?.cursor) ? first : undefined;
     const wasNever = spans.every((span) => span.cursor.sentBefore <= span.from);
     const settlement = await this.#retrying.deliver(batch, {
       sentBefore: wasNever
@@ -752,6 +755,16 @@ export class Lane {
     });
     await this.#buryRejected(batch, spans, settlement.rejected);
     this.#settle(batch, spans, settlement);
+  }
+
+  /** What is skipped in a file after a record that was filtered out is known of that file after a restart too. */
+  #noteTorn(spans: readonly Span[]): void {
+    for (const { cursor } of spans) {
+      const newer = this.#torn.newerOf(cursor);
+      if (newer === undefined) continue;
+      this.#options.putSource(cursor.source);
+      this.#options.putSource(newer);
+    }
   }
 
   /**

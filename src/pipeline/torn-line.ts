@@ -334,9 +334,12 @@ export class TornLines {
   #completeAgain(stage: RecordStage, cursor: Cursor, rest: Rest, cluster: TornCluster): Completion {
     const link = this.#links.get(cursor.source.info.id);
     const bytes = link?.bytes ?? this.#load(cursor, rest);
-    const soon = { until: cluster.now + RECORD_WAIT_MS, newer: undefined, since: undefined };
-    if (bytes === 'later') return this.#wait(cursor, cluster, soon);
-    if (bytes === 'gone') {
+    const since = this.#waits.get(cursor)?.since ?? cluster.now;
+    const soon = { until: cluster.now + RECORD_WAIT_MS, newer: undefined, since };
+    // A file that cannot be looked for must not hold the log for ever.
+    const isLate = cluster.now - since >= SEAL_WAIT_MS_MAX;
+    if (bytes === 'later' && !isLate) return this.#wait(cursor, cluster, soon);
+    if (bytes === 'gone' || bytes === 'later') {
       // What is filling or in flight under the id goes first.
       if (cursor.read === cursor.acked) this.#giveUp(cursor);
       return this.#wait(cursor, cluster, { ...soon, until: cluster.now });

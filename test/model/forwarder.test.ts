@@ -375,11 +375,14 @@ class World {
     if (between === 3 && stdios.length === 1) write(stdios[0] === 'stdout' ? 'stderr' : 'stdout', 'F');
     const isReversed = this.random.below(2) === 0;
     const order = isReversed ? stdios.toReversed() : stdios;
+    // A beginning whose rest was cut off waits for any: it may take this one (docs/records.md).
+    const last = this.tears.findLast(({ pieces }) => pieces[0].name.startsWith(path.slice(0, 1)));
+    const isLoose = last?.excused === true;
     for (const stdio of order) {
       if (this.random.below(4) === 0) write(stdio, 'P');
       const [rest, file] = write(stdio, 'F');
       const [beginning, older] = beginnings[stdios.indexOf(stdio)] ?? [rest, file];
-      this.tears.push({ pieces: [beginning, rest], files: [older, file], excused: false });
+      this.tears.push({ pieces: [beginning, rest], files: [older, file], excused: isLoose });
     }
   }
 

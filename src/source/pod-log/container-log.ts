@@ -158,11 +158,13 @@ export class ContainerLog {
     // Between the end of a start and the next (back-off) both are the last one.
     if (previous.status === 'open' && previous.first !== current.first) {
       const rest = await this.#ask({ container, previous: true, sinceSecond });
-      // The start may have ended while we asked: then this is what we follow, and not the one before it.
-      if (rest.status === 'open' && (await this.#firstOf(true)).first !== previous.first) {
-        for await (const _ of rest.stream) break;
+      // The start may have ended while we asked: then this is what we follow, and not the one before it. Or nobody can tell.
+      const again = rest.status === 'open' ? await this.#firstOf(true) : undefined;
+      if (rest.status === 'open' && again?.first !== previous.first) {
+        await discard(rest.stream);
         follow.abort();
-        return 'ended';
+        if (again !== undefined && again.status !== 'open') return this.#told(again);
+        return isFollowing ? 'ended' : 'cut';
       }
       // What cannot be had now is asked for again before anything newer is taken: order, and no hole behind it.
       const ending = rest.status === 'open' ? await this.#copy(rest.stream, replay) : rest.status;
@@ -363,5 +365,14 @@ export class ContainerLog {
       timer = setTimeout(onIdle, idleMs);
     };
     return { touch, end: () => clearTimeout(timer), isIdle: () => isIdle };
+  }
+}
+
+/** Lets go of an answer that nobody needs; that it was cut meanwhile is no news. */
+async function discard(stream: AsyncIterable<unknown>): Promise<void> {
+  try {
+    for await (const _ of stream) break;
+  } catch {
+    // It is gone.
   }
 }
