@@ -46,19 +46,27 @@ const BOOT_ID_PATH = '/proc/sys/kernel/random/boot_id';
 
 /** SIGTERM and SIGINT: the first asks for an end in order, the second for an end at once. */
 interface Signals {
-  /** What asked for the end. */
-  readonly ended: Promise<string>;
+  readonly ended: Promise<EndAsked>;
   readonly hurried: AbortSignal;
   /** Asks for an end in order, as the first signal does. */
-  readonly end: (why: string) => void;
+  readonly end: (asked: EndAsked) => void;
+}
+
+/** What asked for the end. */
+interface EndAsked {
+  readonly signal: string;
+  /** By itself: no kubelet kills us when the time is over. */
+  readonly isOwn: boolean;
+  /** For the termination message. */
+  readonly words: readonly string[];
 }
 
 function listenToSignals(): Signals {
   const hurry = new AbortController();
-  const { promise: ended, resolve: end } = Promise.withResolvers<string>();
+  const { promise: ended, resolve: end } = Promise.withResolvers<EndAsked>();
   let isFirst = true;
   const receive = (signal: NodeJS.Signals): void => {
-    if (isFirst) end(signal);
+    if (isFirst) end({ signal, isOwn: false, words: [] });
     else hurry.abort();
     isFirst = false;
   };
@@ -109,9 +117,9 @@ interface Surroundings {
 /** A sidecar that ends with an error would restart for ever beside an app that is well: we say what is wrong, and wait. */
 async function stayWithBadConfig(problems: readonly string[], { signals, log, metrics }: Surroundings): Promise<void> {
   for (const problem of problems) log.error('configuration is wrong, nothing is forwarded', { problem });
-  const words = ['logtender forwards nothing, its configuration is wrong:', ...problems].join('\n');
+  const words = ['logtender forwards nothing, its configuration is wrong:', ...problems];
   const path = process.env[ENV.terminationMessagePath] ?? DEFAULTS.terminationMessagePath;
-  await writeTerminationMessage(path, words, log);
+  await writeTerminationMessage(path, words.join('\n'), log);
   const port = Number(process.env[ENV.adminPort] ?? DEFAULTS.adminPort);
   const ready = [{ name: 'config', check: () => ({ ok: false as const, reason: problems.join('; ') }) }];
   const adminHost = process.env[ENV.adminHost] ?? DEFAULTS.adminHost;
@@ -121,9 +129,10 @@ async function stayWithBadConfig(problems: readonly string[], { signals, log, me
   void endWithOthers(readEndOrder(process.env), { signals, log, metrics });
   // Nothing else keeps the process alive when the admin port is off.
   const keepAlive = setInterval(() => {}, RETRY_MAX_MS);
-  const signal = await signals.ended;
+  const asked = await signals.ended;
   clearInterval(keepAlive);
-  log.info('ends', { signal });
+  log.info('ends', { signal: asked.signal });
+  if (asked.words.length > 0) await writeTerminationMessage(path, [...asked.words, ...words].join('\n'), log);
   await close();
 }
 
@@ -166,15 +175,17 @@ async function forward(first: ForwardFile, surroundings: Surroundings): Promise<
   });
   const endNotes = keepNotes(config, () => now, log);
   let hasEnded = false;
+  let own: readonly string[] = [];
   let saying: Promise<void> = Promise.resolve();
-  void signals.ended.then((signal) => {
+  void signals.ended.then(({ signal, words: ownWords }) => {
     hasEnded = true;
+    own = ownWords;
     endNotes();
     stdio?.end(ending);
     now.volumes.end();
     now.forwarder.stop();
     // The time that is left may be shorter than we were told, and a kill leaves none for words.
-    const words = [`killed while it drained; at ${signal} it stood so`, ...now.volumes.lastWords()];
+    const words = [`killed while it drained; at ${signal} it stood so`, ...own, ...now.volumes.lastWords()];
     const summary = exitSummary(now.forwarder.summaries(), words);
     saying = writeTerminationMessage(config.terminationMessagePath, summary, log);
     return undefined;
@@ -191,7 +202,7 @@ async function forward(first: ForwardFile, surroundings: Surroundings): Promise<
     if (!hasEnded && follower?.isReady !== true) await now.forwarder.run();
   }
   await follower?.close();
-  await end(now, { log, ending, said: () => saying });
+  await end(now, { log, ending, said: () => saying, own: () => own });
   endNotes();
   await now.copy?.end(ending);
   await stdio?.close();
@@ -266,18 +277,16 @@ async function followConfig(
 /** A plain sidecar of a pod that is meant to end asks for its own end when the others have ended. */
 async function endWithOthers({ endWith, pod }: EndOrder, { signals, log }: Surroundings): Promise<void> {
   if (endWith === undefined) return;
-  const { openPodEnd } = await import('./source/pod-log/pod-end.ts');
+  const { earlyEndWords, openPodEnd } = await import('./source/pod-log/pod-end.ts');
   const over = new AbortController();
   void signals.ended.then(() => over.abort());
   const shared = { env: process.env, clock: systemClock, random: systemRandom, log, signal: over.signal };
   const end = await openPodEnd({ ...endWith, ...shared, namespace: pod.namespace, pod: pod.pod });
-  if (end === 'ended') signals.end('the end of the other containers');
-  if (end !== 'forbidden') return;
-  log.error('ends although the other containers may be at work: it may not see when they end', {
-    containers: endWith.containers,
-    hint: 'logtender namespace NAME prints the account and its right (get on pods)',
-  });
-  signals.end('the lack of a right to see the end of the other containers');
+  if (end === 'ended') signals.end({ signal: 'the end of the other containers', isOwn: true, words: [] });
+  if (end !== 'forbidden' && end !== 'unreachable') return;
+  const words = earlyEndWords(end);
+  log.error(words, { containers: endWith.containers });
+  signals.end({ signal: 'the end of its wait for the other containers', isOwn: true, words: [words] });
 }
 
 /** Copies of dead records in S3, where the operator asked for them. */
@@ -340,9 +349,12 @@ function exitWaitMs(config: ForwarderConfig): number {
 function beginEnding(config: ForwarderConfig, { signals, log }: Surroundings): AbortSignal {
   const deadline = new AbortController();
   // ONCE has no deadline of its own: it begins with the signal, if one comes.
-  void signals.ended.then((signal) => {
+  void signals.ended.then(({ signal, isOwn }) => {
     log.info('drains', { signal, grace_ms: config.graceMs });
-    setTimeout(() => deadline.abort(), Math.max(0, config.graceMs - marginMs(config))).unref();
+    const drainMs = Math.max(0, config.graceMs - marginMs(config));
+    setTimeout(() => deadline.abort(), drainMs).unref();
+    // What is not over by then hangs, and the kubelet, which would kill it after a signal, knows nothing of this end.
+    if (isOwn) setTimeout(endHanging, drainMs + 2 * exitWaitMs(config)).unref();
     return undefined;
   });
   // What is not over by then hangs.
@@ -418,13 +430,14 @@ async function readBootId(): Promise<string | undefined> {
 /** The end in order: ship what is there within the grace period, save, and say how it stands. */
 async function end(
   { config, forwarder, volumes }: Generation,
-  { log, ending, said }: { log: Log; ending: AbortSignal; said: () => Promise<void> },
+  about: { log: Log; ending: AbortSignal; said: () => Promise<void>; own: () => readonly string[] },
 ): Promise<void> {
+  const { log, ending, said, own } = about;
   const isEmpty = await forwarder.drain(ending);
   const left = volumes.lastWords();
   volumes.end();
   const isSaved = await forwarder.close();
-  const summary = exitSummary(forwarder.summaries(), [...lastWords({ isEmpty, isSaved }), ...left]);
+  const summary = exitSummary(forwarder.summaries(), [...own(), ...lastWords({ isEmpty, isSaved }), ...left]);
   for (const line of summary.split('\n')) log.info('exit summary', { summary: line });
   await said();
   await writeTerminationMessage(config.terminationMessagePath, summary, log);

@@ -50,11 +50,11 @@ export const REASONS = {
   windows_pod: warning('the forwarder has no Windows image', 'remove logging.io/inject from Windows pods'),
   ends_without_native: warning(
     'the pod is meant to end, and a plain sidecar container would keep it running for ever',
-    'use kubelets from 1.29, or logging.io/sidecar: native once all are, or run the pod under logtender-forwarder',
+    'use kubelets from 1.29; or run it under logtender-forwarder, with restartPolicy OnFailure and no plain mesh proxy',
   ),
   ends_as_container: warning(
     'the pod is meant to end, and the plain container that logging.io/sidecar asks for would keep it running for ever',
-    'remove logging.io/sidecar: container, or set it to auto in the pod, or run the pod under logtender-forwarder',
+    'set logging.io/sidecar: auto in the pod; or use logtender-forwarder, restartPolicy OnFailure, no plain mesh proxy',
   ),
   paused: warning(
     'the operator has paused injection, so that every pod is admitted as it is',

@@ -37,10 +37,14 @@ export function shapeObstacle(pod: PodView, shape: Shape, endsWith: readonly str
 
 /**
  * The containers with which a plain sidecar of a pod that is meant to end has to end by itself; empty where it need not, or cannot: for
- * that it must be able to read its own pod, which the account of `logtender namespace` may.
+ * that it must be able to read its own pod, which the account of `logtender namespace` may, and which a plain mesh proxy may prevent.
+ * Under `Never` a failure of ours would fail the pod, and the Job would run again (Kubernetes, "Jobs", handling Pod and container failures).
  */
 export function endsWith(pod: PodView, shape: Shape, account: AccountDecision): readonly string[] {
   if (shape.shape === 'native' || !isEnding(pod)) return [];
+  if (textAt(pod.spec, 'restartPolicy') !== 'OnFailure') return [];
+  // A proxy that comes after us changes nothing: what has the sidecar keeps it, and its wait is bounded.
+  if (pod.ours === undefined && hasPlainMesh(pod)) return [];
   if (account.action !== 'switch' || account.account !== FORWARDER_ACCOUNT) return [];
   return userContainers(pod).flatMap(({ list, name }) => (list === 'containers' ? [name] : []));
 }

@@ -59,10 +59,11 @@ export function ending(kind: 'Job' | 'CronJob', name: string, lines: Lines, init
   return jobOf(kind, name, printing(lines), { initContainers: [printing({ count: initLines, rate: 0 }, 'prepare')] });
 }
 
-/** The same in the plain shape, with a second container that writes into a file and ends some seconds later. */
+/** The same in the plain shape, which asks for `OnFailure`, with a second container that writes into a file and ends some seconds later. */
 export function endingPlain(name: string, lines: Lines, initLines: number): unknown {
   const annotations = { 'logging.io/sidecar': 'container' };
   const spec = {
+    restartPolicy: 'OnFailure',
     initContainers: [printing({ count: initLines, rate: 0 }, 'prepare')],
     containers: [printing(lines), writer({ ...lines, linger: 3 }, 'writer')],
   };

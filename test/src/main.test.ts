@@ -214,8 +214,17 @@ describe('forwarder process', function () {
   it('keeps no Job from its end, though its configuration is wrong and there is no API server to ask', async () => {
     const { ended, stderr } = start({ SINKS: 'nowhere', END_WITH: 'app', KUBERNETES_SERVICE_HOST: '' });
     assert.equal(await ended, 0, stderr());
-    assert.match(stderr(), /it may not see when they end/);
+    assert.match(stderr(), /the API server could not be asked/);
     assert.match(termination(), /SINKS: expected/);
+    assert.match(termination(), /ended although .* the API server could not be asked/);
+  });
+
+  it('says in its last words that it ended without seeing the end of the others', async () => {
+    writeFileSync(log('a.log'), 'one\n');
+    const env = { SINKS: 'elasticsearch', ELASTICSEARCH_URL: url, END_WITH: 'app', KUBERNETES_SERVICE_HOST: '' };
+    const { ended, stderr } = start(env);
+    assert.equal(await ended, 0, stderr());
+    assert.match(termination(), /^ended although .* the API server could not be asked.*\n.*read=1 delivered=1/);
   });
 
   it('ends at once on a second signal, with its position saved', async () => {
@@ -268,6 +277,14 @@ describe('forwarder process', function () {
     await until('words', () => existsSync(join(folder, 'termination')) && termination().endsWith('\n'));
     assert.match(termination(), /nothing was forwarded/);
     forwarder.child.kill('SIGTERM');
+    assert.equal(await forwarder.ended, 'SIGKILL', forwarder.stderr());
+  });
+
+  it('ends by itself in time though its state folder hangs: no kubelet stands behind that end', async () => {
+    mkdirSync(join(folder, 'state'));
+    execFileSync('mkfifo', [join(folder, 'state', 'checkpoint')]);
+    const env = { SINKS: 'console', GRACE_PERIOD: '1s', END_WITH: 'app', KUBERNETES_SERVICE_HOST: '' };
+    const forwarder = start(env);
     assert.equal(await forwarder.ended, 'SIGKILL', forwarder.stderr());
   });
 

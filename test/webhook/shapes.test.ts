@@ -248,20 +248,34 @@ const CASES: readonly ShapeCase[] = [
     spec: {
       restartPolicy: 'OnFailure',
       initContainers: [{ name: 'migrate' }],
-      containers: [{ name: 'app' }, { name: 'istio-proxy' }, { name: 'second' }],
+      containers: [{ name: 'app' }, { name: 'second' }],
     },
     annotations: { 'logging.io/service-account': 'logtender-forwarder' },
     cluster: { kubelets, accounts: ['logtender-forwarder'] },
-    codes: ['mesh_not_native'],
     check: (pod) => {
-      assert.deepEqual(names(pod, 'containers'), ['app', 'istio-proxy', 'second', 'logtender']);
+      assert.deepEqual(names(pod, 'containers'), ['app', 'second', 'logtender']);
       assert.equal(envOf(pod, 'END_WITH'), 'app,second');
       assert.equal(at(pod, 'spec', 'serviceAccountName'), 'logtender-forwarder');
     },
   })),
+  ...(
+    [
+      ['whose pod fails for good with ours', { restartPolicy: 'Never' }],
+      [
+        'with a plain proxy of a mesh, which may keep ours from the API server',
+        { restartPolicy: 'OnFailure', containers: [{ name: 'app' }, { name: 'istio-proxy' }] },
+      ],
+    ] as const
+  ).map(([what, spec]): ShapeCase => ({
+    name: `a Job where native is not known, ${what}, under the account that may see the end of the others`,
+    spec,
+    annotations: { 'logging.io/service-account': 'logtender-forwarder' },
+    cluster: { kubelets: 'old', accounts: ['logtender-forwarder'] },
+    reason: 'ends_without_native',
+  })),
   {
     name: 'a Job where native is not known, under an account of whose rights nothing is known',
-    spec: { restartPolicy: 'Never' },
+    spec: { restartPolicy: 'OnFailure' },
     annotations: { 'logging.io/service-account': 'f' },
     cluster: { kubelets: 'old', accounts: ['f'] },
     reason: 'ends_without_native',

@@ -2,8 +2,8 @@
  * Waits until the other containers of our pod have ended for good: a plain sidecar that stayed would keep a Job running for ever.
  *
  * It asks the API server for its own pod (right: get on pods), at first each second, later as seldom as a tenth of the pod's life allows.
- * Without the right, or without a server to ask, it gives up after a while and says so: a Job that never completes is worse than lines
- * that nobody ships. May import: core, config, source.
+ * Without the right, or without a server that answers, it gives up after a while and says so: a Job that never completes is worse than
+ * lines that nobody ships. May import: core, config, source.
  */
 import { Agent } from 'node:https';
 
@@ -19,6 +19,11 @@ import { apiServerUrl } from './log-request.ts';
 const LOOK_MS = { min: 1_000, max: 15_000 } as const;
 /** A binding that was made together with the pod is known everywhere by then. */
 const FORBIDDEN_MS_MAX = 60_000;
+/**
+ * So long it goes on without an answer: where one look was good the way is there, and a control plane that is renewed or restored is back
+ * within minutes; where none was, a network policy or a proxy most likely forbids the way for ever.
+ */
+const UNSEEN_MS_MAX = { neverRead: 2 * 60_000, onceRead: 10 * 60_000 } as const;
 /** etcd keeps no larger object (its default request limit is 1.5 MiB). */
 const POD_BYTES_MAX = 2 * MiB;
 const ANSWER_MS_MAX = 10_000;
@@ -31,8 +36,10 @@ export type PodLook =
 
 export type LookAtPod = (signal: AbortSignal) => Promise<PodLook>;
 
-/** Why the wait is over: they ended, we may not ask, or the signal came. */
-export type PodEnd = 'ended' | 'forbidden' | 'aborted';
+/** The wait was given up: we may not ask, or nobody answers. */
+export type EarlyEnd = 'forbidden' | 'unreachable';
+/** Why the wait is over: they ended, it was given up, or the signal came. */
+export type PodEnd = 'ended' | EarlyEnd | 'aborted';
 
 export interface PodEndOptions {
   /** Names of the containers that are waited for. */
@@ -48,7 +55,9 @@ export interface PodEndOptions {
 export async function untilOthersEnded(options: PodEndOptions): Promise<PodEnd> {
   const { containers, look, clock, random, log, signal } = options;
   const beganMs = clock.monotonic();
+  let unseenSinceMs: number | undefined;
   let forbiddenSinceMs: number | undefined;
+  let isOnceRead = false;
   let failures = 0;
   while (!signal.aborted) {
     const seen = await look(signal);
@@ -56,13 +65,18 @@ export async function untilOthersEnded(options: PodEndOptions): Promise<PodEnd> 
     let waitMs: number = Math.min(LOOK_MS.max, Math.max(LOOK_MS.min, (nowMs - beganMs) / 10));
     if (seen.status === 'read') {
       if (haveEnded(seen.pod, containers)) return 'ended';
+      isOnceRead = true;
+      unseenSinceMs = undefined;
       forbiddenSinceMs = undefined;
       failures = 0;
     } else if (!signal.aborted) {
       failures += 1;
       if (failures === 1) log.warn('own pod cannot be read, its end is not seen', { error: seen.text });
-      // A server that is away has not said no.
-      if (seen.status === 'forbidden') {
+      unseenSinceMs ??= nowMs;
+      const unseenMsMax = isOnceRead ? UNSEEN_MS_MAX.onceRead : UNSEEN_MS_MAX.neverRead;
+      if (nowMs - unseenSinceMs >= unseenMsMax) return seen.status;
+      // A server that is away has not said no, and who could read once may get the right back.
+      if (seen.status === 'forbidden' && !isOnceRead) {
         forbiddenSinceMs ??= nowMs;
         if (nowMs - forbiddenSinceMs >= FORBIDDEN_MS_MAX) return 'forbidden';
       }
@@ -73,7 +87,16 @@ export async function untilOthersEnded(options: PodEndOptions): Promise<PodEnd> 
   return 'aborted';
 }
 
-/** The same of our pod as the API server knows it; without one it is forbidden. */
+/** Last words, and a line for the log, of a sidecar that ends although the others may go on. */
+export function earlyEndWords(end: EarlyEnd): string {
+  const why =
+    end === 'forbidden'
+      ? 'the right to read the own pod is missing (get on pods; logtender namespace NAME prints the account that has it)'
+      : 'the API server could not be asked whether they have ended (is a network policy or a proxy in the way?)';
+  return `ended although the other containers may be at work: ${why}`;
+}
+
+/** The same of our pod as the API server knows it; at once unreachable where env names none. */
 export async function openPodEnd(
   options: Omit<PodEndOptions, 'look'> & {
     /** Of the process: the kubelet names the API server in it. */
@@ -84,7 +107,7 @@ export async function openPodEnd(
   },
 ): Promise<PodEnd> {
   const url = apiServerUrl(options.env);
-  if (url === undefined) return 'forbidden';
+  if (url === undefined) return 'unreachable';
   const { look, close } = createLookAtPod({ ...options, url });
   const end = await untilOthersEnded({ ...options, look });
   close();

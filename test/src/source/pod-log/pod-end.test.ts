@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 
 import { silentLog } from '../../../../src/core/log.ts';
-import { haveEnded, untilOthersEnded } from '../../../../src/source/pod-log/pod-end.ts';
+import { earlyEndWords, haveEnded, untilOthersEnded } from '../../../../src/source/pod-log/pod-end.ts';
 import type { PodLook } from '../../../../src/source/pod-log/pod-end.ts';
 import { whileTimePasses } from '../../../fakes/passing-time.ts';
 import { VirtualClock } from '../../../fakes/virtual-clock.ts';
@@ -16,6 +16,9 @@ function pod(restartPolicy: string | undefined, states: Readonly<Record<string, 
   const containerStatuses = Object.entries(states).map(([name, state]) => ({ name, state }));
   return { spec: restartPolicy === undefined ? {} : { restartPolicy }, status: { containerStatuses } };
 }
+
+const within = (value: unknown, least: number, most: number): boolean =>
+  Number(value) >= least && Number(value) <= most;
 
 const CASES: readonly (readonly [name: string, pod: unknown, ended: boolean])[] = [
   ['all ended', pod('Never', { app: ended(0), other: ended(0), logtender: RUNNING }), true],
@@ -69,9 +72,18 @@ describe('end of the other containers', () => {
     assert(Number(looks) < 160, `${String(looks)} looks in half an hour`);
   });
 
-  it('waits through an API server that is away, for as long as it takes', async () => {
-    const [end, seconds] = await wait((ms) => (ms < 1_000_000 ? UNREACHABLE : DONE));
-    assert(end === 'ended' && Number(seconds) <= 1_031, String(seconds));
+  it('waits through an API server that is away, for ten minutes after a good look and two where there was none', async () => {
+    const away = (fromMs: number, toMs: number) => (ms: number) =>
+      ms < fromMs ? BUSY : ms < toMs ? UNREACHABLE : DONE;
+    assert.equal((await wait(away(0, 100_000)))[0], 'ended');
+    assert.equal((await wait(away(300_000, 850_000)))[0], 'ended');
+    const [never, neverSeconds] = await wait(() => UNREACHABLE);
+    assert(never === 'unreachable' && within(neverSeconds, 120, 160), String(neverSeconds));
+    const [gone, goneSeconds] = await wait(away(300_000, Number.POSITIVE_INFINITY));
+    assert(gone === 'unreachable' && within(goneSeconds, 900, 955), String(goneSeconds));
+    // A good look begins it anew.
+    const often = (ms: number): PodLook => (ms > 3_000_000 ? DONE : ms % 600_000 < 450_000 ? UNREACHABLE : BUSY);
+    assert.equal((await wait((ms) => (ms < 1_000 ? BUSY : often(ms))))[0], 'ended');
   });
 
   it('gives up where it may not ask, but not before a new right is known everywhere', async () => {
@@ -80,7 +92,18 @@ describe('end of the other containers', () => {
     assert.equal((await wait((ms) => (ms < 50_000 ? FORBIDDEN : DONE)))[0], 'ended');
     assert.equal((await wait((ms) => (ms < 50_000 ? FORBIDDEN : ms < 200_000 ? BUSY : DONE)))[0], 'ended');
     // A server that is away has not said no.
-    assert.equal((await wait((ms) => (ms < 50_000 ? FORBIDDEN : ms < 200_000 ? UNREACHABLE : DONE)))[0], 'ended');
+    assert.equal((await wait((ms) => (ms < 50_000 ? FORBIDDEN : ms < 100_000 ? UNREACHABLE : DONE)))[0], 'ended');
+  });
+
+  it('takes a right that is lost as a server that is away: it may come back', async () => {
+    assert.equal((await wait((ms) => (ms < 10_000 ? BUSY : ms < 500_000 ? FORBIDDEN : DONE)))[0], 'ended');
+    const [end, seconds] = await wait((ms) => (ms < 10_000 ? BUSY : FORBIDDEN));
+    assert(end === 'forbidden' && within(seconds, 610, 660), String(seconds));
+  });
+
+  it('says why it ends early, and which right is missing', () => {
+    assert.match(earlyEndWords('forbidden'), /get on pods/);
+    assert.match(earlyEndWords('unreachable'), /API server/);
   });
 
   it('ends with the signal', async () => {
