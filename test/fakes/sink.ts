@@ -184,7 +184,7 @@ class FakeEncoder implements Encoder {
       this.mark();
       // Unlike a cluster's, these need not fit an empty batch.
       if (this.records >= Math.min(this.#options.recordsMax ?? 100, 1_000)) break;
-      if (!this.appendRecord(source, { ...record, showsLevel: false, stdio: '' })) break;
+      if (!this.appendRecord(source, { ...record, showsLevel: false, stdio: '', isPart: false })) break;
       this.headedLines.offsets[this.records - 1] = place.offset;
       at += line.length;
     }
