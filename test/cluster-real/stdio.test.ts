@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 import { eventually, sumOf } from '../cluster/installation.ts';
 import { ask } from '../servers/http-json.ts';
-import { arrivals, assertEachOnce, counted, messagesOf, streamOf } from './arrived.ts';
+import { arrivals, arrivedIn, assertEachOnce, counted, messagesOf, streamOf } from './arrived.ts';
 import { linesOnNode, rotationsOnNode } from './node-logs.ts';
 import { isReady, podsOf, podThat, sidecarStatus, type PodObject } from './pods.ts';
 import { applyTo, createShipping, ending, endingPlain, podOf, staying, type Way } from './stdio-namespace.ts';
@@ -131,10 +131,14 @@ describe('stdout and stderr in a real cluster', function () {
         const last = `line ${String(LOAD.count - 1).padStart(8, '0')} `;
         return lines.filter((line) => line.includes(last)).length === LOAD_PODS ? lines : undefined;
       });
-      await arrivals(real.search, namespace, held.length);
+      const found = await arrivals(real.search, namespace, held.length);
+      assert.deepEqual(
+        [...found.values()].flatMap(({ twice }) => twice),
+        [],
+      );
       const arrived = await messagesOf(real.search, streamOf(namespace));
       assert.deepEqual(arrived.toSorted(), held.toSorted());
-      assert.equal(counted(held).size, LOAD_PODS);
+      assert.equal(found.size, LOAD_PODS);
       const lost = LOAD_PODS * LOAD.count - held.length;
       process.stdout.write(
         `      ${arrived.length} lines; ${lost} that the runtime had not written when it was killed\n`,
@@ -188,7 +192,9 @@ describe('stdout and stderr in a real cluster', function () {
     );
     assert.ok(rotations > 0, 'rotated at least once');
     assert.ok(gaps >= holes, `${holes} holes`);
-    const quiet = counted((await messagesOf(real.search, streamOf(name))).filter((line) => line.startsWith('quiet ')));
+    const quiet = counted(
+      (await arrivedIn(real.search, streamOf(name))).filter(({ message }) => message.startsWith('quiet ')),
+    );
     assertEachOnce(quiet, 1, QUIET.count);
     assert.equal(await gapsOf('quiet'), 0);
   });
