@@ -26,9 +26,6 @@ interface Outcome {
   readonly pending: ReadonlyArray<{ readonly fullTitle: string }>;
 }
 
-/** Two minutes, of which most are waits for roll-outs and drains under a steady load. It runs with `--long`, or when it is named. */
-const LONG = ['test/cluster-real/all-by-helm.test.ts'];
-
 function testFiles(): readonly string[] {
   return readdirSync(join(ROOT, 'test'), { withFileTypes: true, recursive: true })
     .filter((entry) => entry.isFile() && entry.name.endsWith('.test.ts'))
@@ -131,12 +128,7 @@ function skipReasons(work: string): readonly string[] {
 async function main(): Promise<number> {
   const only = process.argv.slice(2).filter((arg) => !arg.startsWith('--'));
   const fastOnly = process.argv.includes('--fast');
-  const isLongToo = process.argv.includes('--long');
-  const isWanted = (path: string): boolean =>
-    only.length === 0 ? isLongToo || !LONG.includes(path) : only.some((part) => path.includes(part));
-  const files = testFiles().filter(isWanted);
-  if (only.length === 0 && !isLongToo && !fastOnly)
-    process.stdout.write(`not in this run (npm test -- --long): ${LONG.join(', ')}\n`);
+  const files = testFiles().filter((path) => only.length === 0 || only.some((part) => path.includes(part)));
   const lanes = lanesOf(files, fastOnly);
   const work = mkdtempSync(join(tmpdir(), 'logtender-test-'));
   const deadline = performance.now() + RUN_MS_MAX;

@@ -192,9 +192,12 @@ describe('stdout and stderr in a real cluster', function () {
     );
     assert.ok(rotations > 0, 'rotated at least once');
     assert.ok(gaps >= holes, `${holes} holes`);
-    const quiet = counted(
-      (await arrivedIn(real.search, streamOf(name))).filter(({ message }) => message.startsWith('quiet ')),
-    );
+    const quiet = await eventually('the last quiet line', async () => {
+      await real.search.request('POST', `/${streamOf(name)}/_refresh`);
+      const all = await arrivedIn(real.search, streamOf(name));
+      const found = counted(all.filter(({ message }) => message.startsWith('quiet ')));
+      return (found.get('quiet')?.lines ?? 0) >= QUIET.count ? found : undefined;
+    });
     assertEachOnce(quiet, 1, QUIET.count);
     assert.equal(await gapsOf('quiet'), 0);
   });
