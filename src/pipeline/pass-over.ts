@@ -9,6 +9,16 @@ import { holeEnd } from './nul-hole.ts';
 
 export type Passed = 'nul_hole' | 'byte_order_mark' | 'torn_line';
 
+const NOTHING_BEFORE = Buffer.alloc(0);
+
+/**
+ * Where the first record of a file may begin whose first bytes are `buffer[from, to)`: behind a mark or a hole; `to` when they are nothing else.
+ */
+export function firstRecordAt(buffer: Buffer, from: number, to: number): number {
+  const markEnd = utf8MarkEnd(buffer, from, to);
+  return markEnd > from ? markEnd : holeEnd(buffer, from, to, NOTHING_BEFORE);
+}
+
 /**
  * What is to be passed over where the cursor stands; undefined when nothing is.
  *

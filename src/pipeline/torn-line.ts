@@ -30,6 +30,7 @@ import type { Checkpoints } from './checkpoints.ts';
 import type { LaneEntry, Part, Rest } from './checkpoint-codec.ts';
 import type { Cursor } from './cursor.ts';
 import { EMPTY_ACCOUNT } from './ledger.ts';
+import { firstRecordAt } from './pass-over.ts';
 import type { RecordStage } from './record-stage.ts';
 
 /** What may hold the rest: a line and its header, and one byte more, so that the cutter sees what is too long. */
@@ -317,8 +318,9 @@ export class TornLines {
     // Made for each torn line: one at a rotation.
     const both = Buffer.allocUnsafe(own + REST_BYTES_MAX);
     buffer.copy(both, 0, from, to);
-    const got = this.#read(newer, both.subarray(own), 0);
-    if (got === undefined) return isLate ? APART : undefined;
+    const found = this.#readFirst(newer, both.subarray(own));
+    if (found === undefined) return isLate ? APART : undefined;
+    const { start, got } = found;
     let end = stage.cut(both, 0, own + got, MORE_MAY_COME);
     if (end === 0 && !isLate) return undefined;
     if (end === 0) end = stage.cut(both, 0, own + got, OVERDUE);
@@ -326,7 +328,7 @@ export class TornLines {
     const [first] = over;
     if (first === undefined || !this.#isSoon(both, own, first)) return APART;
     const bytes = Buffer.concat(over.map((part) => both.subarray(...part)));
-    const parts = over.map(([a, b]): Part => [a - own, b - own]);
+    const parts = over.map(([a, b]): Part => [start + a - own, start + b - own]);
     const rest = { id: newer.info.id, at, parts, hash: digest(bytes) };
     return this.#join(stage, both.subarray(0, own), bytes, { rest, newer });
   }
@@ -396,6 +398,19 @@ export class TornLines {
 
   #timeMs(buffer: Buffer, from: number, to: number): number {
     return this.#header.read(buffer, from, to) ? this.#header.timeMs : Number.NaN;
+  }
+
+  /**
+   * Reads the beginning of a file from its first record on: no runtime writes a mark or a hole before it, but who cut the file off may have
+   * left one. A hole that is longer than the buffer has no end for us. Gives where that record begins, and the bytes that were read from there.
+   */
+  #readFirst(source: SourceFile, buffer: Buffer): { readonly start: number; readonly got: number } | undefined {
+    const got = this.#read(source, buffer, 0);
+    if (got === undefined) return undefined;
+    const start = firstRecordAt(buffer, 0, got);
+    if (start === 0) return { start, got };
+    const more = this.#read(source, buffer, start);
+    return more === undefined ? undefined : { start, got: more };
   }
 
   /** Bytes that were read; undefined when they cannot be had now. */

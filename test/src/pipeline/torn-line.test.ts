@@ -116,6 +116,24 @@ const HISTORIES: readonly History[] = [
     records: ['a'.repeat(100_000), 'b'.repeat(100_000)],
   },
   {
+    name: 'the new file begins with a byte order mark',
+    older: cri('out', 'P', 'be'),
+    newer: `\u{feff}${cri('out', 'F', 'ginning')}${cri('out', 'F', 'two')}`,
+    records: ['beginning', 'two'],
+  },
+  {
+    name: 'the new file begins with a hole',
+    older: cri('out', 'P', 'be'),
+    newer: '\0'.repeat(5_000) + cri('out', 'F', 'ginning') + cri('out', 'F', 'two'),
+    records: ['beginning', 'two'],
+  },
+  {
+    name: 'the new file begins with a hole in which no rest is looked for',
+    older: cri('out', 'P', 'be'),
+    newer: '\0'.repeat(300_000) + cri('out', 'F', 'other'),
+    records: ['be', 'other'],
+  },
+  {
     name: 'a trace goes on behind the torn line',
     older: cri('out', 'P', 'java.lang.Error: '),
     newer:
