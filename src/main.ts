@@ -201,6 +201,8 @@ async function forward(first: ForwardFile, surroundings: Surroundings): Promise<
     // What became ready in between has stopped the forwarder before this one.
     if (!hasEnded && follower?.isReady !== true) await now.forwarder.run();
   }
+  // It may be younger than the signal.
+  if (hasEnded) now.volumes.end();
   await follower?.close();
   await end(now, { log, ending, said: () => saying, own: () => own });
   endNotes();
@@ -237,7 +239,7 @@ async function openGeneration(
 
 /** In order, so that what is in flight is settled and not sent again where a destination could not tell. */
 async function closeGeneration({ forwarder, volumes, copy, atWork }: Generation): Promise<void> {
-  volumes.end();
+  volumes.stop();
   await forwarder.settle(AbortSignal.timeout(SETTLE_MS_MAX));
   await forwarder.close();
   await copy?.end(AbortSignal.timeout(SETTLE_MS_MAX));
@@ -435,7 +437,7 @@ async function end(
   const { log, ending, said, own } = about;
   const isEmpty = await forwarder.drain(ending);
   const left = volumes.lastWords();
-  volumes.end();
+  volumes.stop();
   const isSaved = await forwarder.close();
   const summary = exitSummary(forwarder.summaries(), [...own(), ...lastWords({ isEmpty, isSaved }), ...left]);
   for (const line of summary.split('\n')) log.info('exit summary', { summary: line });

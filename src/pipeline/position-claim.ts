@@ -46,6 +46,8 @@ export type Taken =
   /** The end came first. */
   | { readonly kind: 'ended' };
 
+type OnWait = (reason: string, isOther: boolean) => void;
+
 interface Found {
   readonly pod: string;
   readonly uid: string;
@@ -83,10 +85,10 @@ export class PositionClaim {
    * Takes the claim as soon as nobody has it. Never rejects.
    *
    * @param signal ends the wait
-   * @param onWait told, each second, what it waits for
+   * @param onWait told, each second, what it waits for, and whether that is another pod which has the claim
    * @param onLost called once, as soon as it is known that another pod took over
    */
-  async take(signal: AbortSignal, onWait: (reason: string) => void, onLost: () => void): Promise<Taken> {
+  async take(signal: AbortSignal, onWait: OnWait, onLost: () => void): Promise<Taken> {
     const { clock } = this.#options;
     this.#onLost = onLost;
     let seen: { key: string; since: number } | undefined;
@@ -97,15 +99,16 @@ export class PositionClaim {
         const key = found === undefined ? '' : `${found.uid} ${found.touchedMs}`;
         const now = clock.monotonic();
         if (seen?.key !== key) seen = { key, since: now };
-        if (await this.#mayTake(found, now - seen.since, signal)) {
+        if (await this.#mayTake(found, now - seen.since, { signal, onWait })) {
           this.#beating = this.#beat();
           return { kind: 'held' };
         }
-        if (found !== undefined) onWait(`pod ${found.pod} ships the files of this volume and keeps their positions`);
+        if (found !== undefined)
+          onWait(`pod ${found.pod} ships the files of this volume and keeps their positions`, true);
       } catch (error) {
         const text = errorText(error);
         if (REFUSALS.has(codeOf(error))) return { kind: 'refused', text };
-        onWait(`positions cannot be kept on the volume: ${text}`);
+        onWait(`positions cannot be kept on the volume: ${text}`, false);
       }
       await clock.sleep(LOOK_MS, signal);
     }
@@ -137,7 +140,11 @@ export class PositionClaim {
         throw Object.assign(new Error(`${path}: expected a directory, got a link`), { code: 'ELOOP' });
   }
 
-  async #mayTake(found: Found | undefined, unchangedMs: number, signal: AbortSignal): Promise<boolean> {
+  async #mayTake(
+    found: Found | undefined,
+    unchangedMs: number,
+    { signal, onWait }: { signal: AbortSignal; onWait: OnWait },
+  ): Promise<boolean> {
     const { pod, uid, clock, log } = this.#options;
     if (found === undefined) return this.#create();
     if (found.uid === uid) {
@@ -150,6 +157,7 @@ export class PositionClaim {
       return true;
     }
     if (unchangedMs < STALE_MS && clock.now() - found.touchedMs < OLD_MS) return false;
+    onWait(`positions of pod ${found.pod}, which is gone, are being taken over`, false);
     await this.#replace();
     await clock.sleep(SETTLE_MS, signal);
     if ((await this.#look())?.uid !== uid) return false;

@@ -11,8 +11,14 @@ import type { FileGlob, PodIdentity } from '../config/forwarder-config.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { Forwarder } from './forwarder.ts';
-import { LOOK_MS, PositionClaim } from './position-claim.ts';
+import { LOOK_MS, PositionClaim, SETTLE_MS } from './position-claim.ts';
 import type { StateFiles } from './state-files.ts';
+
+/**
+ * After the end was asked for a claim that nobody is known to have is waited for no longer than this: what taking one over takes, and three
+ * looks more at a disk that fails. The grace period bounds it too.
+ */
+export const END_WAIT_MS = SETTLE_MS + 3 * LOOK_MS;
 
 export interface VolumePositionsOptions {
   readonly files: readonly FileGlob[];
@@ -25,7 +31,12 @@ export interface VolumePositionsOptions {
 
 /** How it stands with one folder. */
 type State =
-  | { readonly kind: 'waiting'; readonly reason: string }
+  | {
+      readonly kind: 'waiting';
+      readonly reason: string;
+      /** Another pod has the claim. */
+      readonly isOther: boolean;
+    }
   | { readonly kind: 'held' }
   /** It cannot be written; the system's words. */
   | { readonly kind: 'refused'; readonly text: string };
@@ -33,13 +44,16 @@ type State =
 export class VolumePositions {
   readonly #options: VolumePositionsOptions;
   readonly #states: Map<string, State>;
-  readonly #end = new AbortController();
+  readonly #stop = new AbortController();
+  #isEnding = false;
+  /** The end has waited long enough. */
+  #isLate = false;
   #bytesPassedOver: () => number = () => 0;
 
   constructor(options: VolumePositionsOptions) {
     this.#options = options;
     const folders = options.files.flatMap(({ positions }) => (positions === undefined ? [] : [positions]));
-    this.#states = new Map(folders.map((folder) => [folder, { kind: 'waiting', reason: 'not looked at yet' }]));
+    this.#states = new Map(folders.map((folder) => [folder, WAITING]));
   }
 
   /** No file of the pod lies on a volume that keeps positions. */
@@ -47,9 +61,13 @@ export class VolumePositions {
     return this.#states.size === 0;
   }
 
-  /** Nothing is waited for: every volume's files are taken up, or will not be. */
+  /** Nothing is waited for: every volume's files are taken up, or will not be. At the end those that another pod has are left to it. */
   get isDecided(): boolean {
-    return this.#end.signal.aborted || [...this.#states.values()].every(({ kind }) => kind !== 'waiting');
+    const isLeft = ({ isOther }: State & { kind: 'waiting' }): boolean => this.#isEnding && (isOther || this.#isLate);
+    return (
+      this.#stop.signal.aborted ||
+      [...this.#states.values()].every((state) => state.kind !== 'waiting' || isLeft(state))
+    );
   }
 
   /** Gives the forwarder the files of each volume as soon as they are its own, and takes them from it when another pod took over. */
@@ -58,9 +76,19 @@ export class VolumePositions {
     for (const folder of this.#states.keys()) void this.#keep(folder, forwarder);
   }
 
-  /** Nothing more is waited for. What is held is given back with the forwarder's end. */
+  /**
+   * The process is to end, and ships until then what it can: a claim that can be had now is taken still, and no other is waited for. May be
+   * called again.
+   */
   end(): void {
-    this.#end.abort();
+    if (this.#isEnding) return;
+    this.#isEnding = true;
+    void this.#options.clock.sleep(END_WAIT_MS, this.#stop.signal).then(() => (this.#isLate = true));
+  }
+
+  /** Nothing more is taken. What is held is given back with the forwarder's end. */
+  stop(): void {
+    this.#stop.abort();
   }
 
   /** What is not as it should be, for /readyz; undefined: all well. */
@@ -82,7 +110,7 @@ export class VolumePositions {
 
   async #keep(folder: string, forwarder: Pick<Forwarder, 'join' | 'joinOlder' | 'leave'>): Promise<void> {
     const { pod, clock, log } = this.#options;
-    const { signal } = this.#end;
+    const { signal } = this.#stop;
     while (!signal.aborted) {
       const claim = new PositionClaim({
         folder,
@@ -96,7 +124,7 @@ export class VolumePositions {
         forwarder.leave(folder);
         lost.resolve();
       };
-      const taken = await claim.take(signal, (reason) => this.#wait(folder, reason), onLost);
+      const taken = await claim.take(signal, (reason, isOther) => this.#wait(folder, reason, isOther), onLost);
       if (taken.kind === 'ended') return;
       if (taken.kind === 'refused') {
         await this.#takeUpOlder(folder, taken.text, forwarder);
@@ -111,7 +139,7 @@ export class VolumePositions {
       if (claim.isLost) {
         // Lost while it was taken up: the forwarder may have it all the same.
         forwarder.leave(folder);
-        this.#wait(folder, 'another pod took the positions over');
+        this.#wait(folder, 'another pod took the positions over', true);
       }
       await close(files, log);
     }
@@ -123,11 +151,11 @@ export class VolumePositions {
     { files, claim, forwarder }: { files: StateFiles; claim: PositionClaim; forwarder: Pick<Forwarder, 'join'> },
   ): Promise<boolean> {
     const { clock } = this.#options;
-    const { signal } = this.#end;
+    const { signal } = this.#stop;
     while (!signal.aborted && !claim.isLost) {
       const problem = await forwarder.join(folder, files);
       if (problem === undefined) return true;
-      this.#wait(folder, `positions cannot be read: ${problem}`);
+      this.#wait(folder, `positions cannot be read: ${problem}`, false);
       await clock.sleep(LOOK_MS, signal);
     }
     return false;
@@ -145,9 +173,9 @@ export class VolumePositions {
   }
 
   /** Said once for each reason. */
-  #wait(folder: string, reason: string): void {
+  #wait(folder: string, reason: string, isOther: boolean): void {
     const before = this.#states.get(folder);
-    this.#states.set(folder, { kind: 'waiting', reason });
+    this.#states.set(folder, { kind: 'waiting', reason, isOther });
     if (before?.kind === 'waiting' && before.reason === reason) return;
     this.#options.log.warn('waits for the positions of a volume, its files are not shipped', {
       positions: folder,
@@ -155,6 +183,8 @@ export class VolumePositions {
     });
   }
 }
+
+const WAITING: State = { kind: 'waiting', reason: 'not looked at yet', isOther: false };
 
 function refusal(text?: string): string {
   const why = text === undefined ? '' : ` (${text})`;

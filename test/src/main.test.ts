@@ -386,6 +386,22 @@ describe('forwarder process', function () {
     assert.equal(server.duplicates, 0);
   });
 
+  it('ships the files of a volume that it takes over while its end is asked for', async () => {
+    writeFileSync(log('a.log'), numbered(0, 100));
+    const positions = join(folder, 'logs', '.logtender', 'web');
+    mkdirSync(positions, { recursive: true });
+    writeFileSync(join(positions, 'claim'), JSON.stringify({ pod: 'web-a', uid: 'uid-1' }));
+    const longAgo = Date.now() / 1000 - 3_600;
+    utimesSync(join(positions, 'claim'), longAgo, longAgo);
+    const short = onVolume('web-b', 'uid-2');
+    await until('words', () => short.stderr().includes('pod web-a, which is gone, are being taken over'));
+    short.child.kill('SIGTERM');
+    assert.equal(await short.ended, 0, short.stderr());
+    assert.deepEqual([...server.stored.values()], numbered(0, 100).trim().split('\n'));
+    assert.match(readFileSync(join(folder, 'termination-uid-2'), 'utf8'), /read=100 delivered=100 dropped=0 pending=0/);
+    assert.equal(existsSync(join(positions, 'claim')), false, 'it is given back');
+  });
+
   it('goes on with each volume where the pod before it was killed, beside files and stdio that ended with that pod', async () => {
     const globs = [onClaim(), onClaim('other'), { directory: '/var/log/own', name: 'own' }];
     // There is no API server here: stdio is on all the same, and nothing waits for it.

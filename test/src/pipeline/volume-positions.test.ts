@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path';
 import { silentLog } from '../../../src/core/log.ts';
 import { BEAT_MS, LOOK_MS, SETTLE_MS, STALE_MS } from '../../../src/pipeline/position-claim.ts';
 import type { StateFiles } from '../../../src/pipeline/state-files.ts';
-import { VolumePositions } from '../../../src/pipeline/volume-positions.ts';
+import { END_WAIT_MS, VolumePositions } from '../../../src/pipeline/volume-positions.ts';
 import { VirtualClock } from '../../fakes/virtual-clock.ts';
 
 /** Notes what it is told. */
@@ -82,7 +82,7 @@ describe('positions of volumes', () => {
     made = [];
   });
   afterEach(async () => {
-    for (const one of made) one.end();
+    for (const one of made) one.stop();
     for (const files of told.files.values()) await files.close();
     rmSync(root, { recursive: true });
   });
@@ -110,11 +110,44 @@ describe('positions of volumes', () => {
     assert.deepEqual(positions.lastWords(), []);
   });
 
-  it('are not waited for after the end', async () => {
+  it('are taken still when the end was asked for before anybody looked, and those of another pod are left to it', async () => {
+    claim('held', 'web-b');
+    const positions = start('free', 'held');
+    positions.end();
+    assert.equal(positions.isDecided, false, 'nobody has looked yet');
+    await until('both are decided', () => positions.isDecided);
+    assert.deepEqual(told.words, ['join free']);
+    assert.deepEqual(positions.lastWords().length, 1);
+    assert.match(positions.lastWords()[0] ?? '', /held.*nothing was forwarded from here: pod web-b/);
+  });
+
+  it('of a pod that is gone are taken over at the end as before', async () => {
+    claim('a', 'web-b');
+    const positions = start('a');
+    await until('words', () => /pod web-b ships/.test(positions.problem() ?? ''));
+    await until('it is taken over', () => /being taken over/.test(positions.problem() ?? ''), LOOK_MS);
+    positions.end();
+    assert.equal(positions.isDecided, false);
+    await until('it is decided', () => positions.isDecided, LOOK_MS);
+    assert.deepEqual(told.words, ['join a']);
+  });
+
+  it('are not waited for at the end longer than a take-over lasts, whatever the disk does', async () => {
+    told.unread = 'EIO';
+    const positions = start('a');
+    await until('words', () => /EIO/.test(positions.problem() ?? ''));
+    positions.end();
+    const before = clock.monotonic();
+    await until('it is decided', () => positions.isDecided, LOOK_MS / 4);
+    assert(clock.monotonic() - before <= END_WAIT_MS + LOOK_MS / 4);
+    assert.match(positions.lastWords()[0] ?? '', /nothing was forwarded from here: positions cannot be read: EIO/);
+  });
+
+  it('are not taken after the stop', async () => {
     claim('held', 'web-b');
     const positions = start('held');
-    await until('words', () => positions.problem() !== undefined);
-    positions.end();
+    await until('words', () => /pod web-b ships/.test(positions.problem() ?? ''));
+    positions.stop();
     assert.equal(positions.isDecided, true);
     await clock.advance(2 * STALE_MS, 0);
     assert.deepEqual(told.words, []);
