@@ -20,14 +20,14 @@ import type { SeenLines } from './seen-lines.ts';
 import type { Replay } from './seen-lines.ts';
 import type { SpillLog } from './spill-log.ts';
 import { LineSplitter, readTime } from './timed-line.ts';
-import type { Piece } from './timed-line.ts';
+import type { Piece, TimedLine } from './timed-line.ts';
 
 /**
  * A follow that is silent so long is opened anew: one that died behind a proxy looks like one that has nothing to say, and some kubelets stop
  * following at a rotation (kubernetes/kubernetes#115702). A quiet container costs the API server four small requests each time.
  */
 const IDLE_MS = 120_000;
-/** An answer to anything but a follow. */
+/** An answer to anything but a follow; of a log that is caught up with, no matter how long it is, the longest silence. */
 const ANSWER_MS = 10_000;
 /** A follow of a container that says nothing has no head yet: it counts as open after this time. */
 const OPEN_MS = 1_000;
@@ -62,6 +62,8 @@ export interface ContainerLogOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly idleMs?: number;
+  /** ANSWER_MS unless given. */
+  readonly answerMs?: number;
 }
 
 type Ending = 'ended' | 'cut' | 'idle' | Exclude<LogAnswer['status'], 'open'>;
@@ -77,6 +79,8 @@ export class ContainerLog {
   #newLines = 0;
   /** The last answer was the kubelet's words, and nothing has come since that says more. */
   #hadWords = false;
+  /** The long line that was cut off last and asked for again; undefined before the first. */
+  #askedAgain: TimedLine | undefined;
   #said: { readonly text: string; readonly atMs: number } | undefined;
   /** The log is read to its end, for good. */
   isDone = false;
@@ -110,6 +114,8 @@ export class ContainerLog {
       const waitMs = backoffMs(FAILED_WAIT_MS, attempt, this.#options.random);
       await this.#options.clock.sleep(waitMs, this.#stop.signal);
     }
+    // No session follows that would see what was put aside meanwhile.
+    if (!this.#stop.signal.aborted) await this.#probe();
     this.isDone = true;
   }
 
@@ -129,6 +135,10 @@ export class ContainerLog {
   }
 
   #follow: AbortController | undefined;
+
+  get #answerMs(): number {
+    return this.#options.answerMs ?? ANSWER_MS;
+  }
 
   #isEnding(): boolean {
     return this.#ending.signal.aborted;
@@ -157,35 +167,57 @@ export class ContainerLog {
     await Promise.race([opening, this.#options.clock.sleep(OPEN_MS, either)]);
     // Between the end of a start and the next (back-off) both are the last one.
     if (previous.status === 'open' && previous.first !== current.first) {
-      const rest = await this.#ask({ container, previous: true, sinceSecond });
-      // The start may have ended while we asked: then this is what we follow, and not the one before it. Or nobody can tell.
-      const again = rest.status === 'open' ? await this.#firstOf(true) : undefined;
-      if (rest.status === 'open' && again?.first !== previous.first) {
-        await discard(rest.stream);
-        follow.abort();
-        if (again !== undefined && again.status !== 'open') return this.#told(again);
-        return isFollowing ? 'ended' : 'cut';
-      }
-      // What cannot be had now is asked for again before anything newer is taken: order, and no hole behind it.
-      const ending = rest.status === 'open' ? await this.#copy(rest.stream, replay) : rest.status;
-      if (ending === 'cut' || ending === 'unreachable') {
+      const ending = await this.#catchUp(previous.first, { replay, sinceSecond, isFollowing });
+      if (ending !== undefined) {
         follow.abort();
         return ending;
       }
     }
-    const idle = this.#watchIdle(follow);
+    const idle = this.#watchSilence(follow, this.#options.idleMs ?? IDLE_MS);
     try {
       const answer = await opening;
       if (idle.isIdle()) return 'idle';
       if (follow.signal.aborted) return 'ended';
       if (answer.status !== 'open') return this.#told(answer);
       if (!this.#hadWords) this.problem = undefined;
-      const ending = await this.#copy(answer.stream, replay, idle.touch);
+      const ending = await this.#copy(answer.stream, replay, { touch: idle.touch, isCurrent: true });
       if (idle.isIdle()) this.#hadWords = false;
       return idle.isIdle() ? 'idle' : ending;
     } finally {
       idle.end();
       follow.abort();
+    }
+  }
+
+  /**
+   * Reads what the start before the current one had left. Undefined when that is done; else how the session ends: what cannot be had now is
+   * asked for again before anything newer is taken (order, and no hole behind it).
+   *
+   * @param first of its log, when it was looked at
+   */
+  async #catchUp(
+    first: string | undefined,
+    about: { replay: Replay; sinceSecond: number | undefined; isFollowing: boolean },
+  ): Promise<Ending | undefined> {
+    const { replay, sinceSecond, isFollowing } = about;
+    const { open, container } = this.#options;
+    const reading = new AbortController();
+    const silence = this.#watchSilence(reading, this.#answerMs);
+    try {
+      const either = AbortSignal.any([reading.signal, this.#stop.signal]);
+      const rest = await open({ container, previous: true, sinceSecond }, either);
+      if (rest.status !== 'open') return rest.status === 'unreachable' ? 'unreachable' : undefined;
+      // The start may have ended while we asked: then this is what we follow, and not the one before it. Or nobody can tell.
+      const again = await this.#firstOf(true);
+      if (again.first !== first) {
+        await discard(rest.stream);
+        if (again.status !== 'open') return this.#told(again);
+        return isFollowing ? 'ended' : 'cut';
+      }
+      const ending = await this.#copy(rest.stream, replay, { touch: silence.touch, isCurrent: false });
+      return ending === 'cut' || ending === 'unreachable' ? ending : undefined;
+    } finally {
+      silence.end();
     }
   }
 
@@ -214,7 +246,7 @@ export class ContainerLog {
 
   /** An answer in time, or none. */
   async #ask(query: LogQuery): Promise<LogAnswer> {
-    const limit = AbortSignal.timeout(ANSWER_MS);
+    const limit = AbortSignal.timeout(this.#answerMs);
     const answer = await this.#options.open(query, AbortSignal.any([limit, this.#stop.signal]));
     return answer;
   }
@@ -262,15 +294,19 @@ export class ContainerLog {
   }
 
   #gap(kind: 'missed' | 'rotated', first: string): void {
-    const { container, log, metrics } = this.#options;
-    metrics
-      .counter('logtender_stdio_gaps_total', 'Places in the log of a container where the API may have left lines out.')
-      .add(1, { kind });
+    const { container, log } = this.#options;
+    this.#countGap(kind);
     const what =
       kind === 'missed'
         ? 'log was rotated or restarted while it was not read, lines before this time may be missing'
         : 'log was rotated while it was read, lines at this time may be missing';
     log.warn(what, { container, first_line: first });
+  }
+
+  #countGap(kind: 'missed' | 'rotated' | 'cut'): void {
+    this.#options.metrics
+      .counter('logtender_stdio_gaps_total', 'Places in the log of a container where the API may have left lines out.')
+      .add(1, { kind });
   }
 
   /** A rotation shows by another first line; asked for when so much came that there may have been one. */
@@ -287,16 +323,23 @@ export class ContainerLog {
     }
   }
 
-  async #copy(stream: AsyncIterable<unknown>, replay: Replay, touch?: () => void): Promise<Ending> {
+  /** @param about.touch told of everything that comes. @param about.isCurrent the file that is written to */
+  async #copy(
+    stream: AsyncIterable<unknown>,
+    replay: Replay,
+    { touch, isCurrent }: { touch: () => void; isCurrent: boolean },
+  ): Promise<Ending> {
     const splitter = new LineSplitter();
     let isSeen = false;
+    let open: TimedLine | undefined;
     const onPiece = (piece: Piece): void => {
       if (piece.line !== undefined) isSeen = replay.takes(piece.line);
       if (isSeen) return;
+      open = piece.isPartial ? (piece.line ?? open) : undefined;
       if (piece.line !== undefined) {
         this.#options.seen.note(piece.line);
         // The file was empty when it was looked at.
-        if (touch !== undefined && this.#first === undefined) this.#take(piece.time.toString());
+        if (isCurrent && this.#first === undefined) this.#take(piece.time.toString());
         this.#newLines += 1;
         if (this.#hadWords) this.problem = undefined;
         this.#hadWords = false;
@@ -305,21 +348,24 @@ export class ContainerLog {
     };
     try {
       for await (const chunk of stream) {
-        touch?.();
+        touch();
         const bytes = Buffer.isBuffer(chunk) ? chunk : Buffer.from(String(chunk));
         splitter.push(bytes, onPiece);
         await this.#write();
-        touch?.();
+        touch();
         this.#sinceProbe += bytes.length;
-        if (touch !== undefined && this.#sinceProbe >= PROBE_BYTES && !this.#isProbing) void this.#probe();
+        if (isCurrent && this.#sinceProbe >= PROBE_BYTES && !this.#isProbing) void this.#probe();
       }
     } catch {
+      this.#askAgain(open);
       splitter.cut(onPiece);
       await this.#write();
       return 'cut';
     }
     const { words } = splitter;
     if (words !== undefined) {
+      this.#askAgain(open);
+      splitter.cut(onPiece);
       await this.#write();
       const told = this.#told({ status: 'unreachable', text: words });
       this.#hadWords = true;
@@ -328,9 +374,31 @@ export class ContainerLog {
     }
     // Only the last look takes what has no end for a line: any other sees it whole the next time.
     if (this.#isEnding()) splitter.finish(onPiece);
-    else splitter.cut(onPiece);
+    else {
+      this.#askAgain(open);
+      splitter.cut(onPiece);
+    }
     await this.#write();
     return 'ended';
+  }
+
+  /**
+   * The first parts of a long line are written and its rest did not come: what is there is a record, and a resume brings the whole line behind
+   * it. Once: a line that never has an end would come for ever.
+   */
+  #askAgain(open: TimedLine | undefined): void {
+    if (open === undefined) return;
+    const { container, log, seen } = this.#options;
+    const before = this.#askedAgain;
+    const isAgain = before?.second === open.second && before.nanosecond === open.nanosecond && before.crc === open.crc;
+    if (isAgain) {
+      this.#countGap('cut');
+      log.warn('long line was cut off again, the rest of it is missing', { container, second: open.second });
+      return;
+    }
+    log.info('long line was cut off and is asked for again', { container, second: open.second });
+    this.#askedAgain = open;
+    seen.forget(open);
   }
 
   /** Writes, and waits for room or a disk that works: meanwhile nothing is read, and the file of the node is the queue. */
@@ -352,8 +420,9 @@ export class ContainerLog {
     if (waited !== undefined && this.problem === waited) this.problem = undefined;
   }
 
-  #watchIdle(follow: AbortController): { touch: () => void; end: () => void; isIdle: () => boolean } {
-    const idleMs = (this.#options.idleMs ?? IDLE_MS) * (0.8 + this.#options.random() * 0.4);
+  /** Gives an answer up that is silent for so long, more or less. */
+  #watchSilence(follow: AbortController, ms: number): { touch: () => void; end: () => void; isIdle: () => boolean } {
+    const idleMs = ms * (0.8 + this.#options.random() * 0.4);
     let isIdle = false;
     const onIdle = (): void => {
       isIdle = true;

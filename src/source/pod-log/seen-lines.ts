@@ -35,6 +35,17 @@ export class SeenLines {
     this.#lines += 1;
   }
 
+  /** A line that was noted was cut off: a resume is to give it whole. */
+  forget(line: TimedLine): void {
+    const lines = this.#seconds.get(line.second);
+    const key = keyOf(line);
+    const count = lines?.get(key) ?? 0;
+    if (lines === undefined || count === 0) return;
+    if (count > 1) lines.set(key, count - 1);
+    else lines.delete(key);
+    this.#lines -= 1;
+  }
+
   /** What a resume from now on will repeat. */
   replay(): Replay {
     return new Replay(new Map([...this.#seconds].map(([second, lines]) => [second, new Map(lines)])));

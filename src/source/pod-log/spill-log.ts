@@ -4,7 +4,8 @@
  * `<time> - F:<crc> <text>`, the CRC-32 in hexadecimal over time, tag and text: to the pipeline a file of a container runtime like any
  * other, to us a journal that says of every line whether it is whole. `stdio.log` is written to; a full one is renamed to
  * `stdio.log.<number>` and deleted when everybody has it. Invariants: bounded; only whole lines are ever appended, in one order; what a
- * kill tore off is cut away before anything is appended; a full or failing disk costs time, not lines.
+ * kill tore off is cut away before anything is appended, and a long line of which it left the first parts is ended there, so that nothing
+ * else is taken for its rest; a full or failing disk costs time, not lines.
  * May import: core, source, node:.
  */
 import {
@@ -45,7 +46,7 @@ export interface SpillOptions {
 }
 
 export interface Recovered {
-  /** Whole lines of the two youngest segments, oldest first. */
+  /** Lines of the two youngest segments that are there to their end, oldest first. */
   readonly lines: readonly TimedLine[];
   /** Lines that are not what was written. */
   readonly damaged: number;
@@ -76,7 +77,7 @@ export class SpillLog {
     const rotated = this.#rotated();
     const youngest = rotated.at(-1);
     if (youngest !== undefined) this.#next = youngest + 1;
-    const lines: TimedLine[] = [];
+    const lines = new Lines();
     let damaged = 0;
     if (youngest !== undefined) damaged += readLines(join(this.#folder, `${LIVE}.${youngest}`), lines).damaged;
     const live = join(this.#folder, LIVE);
@@ -85,11 +86,17 @@ export class SpillLog {
     damaged += found.damaged;
     if (found.tornBytes > 0) ftruncateSync(this.#fd, found.size - found.tornBytes);
     this.#size = found.size - found.tornBytes;
-    return { lines, damaged, tornBytes: found.tornBytes };
+    const { openTime } = lines;
+    if (openTime !== undefined) {
+      // Its rest is not among what a resume knows, so that the whole line comes again behind this.
+      this.append({ time: openTime, text: NOTHING, isPartial: false });
+      this.flush();
+    }
+    return { lines: lines.ended, damaged, tornBytes: found.tornBytes };
   }
 
   /** Takes a piece; it is written with the next `flush`. */
-  append({ time, text, isPartial }: Piece): void {
+  append({ time, text, isPartial }: Omit<Piece, 'line'>): void {
     const tag = isPartial ? PARTIAL : FULL;
     const crc = checksum(time, tag, text).toString(16).padStart(8, '0');
     this.#pending.push(Buffer.from(time), Buffer.from(` - ${tag}:${crc} `), Buffer.from(text), NEWLINE);
@@ -168,6 +175,8 @@ export class SpillLog {
 }
 
 const NEWLINE = Buffer.from('\n');
+const BLANK = Buffer.from(' ');
+const NOTHING = Buffer.alloc(0);
 
 /** 0 for what somebody deleted meanwhile. */
 function sizeOf(path: string): number {
@@ -178,20 +187,37 @@ function checksum(time: Uint8Array, tag: string, text: Uint8Array): number {
   return crc32(text, crc32(tag, crc32(time)));
 }
 
-/** Adds the whole lines of a segment to `lines`. A later part of a line adds nothing: its first part did. */
-function readLines(path: string, lines: TimedLine[]): { damaged: number; tornBytes: number; size: number } {
+/** Lines as their parts come. */
+class Lines {
+  readonly ended: TimedLine[] = [];
+  /** Of the line whose parts have no end yet. */
+  openTime: Buffer | undefined;
+  #open: TimedLine | undefined;
+
+  /**
+   * A line is known by its first part, and from its last one on. One that was cut off has an empty last part: it is not known, so that a
+   * resume brings it whole. (One whose length says the same may come twice.)
+   */
+  take({ time, timed, isPartial, isEmpty }: Part): void {
+    const isFirst = this.openTime === undefined;
+    if (isFirst) this.#open = timed;
+    this.openTime = isPartial ? time : undefined;
+    if (!isPartial && (isFirst || !isEmpty) && this.#open !== undefined) this.ended.push(this.#open);
+  }
+}
+
+/** Adds a segment to `lines`. */
+function readLines(path: string, lines: Lines): { damaged: number; tornBytes: number; size: number } {
   const bytes = readFileSync(path);
   let damaged = 0;
   let at = 0;
   let good = 0;
-  let isContinued = false;
   for (let end = bytes.indexOf(LF); end >= 0; end = bytes.indexOf(LF, at)) {
     const line = readLine(bytes.subarray(at, end));
     at = end + 1;
     if (line === undefined) damaged += 1;
     else {
-      if (!isContinued && line.timed !== undefined) lines.push(line.timed);
-      isContinued = line.isPartial;
+      lines.take(line);
       good = at;
     }
   }
@@ -210,11 +236,21 @@ function countLines(bytes: Buffer): number {
 
 const LINE = /^(\S+) - ([FP]):([0-9a-f]{8}) /;
 
-function readLine(bytes: Buffer): { timed: TimedLine | undefined; isPartial: boolean } | undefined {
+/** One line of the spill log. */
+interface Part {
+  readonly time: Buffer;
+  readonly timed: TimedLine | undefined;
+  readonly isPartial: boolean;
+  readonly isEmpty: boolean;
+}
+
+function readLine(bytes: Buffer): Part | undefined {
   const match = LINE.exec(bytes.toString('latin1', 0, Math.min(bytes.length, 96)));
   if (match === null) return undefined;
   const [header, time = '', tag = FULL, crc = ''] = match;
   const text = bytes.subarray(header.length);
-  if (checksum(Buffer.from(time), tag, text) !== Number.parseInt(crc, 16)) return undefined;
-  return { timed: readTime(Buffer.concat([Buffer.from(`${time} `), text])), isPartial: tag === PARTIAL };
+  const stamp = Buffer.from(time);
+  if (checksum(stamp, tag, text) !== Number.parseInt(crc, 16)) return undefined;
+  const timed = readTime(Buffer.concat([stamp, BLANK, text]));
+  return { time: stamp, timed, isPartial: tag === PARTIAL, isEmpty: text.length === 0 };
 }

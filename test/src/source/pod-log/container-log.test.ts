@@ -9,9 +9,11 @@ import { join } from 'node:path';
 import { silentLog } from '../../../../src/core/log.ts';
 import { createMetrics } from '../../../../src/core/metrics.ts';
 import { ContainerLog } from '../../../../src/source/pod-log/container-log.ts';
+import type { ContainerLogOptions } from '../../../../src/source/pod-log/container-log.ts';
 import type { LogAnswer, LogQuery } from '../../../../src/source/pod-log/log-request.ts';
 import { SeenLines } from '../../../../src/source/pod-log/seen-lines.ts';
 import { SpillLog } from '../../../../src/source/pod-log/spill-log.ts';
+import { PART_BYTES_MAX } from '../../../../src/source/pod-log/timed-line.ts';
 import { seededRandom } from '../../../fakes/seeded-random.ts';
 import { VirtualClock } from '../../../fakes/virtual-clock.ts';
 
@@ -28,6 +30,10 @@ class ModelContainer {
   readonly written: string[] = [];
   /** Lines that went where the API does not lead before anybody had them. */
   hidden = 0;
+  /** Called once, when everything is asked for without a follow. */
+  onLastLook: (() => void) | undefined;
+  /** Bytes after which the next follows are cut. */
+  cutAfterBytes: number[] = [];
   #wakes: (() => void)[] = [];
   #cut = 0;
 
@@ -60,6 +66,10 @@ class ModelContainer {
   }
 
   readonly open = async (query: LogQuery, signal: AbortSignal): Promise<LogAnswer> => {
+    if (query.follow !== true && query.previous !== true && query.bytesMax === undefined) {
+      this.onLastLook?.();
+      this.onLastLook = undefined;
+    }
     const file = query.previous === true ? this.previous : this.current;
     if (file === undefined) return { status: 'absent', text: '400: no previous' };
     return { status: 'open', stream: this.#read(file, query, signal) };
@@ -70,7 +80,8 @@ class ModelContainer {
     const since = query.sinceSecond ?? Number.NEGATIVE_INFINITY;
     let own = file;
     let at = 0;
-    let bytesLeft = query.bytesMax ?? Number.POSITIVE_INFINITY;
+    const cutAfter = query.follow === true ? this.cutAfterBytes.shift() : undefined;
+    let bytesLeft = query.bytesMax ?? cutAfter ?? Number.POSITIVE_INFINITY;
     for (;;) {
       if (signal.aborted || (query.follow === true && this.#cut !== cut)) throw new Error('cut');
       while (at < own.length) {
@@ -80,6 +91,7 @@ class ModelContainer {
         const bytes = Buffer.from(`${stamp(line.timeMs)} ${line.text}\n`).subarray(0, bytesLeft);
         bytesLeft -= bytes.length;
         if (bytes.length > 0) yield bytes;
+        if (bytesLeft <= 0 && cutAfter !== undefined) throw new Error('cut');
         if (bytesLeft <= 0) return;
       }
       if (query.follow !== true) return;
@@ -116,8 +128,10 @@ interface Rig {
   readonly container: ModelContainer;
   readonly folder: string;
   readonly gaps: () => number;
-  follower(): { log: ContainerLog; spill: SpillLog; done: Promise<void> };
+  follower(options?: Partial<ContainerLogOptions>): { log: ContainerLog; spill: SpillLog; done: Promise<void> };
   readonly texts: () => string[];
+  /** The same with the parts of long lines put together. */
+  readonly parts: () => string[];
 }
 
 const TURNS = 12;
@@ -131,15 +145,21 @@ function rig(clock: VirtualClock, random: () => number): Rig {
   const metrics = createMetrics();
   let first: string | undefined;
   const gaps = (): number =>
-    ['missed', 'rotated'].reduce(
+    ['missed', 'rotated', 'cut'].reduce(
       (sum, kind) => sum + metrics.counter('logtender_stdio_gaps_total', '').value({ kind }),
       0,
     );
+  const lines = (): string[] =>
+    readdirSync(folder)
+      .toSorted((a, b) => (a === 'stdio.log' ? 1 : b === 'stdio.log' ? -1 : a < b ? -1 : 1))
+      .flatMap((name) => readFileSync(join(folder, name), 'utf8').split('\n'))
+      .filter((line) => line !== '');
+  const textOf = (line: string): string => line.split(' ').slice(3).join(' ');
   return {
     container,
     folder,
     gaps,
-    follower: () => {
+    follower: (options = {}) => {
       const spill = new SpillLog({ folder, segmentBytes: 4_096, bytesMax: 1024 * 1024 });
       const seen = new SeenLines();
       for (const line of spill.open().lines) seen.note(line);
@@ -158,15 +178,22 @@ function rig(clock: VirtualClock, random: () => number): Rig {
         log: silentLog,
         metrics,
         idleMs: 600_000,
+        ...options,
       });
       return { log, spill, done: log.run() };
     },
-    texts: () =>
-      readdirSync(folder)
-        .toSorted((a, b) => (a === 'stdio.log' ? 1 : b === 'stdio.log' ? -1 : a < b ? -1 : 1))
-        .flatMap((name) => readFileSync(join(folder, name), 'utf8').split('\n'))
-        .filter((line) => line !== '')
-        .map((line) => line.split(' ').slice(3).join(' ')),
+    texts: () => lines().map(textOf),
+    parts: () => {
+      const whole: string[] = [];
+      let open = '';
+      for (const line of lines()) {
+        open += textOf(line);
+        if (line.split(' ', 3)[2]?.startsWith('P') === true) continue;
+        whole.push(open);
+        open = '';
+      }
+      return whole;
+    },
   };
 }
 
@@ -237,4 +264,107 @@ describe('log of a container through the API', () => {
       }
     });
   }
+
+  const START_MS = 1_790_000_000_000;
+  const ended = async (clock: VirtualClock, log: ContainerLog, done: Promise<void>): Promise<void> => {
+    log.end();
+    log.cut();
+    await settle();
+    await pass(clock, 20_000);
+    await done;
+  };
+
+  it('a rotation while the last look is taken is told', async () => {
+    const clock = new VirtualClock();
+    const it = rig(clock, () => 0.5);
+    const { log, spill, done } = it.follower();
+    try {
+      it.container.write({ timeMs: START_MS, text: 'first' });
+      await settle();
+      it.container.onLastLook = () => {
+        it.container.write({ timeMs: START_MS + 1, text: 'put aside unseen' });
+        it.container.rotate();
+        it.container.write({ timeMs: START_MS + 2, text: 'last' });
+      };
+      await ended(clock, log, done);
+      assert.deepEqual(it.texts(), ['first', 'last']);
+      assert.equal(it.gaps(), 1);
+    } finally {
+      spill.close();
+      rmSync(it.folder, { recursive: true });
+    }
+  });
+
+  it('no gap is told at the end of a log that nobody touched', async () => {
+    const clock = new VirtualClock();
+    const it = rig(clock, () => 0.5);
+    const { log, spill, done } = it.follower();
+    it.container.write({ timeMs: START_MS, text: 'first' });
+    await settle();
+    await ended(clock, log, done);
+    assert.deepEqual([it.texts(), it.gaps()], [['first'], 0]);
+    spill.close();
+    rmSync(it.folder, { recursive: true });
+  });
+
+  for (const cuts of [1, 2])
+    it(`a long line that is cut off ${cuts} times comes again once, and nothing becomes its rest`, async () => {
+      const clock = new VirtualClock();
+      const it = rig(clock, () => 0.5);
+      const long = 'x'.repeat(2 * PART_BYTES_MAX);
+      it.container.write({ timeMs: START_MS, text: 'before' });
+      it.container.write({ timeMs: START_MS, text: long });
+      it.container.write({ timeMs: START_MS, text: 'behind' });
+      it.container.cutAfterBytes = Array.from({ length: cuts }, () => PART_BYTES_MAX + 100);
+      const { log, spill, done } = it.follower();
+      try {
+        await settle();
+        await pass(clock, 60_000);
+        await ended(clock, log, done);
+        const kinds = it.parts().map((text) => (text === long ? 'long' : long.startsWith(text) ? 'torn' : text));
+        assert.deepEqual(kinds, ['before', 'torn', cuts === 1 ? 'long' : 'torn', 'behind']);
+        assert.equal(it.gaps(), cuts - 1, 'what does not come is told');
+      } finally {
+        spill.close();
+        rmSync(it.folder, { recursive: true });
+      }
+    });
+
+  it('the log of the start before is read for as long as it comes', async () => {
+    const clock = new VirtualClock();
+    const it = rig(clock, () => 0.5);
+    const texts = Array.from({ length: 14 }, (_, i) => `line ${i}`);
+    for (const [i, text] of texts.entries()) it.container.write({ timeMs: START_MS + i, text });
+    it.container.restart();
+    it.container.write({ timeMs: START_MS + 100, text: 'now' });
+    let asked = 0;
+    const { log, spill, done } = it.follower({
+      answerMs: 500,
+      open: async (query, signal) => {
+        const answer = await it.container.open(query, signal);
+        if (query.previous !== true || query.bytesMax !== undefined || answer.status !== 'open') return answer;
+        asked += 1;
+        return { status: 'open', stream: slowly(answer.stream, signal) };
+      },
+    });
+    try {
+      while (it.texts().length < texts.length + 1) await pass(clock, 100);
+      await ended(clock, log, done);
+      assert.deepEqual(it.texts(), [...texts, 'now']);
+      // The last look asks once more.
+      assert.ok(asked <= 2, `${asked} times`);
+    } finally {
+      spill.close();
+      rmSync(it.folder, { recursive: true });
+    }
+  });
 });
+
+/** A chunk each 50 ms, as long as nobody gives it up. */
+async function* slowly(stream: AsyncIterable<unknown>, signal: AbortSignal): AsyncGenerator {
+  for await (const chunk of stream) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    if (signal.aborted) throw new Error('given up');
+    yield chunk;
+  }
+}

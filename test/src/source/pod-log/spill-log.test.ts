@@ -2,7 +2,7 @@
  * The spill log: what is read back is what was written, whatever became of its end.
  */
 import assert from 'node:assert/strict';
-import fs, { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import fs, { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +12,18 @@ import { LineSplitter, PART_BYTES_MAX } from '../../../../src/source/pod-log/tim
 import type { Piece } from '../../../../src/source/pod-log/timed-line.ts';
 
 const LINES = Array.from({ length: 50 }, (_, i) => `2026-11-28T12:00:0${i % 10}.12345678${i % 10}Z text ${i}`);
+
+/** The lines of all segments, oldest first. */
+function partsIn(folder: string): readonly { readonly tag: string; readonly text: string }[] {
+  return readdirSync(folder)
+    .toSorted((a, b) => Number(a === 'stdio.log') - Number(b === 'stdio.log') || (a < b ? -1 : 1))
+    .flatMap((name) => readFileSync(join(folder, name), 'utf8').split('\n'))
+    .filter((line) => line !== '')
+    .map((line) => {
+      const [, , tag = '', ...text] = line.split(' ');
+      return { tag: tag.slice(0, 1), text: text.join(' ') };
+    });
+}
 
 describe('spill log', () => {
   let folder = '';
@@ -107,7 +119,6 @@ describe('spill log', () => {
           time: Buffer.from('2026-11-28T12:00:00Z'),
           text: Buffer.from('kept'),
           isPartial: false,
-          line: undefined,
         });
         assert.equal(spill.flush(), false);
         assert.match(spill.problem ?? '', new RegExp(code));
@@ -138,6 +149,35 @@ describe('spill log', () => {
         LINES.slice(0, 22).map((line) => line.split(' ').slice(1).join(' ')),
       );
     });
+
+  it('killed within a long line, also right behind a full segment: nothing else becomes its rest, and it is asked for again', () => {
+    const long = `${LINES[0] ?? ''} ${'x'.repeat(3 * PART_BYTES_MAX)}`;
+    for (const segmentBytes of [undefined, PART_BYTES_MAX]) {
+      rmSync(folder, { recursive: true });
+      spill = new SpillLog({ folder, ...(segmentBytes === undefined ? {} : { segmentBytes }) });
+      spill.open();
+      fill([LINES[1] ?? '']);
+      // Two parts are out when the process is gone.
+      new LineSplitter().push(Buffer.from(long.slice(0, 2 * PART_BYTES_MAX + 1)), (piece) => spill.append(piece));
+      spill.flush();
+      spill.close();
+      spill = new SpillLog({ folder, ...(segmentBytes === undefined ? {} : { segmentBytes }) });
+      const { lines, damaged, tornBytes } = spill.open();
+      assert.deepEqual([lines.length, damaged, tornBytes], [1, 0, 0], 'the long one is not known');
+      fill([LINES[2] ?? '']);
+      const tags = partsIn(folder).map(({ tag, text }) => `${tag}${text.length}`);
+      assert.deepEqual(tags.slice(1), [
+        `P${PART_BYTES_MAX - (LINES[0] ?? '').indexOf(' ') - 1}`,
+        `P${PART_BYTES_MAX}`,
+        'F0',
+        `F${'text 2'.length}`,
+      ]);
+      spill.close();
+      spill = new SpillLog({ folder });
+      assert.equal(spill.open().lines.length, 2, 'and it stays so');
+      spill.close();
+    }
+  });
 
   it('a line that is longer than a part comes in parts that say so', () => {
     const pieces: { text: number; isPartial: boolean; isFirst: boolean }[] = [];
