@@ -2,8 +2,9 @@
  * One budget for the encoded bytes of all lanes: what is filling and what is in flight, whatever the sinks do.
  *
  * The rule: every lane may have one batch, so no lane can stop another; a second one, beside the request in flight, fills only while there
- * is budget beyond those. Invariant: at most the budget and one read are held, or one batch for each sink where those are more. The rest
- * stays in the files, unread. May import: core.
+ * is budget beyond those. A lane whose sink is not open holds nothing and keeps nothing from the others. Invariant: at most the budget and one
+ * read are held, or one batch for each sink where those are more; and a batch more for each sink that opened after the others had taken their
+ * second one, until that is sent. The rest stays in the files, unread. May import: core.
  */
 
 /** Who holds bytes. */

@@ -45,6 +45,57 @@ describe('byte budget', () => {
     assert.deepEqual([budget.heldBytes, budget.isSpent], [8, false]);
   });
 
+  it('is not kept from the others by a sink that does not open; one that opens late gets its batch all the same', async () => {
+    const names: readonly SinkName[] = ['elasticsearch', 'console', 's3'];
+    const folder = mkdtempSync(join(tmpdir(), 'logtender-budget-'));
+    const clock = new VirtualClock();
+    const forwarder = await Forwarder.open({
+      files: [{ container: 'app', path: '/log/*.log', directory: '/log', mount: folder }],
+      sinks: names,
+      uid: 'uid',
+      epoch: 'epoch',
+      flushIntervalMs: 200,
+      rules: PLAIN_RULES,
+      stateFiles: new MemoryDisk().mount(() => true),
+      clock,
+      random: () => 0.5,
+      log: silentLog,
+      metrics: createMetrics(),
+      watch: false,
+      bufferBytesMax: 2 * BATCH_BYTES,
+    });
+    const attach = (name: SinkName): FakeDestination => {
+      const destination = new FakeDestination();
+      forwarder.attach(fakeSink({ destination, name, bytesMax: BATCH_BYTES, recordsMax: 10_000 }));
+      return destination;
+    };
+    const run = async (ms: number): Promise<void> => {
+      for (let passed = 0; passed < ms; passed += 50) {
+        for (let turn = 0; turn < 8 && forwarder.turn() === 0; turn += 1) await clock.advance(0, 0);
+        await clock.advance(50, 0);
+      }
+    };
+    try {
+      const down = attach('elasticsearch');
+      down.script = () => UNREACHABLE;
+      for (const file of FILES) appendFileSync(join(folder, `${file}.log`), LINE.repeat(1_000));
+      await run(2_000);
+      assert(forwarder.heldBytes > 1.5 * BATCH_BYTES, `${forwarder.heldBytes} bytes: it has both`);
+      const late = attach('console');
+      await run(10_000);
+      assert.equal(late.stored.size, FILES.length * 1_000);
+      assert(forwarder.heldBytes <= 3 * BATCH_BYTES);
+      down.script = () => 'store';
+      await run(60_000);
+      assert.equal(down.stored.size, FILES.length * 1_000);
+      assert.equal(forwarder.heldBytes, 0);
+      assert.equal(forwarder.problems()['sink-s3'], 'not open yet, see the log');
+    } finally {
+      await forwarder.close();
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   it('holds while four sinks of five are down: the fifth gets every source in turns, the others everything later', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'logtender-budget-'));
     const clock = new VirtualClock();
