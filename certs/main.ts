@@ -15,7 +15,7 @@ import { problemText } from '../src/config/fields.ts';
 import { systemClock, systemRandom } from '../src/core/clock.ts';
 import { errorText, OperationalError } from '../src/core/errors.ts';
 import { createLog } from '../src/core/log.ts';
-import { hasLostTerm } from '../src/core/lost-signal.ts';
+import { listenForEnd } from '../src/core/lost-signal.ts';
 import { createEventWriter } from '../src/kube/events.ts';
 import { createKubeClient } from '../src/kube/http-client.ts';
 import { loadKubeConnection } from '../src/kube/kubeconfig.ts';
@@ -96,9 +96,7 @@ async function main(): Promise<void> {
       process.exitCode = 1;
     });
   };
-  const isLate = hasLostTerm();
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, end);
-  if (isLate) end('SIGTERM');
+  listenForEnd(end, { isOnce: true });
 }
 
 main().catch((error: unknown) => {

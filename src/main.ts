@@ -21,7 +21,7 @@ import { errorText } from './core/errors.ts';
 import { RETRY_BASE_MS, RETRY_MAX_MS } from './core/limits.ts';
 import { createLog } from './core/log.ts';
 import type { Log } from './core/log.ts';
-import { hasLostTerm } from './core/lost-signal.ts';
+import { listenForEnd } from './core/lost-signal.ts';
 import { createMetrics } from './core/metrics.ts';
 import type { Metrics } from './core/metrics.ts';
 import { cutBytes, exitSummary, TERMINATION_MESSAGE_BYTES_MAX } from './pipeline/exit-summary.ts';
@@ -65,15 +65,11 @@ function listenToSignals(): Signals {
   const hurry = new AbortController();
   const { promise: ended, resolve: end } = Promise.withResolvers<EndAsked>();
   let isFirst = true;
-  const receive = (signal: NodeJS.Signals): void => {
+  listenForEnd((signal) => {
     if (isFirst) end({ signal, isOwn: false, words: [] });
     else hurry.abort();
     isFirst = false;
-  };
-  const isLate = hasLostTerm();
-  process.on('SIGTERM', receive);
-  process.on('SIGINT', receive);
-  if (isLate) receive('SIGTERM');
+  });
   return { ended, hurried: hurry.signal, end };
 }
 

@@ -36,3 +36,34 @@ export function hasLostTerm(): boolean {
     return false;
   }
 }
+
+type EndSignal = 'SIGTERM' | 'SIGINT';
+
+/** Who sends the signals: the process. */
+interface SignalSource {
+  on(signal: EndSignal, receive: (signal: EndSignal) => void): unknown;
+  off(signal: EndSignal, receive: (signal: EndSignal) => void): unknown;
+}
+
+/**
+ * Listens for SIGTERM and SIGINT from now on; a SIGTERM that was lost before comes at once. To be called once in a process.
+ *
+ * @param receive told of each signal
+ * @param options.isOnce of the first alone: a second one ends the process as if nobody listened
+ */
+export function listenForEnd(
+  receive: (signal: EndSignal) => void,
+  options: { readonly isOnce?: boolean; readonly source?: SignalSource; readonly isLost?: () => boolean } = {},
+): void {
+  const { isOnce = false, source = process, isLost = hasLostTerm } = options;
+  const listener = (signal: EndSignal): void => {
+    if (isOnce) for (const one of END_SIGNALS) source.off(one, listener);
+    receive(signal);
+  };
+  // A listener hides the trace.
+  const isLate = isLost();
+  for (const signal of END_SIGNALS) source.on(signal, listener);
+  if (isLate) listener('SIGTERM');
+}
+
+const END_SIGNALS = ['SIGTERM', 'SIGINT'] as const;

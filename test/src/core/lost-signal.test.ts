@@ -3,7 +3,8 @@
  * its own: test/servers/process-one.test.ts.
  */
 import assert from 'node:assert/strict';
-import { hasLostTerm, wasTermLost } from '../../../src/core/lost-signal.ts';
+import { EventEmitter } from 'node:events';
+import { hasLostTerm, listenForEnd, wasTermLost } from '../../../src/core/lost-signal.ts';
 
 /** As Node 24 has them: 2 SIGINT, 10 SIGUSR1, 11 SIGSEGV, 15 SIGTERM, 33 of the C library. */
 const BOTH = 'SigCgt:\t0000000100004602';
@@ -26,4 +27,32 @@ describe('wasTermLost', () => {
     );
 
   it('this process has lost none', () => assert.equal(hasLostTerm(), false));
+});
+
+describe('listenForEnd', () => {
+  const received = (isOnce: boolean, isLost: boolean, signals: readonly string[]): readonly string[] => {
+    const source = new EventEmitter();
+    const told: string[] = [];
+    const isLostNow = (): boolean => {
+      assert.equal(source.listenerCount('SIGTERM'), 0, 'a listener hides the trace');
+      return isLost;
+    };
+    listenForEnd((signal) => told.push(signal), { isOnce, source, isLost: isLostNow });
+    for (const signal of signals) if (!source.emit(signal, signal)) told.push(`${signal} of the system`);
+    return told;
+  };
+
+  for (const [name, isOnce, isLost, signals, told] of [
+    ['each is told', false, false, ['SIGTERM', 'SIGINT', 'SIGTERM'], ['SIGTERM', 'SIGINT', 'SIGTERM']],
+    [
+      'once: the second ends the process, whichever it is',
+      true,
+      false,
+      ['SIGTERM', 'SIGINT'],
+      ['SIGTERM', 'SIGINT of the system'],
+    ],
+    ['a lost one comes at once', false, true, ['SIGTERM'], ['SIGTERM', 'SIGTERM']],
+    ['a lost one is the first', true, true, ['SIGTERM'], ['SIGTERM', 'SIGTERM of the system']],
+  ] as const)
+    it(name, () => assert.deepEqual(received(isOnce, isLost, signals), told));
 });
