@@ -37,6 +37,8 @@ import { SinkDoctor } from './sinks/sink-doctor.ts';
 const GRACE_MARGIN_MS = { min: 250, max: 2_000 };
 /** After everything is closed and saved the process is gone within this time, or half the margin where that is less. */
 const EXIT_WAIT_MS = 500;
+/** With a wrong configuration the end writes a message and closes a port: it is over within this, the least that a native sidecar has left. */
+const STAY_END_MS_MAX = 2_000;
 /** What is in flight has this long before a newer configuration takes over; then it is dropped and sent again. */
 const SETTLE_MS_MAX = 10_000;
 /** A write of some hundred bytes into memory of the node, and none where nothing changed. */
@@ -115,7 +117,12 @@ async function stayWithBadConfig(problems: readonly string[], { signals, log, me
   for (const problem of problems) log.error('configuration is wrong, nothing is forwarded', { problem });
   const words = ['logtender forwards nothing, its configuration is wrong:', ...problems];
   const path = process.env[ENV.terminationMessagePath] ?? DEFAULTS.terminationMessagePath;
-  await writeTerminationMessage(path, words.join('\n'), log);
+  // What is not over by then hangs: neither a disk nor a connection has a say in when we end.
+  void signals.ended.then(() => {
+    setTimeout(endHanging, STAY_END_MS_MAX).unref();
+    return undefined;
+  });
+  const said = writeTerminationMessage(path, words.join('\n'), log);
   const port = Number(process.env[ENV.adminPort] ?? DEFAULTS.adminPort);
   const ready = [{ name: 'config', check: () => ({ ok: false as const, reason: problems.join('; ') }) }];
   const adminHost = process.env[ENV.adminHost] ?? DEFAULTS.adminHost;
@@ -128,6 +135,7 @@ async function stayWithBadConfig(problems: readonly string[], { signals, log, me
   const asked = await signals.ended;
   clearInterval(keepAlive);
   log.info('ends', { signal: asked.signal });
+  await said;
   if (asked.words.length > 0) await writeTerminationMessage(path, [...asked.words, ...words].join('\n'), log);
   await close();
 }

@@ -211,6 +211,15 @@ describe('forwarder process', function () {
     assert.equal(await forwarder.ended, 0, forwarder.stderr());
   });
 
+  it('stays with a wrong configuration, and ends at SIGTERM though a disk does not answer', async () => {
+    // Who opens it to write waits for a reader.
+    execFileSync('mkfifo', [join(folder, 'termination')]);
+    const forwarder = start({ SINKS: 'nowhere' });
+    await until('words', () => forwarder.stderr().includes('configuration is wrong'));
+    forwarder.child.kill('SIGTERM');
+    assert.equal(await forwarder.ended, 'SIGKILL', forwarder.stderr());
+  });
+
   it('keeps no Job from its end, though its configuration is wrong and there is no API server to ask', async () => {
     const { ended, stderr } = start({ SINKS: 'nowhere', END_WITH: 'app', KUBERNETES_SERVICE_HOST: '' });
     assert.equal(await ended, 0, stderr());
