@@ -19,6 +19,24 @@ export interface LineFrame {
   readonly hasOffsetAfterSecond: boolean;
   /** Lines have the header of a container runtime, which is no part of their text. */
   readonly header?: HeaderFrame;
+  /** Usual JSON objects are spliced, where the rules would stop at them. Absent: the kernel stops. */
+  readonly object?: ObjectFrame;
+}
+
+/**
+ * What becomes of a line that is one JSON object: the document in `second` goes on with the line's own members in place of a text, and shows
+ * the line's own time. Which objects are usual: object-line.ts.
+ */
+export interface ObjectFrame {
+  /** Where the 24 bytes of a time stand in `second`. */
+  readonly timeAt: number;
+  /** Length of what stands before the member that they belong to, its opening brace included. */
+  readonly openBytes: number;
+  /** Where in `second` the members behind the time begin, with their comma, and where they end. */
+  readonly placesAt: number;
+  readonly placesTo: number;
+  /** With headers: how many bytes at the end of their parts open the text, and are left out. */
+  readonly openTextBytes: number;
 }
 
 /**
@@ -54,7 +72,10 @@ export interface LineRules {
 export interface BatchFill {
   bytes: number;
   records: number;
+  /** Of the text lines alone: who counts takes no objects. */
   countedBytes: number;
+  /** How many of the records are spliced objects. */
+  objects: number;
 }
 
 export interface LineKernel {

@@ -6,10 +6,15 @@ import { DECIMAL_BYTES_MAX, writeDecimal } from './decimal.ts';
 import { LineEscaper } from './line-escaper.ts';
 import { LineHeader } from './line-header.ts';
 import { roomBytes } from './line-kernel.ts';
-import type { BatchFill, HeaderFrame, LineFrame, LineKernel, LineRules } from './line-kernel.ts';
+import type { BatchFill, HeaderFrame, LineFrame, LineKernel, LineRules, ObjectFrame } from './line-kernel.ts';
+import { ObjectLine } from './object-line.ts';
+import { RFC3339_BYTES, Rfc3339Writer } from './rfc3339.ts';
 
 const LF = 10;
 const SPACE = 0x20;
+const COMMA = 0x2c;
+const OBJECT = 0x7b;
+const OBJECT_END = 0x7d;
 const EMPTY = new Uint8Array(0);
 
 export class PlainLineKernel implements LineKernel {
@@ -19,6 +24,8 @@ export class PlainLineKernel implements LineKernel {
   readonly #rules: LineRules;
   readonly #escaper: LineEscaper;
   readonly #header = new LineHeader();
+  readonly #object = new ObjectLine();
+  readonly #clock = new Rfc3339Writer();
   #frame: LineFrame = {
     first: EMPTY,
     second: EMPTY,
@@ -58,7 +65,12 @@ export class PlainLineKernel implements LineKernel {
     while (line < this.#to && fill.records < recordsMax) {
       const text = this.#frame.header === undefined ? line : this.#header.read(this.#input, line, this.#to);
       if (text < line) break;
-      if (stopsAtObjects && beginsObject(this.#input, text, this.#to)) break;
+      if (stopsAtObjects && beginsObject(this.#input, text, this.#to)) {
+        const next = this.#spliced(line, text, fill);
+        if (next === line) break;
+        line = next;
+        continue;
+      }
       const offset = this.#base + line;
       const end = this.#record(line, text, fill.bytes, offset);
       const counted = fill.countedBytes + this.#lineBytes + overheadBytes;
@@ -71,6 +83,75 @@ export class PlainLineKernel implements LineKernel {
       line = this.#escaper.next;
     }
     return line;
+  }
+
+  /** Adds the record of a usual object, whose header, if lines have one, was just read; gives where the next line begins, `line` if there is none. */
+  #spliced(line: number, text: number, fill: BatchFill): number {
+    const { object, header, hasOffsetAfterSecond: hasPlaces } = this.#frame;
+    const newline = object === undefined ? -1 : this.#input.indexOf(LF, text);
+    if (object === undefined || newline < 0 || newline >= this.#to || newline - line > LINE_BYTES_MAX) return line;
+    const ours = { hasPlaces, hasStdio: header !== undefined };
+    if (!this.#object.read(this.#input, this.#escaper.view, text, newline, ours)) return line;
+    const offset = this.#base + line;
+    const end = this.#objectRecord(object, line, fill.bytes, offset);
+    if (end > this.#rules.bytesMax) return line;
+    this.ends[fill.records] = end;
+    this.offsets[fill.records] = offset;
+    fill.records += 1;
+    fill.objects += 1;
+    fill.bytes = end;
+    return newline + 1;
+  }
+
+  #objectRecord(object: ObjectFrame, line: number, begin: number, offset: number): number {
+    const { out } = this;
+    const { first, hasOffsetAfterFirst, hasOffsetAfterSecond, header } = this.#frame;
+    const { membersFrom, membersTo, members } = this.#object.scanner;
+    out.set(first, begin);
+    let o = begin + first.length;
+    if (hasOffsetAfterFirst) o = writeDecimal(out, o, offset);
+    o = this.#openObject(object, line, o);
+    if (hasOffsetAfterSecond) o = writeDecimal(out, o, offset);
+    if (header === undefined) {
+      if (hasOffsetAfterSecond) out[o++] = OBJECT_END;
+    } else {
+      const part = partOf(header, this.#header.stdio);
+      // No comma behind the opening brace.
+      const partFrom = out[o - 1] === OBJECT ? 1 : 0;
+      o = this.#put(part, partFrom, Math.max(partFrom, part.length - object.openTextBytes), o);
+    }
+    if (members > 0) {
+      // Whatever we wrote ends a member, unless nothing but the brace stands there.
+      if (out[o - 1] !== OBJECT) out[o++] = COMMA;
+      o = this.#escaper.copy(membersFrom, membersTo, o);
+    }
+    out[o] = OBJECT_END;
+    out[o + 1] = LF;
+    return o + 2;
+  }
+
+  /** Writes `second` up to the end of the places, with the time of the object. */
+  #openObject({ timeAt, openBytes, placesAt, placesTo }: ObjectFrame, line: number, at: number): number {
+    const { second, header } = this.#frame;
+    const { time, timeFrom, timeTo, timeMs } = this.#object;
+    if (time === 'own') {
+      const o = this.#put(second, 0, openBytes, at);
+      // Without a time before them the places begin without their comma.
+      return this.#put(second, Math.min(placesAt + 1, placesTo), placesTo, o);
+    }
+    if (time === 'text') {
+      const o = this.#escaper.copy(timeFrom, timeTo, this.#put(second, 0, timeAt, at));
+      return this.#put(second, timeAt + RFC3339_BYTES, placesTo, o);
+    }
+    const end = this.#put(second, 0, placesTo, at);
+    if (time === 'number') this.#clock.write(this.out, at + timeAt, timeMs);
+    else if (header !== undefined) this.#header.writeTime(this.#input, line, this.out, at + timeAt);
+    return end;
+  }
+
+  #put(part: Uint8Array, from: number, to: number, at: number): number {
+    this.out.set(part.subarray(from, to), at);
+    return at + to - from;
   }
 
   /** Bytes of the last line as they are counted. */

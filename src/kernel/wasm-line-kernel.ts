@@ -1,11 +1,13 @@
 /**
  * The byte kernel in WebAssembly SIMD: lays out its memory and hands it jobs. Contract: line-kernel.ts; program: assembly/line-kernel.ts.
  *
- * The memory holds, in this order: the job (32-bit words, named in JOB), the digits of an offset, the frame, ends, offsets, a window of
+ * The memory holds, in this order: the job (32-bit words, named in JOB), the digits of an offset, the second
+ * that was read last, the names of an object, the frame, ends, offsets, a window of
  * the input, the output. Pages that nothing was written to cost nothing. May import: core.
  */
 import assert from 'node:assert/strict';
 import { LINE_BYTES_MAX, READ_BYTES } from '../core/limits.ts';
+import { JSON_MEMBERS_MAX } from './json-line.ts';
 import { roomBytes } from './line-kernel.ts';
 import type { BatchFill, LineFrame, LineKernel, LineRules } from './line-kernel.ts';
 import { LINE_KERNEL_WASM } from './line-kernel-wasm.ts';
@@ -46,13 +48,28 @@ const JOB = {
   timeAt: 26,
   /** Three pairs of place and length: stdout, stderr, unsaid. */
   stdio: 27,
+  openBytes: 33,
+  placesAt: 34,
+  placesTo: 35,
+  names: 36,
+  objects: 37,
+  openTextBytes: 38,
 } as const;
 const JOB_BASE_BYTE = 96;
-const JOB_BYTES = 144;
+const JOB_BYTES = 160;
+/** Of an object: where the names of each level begin, then 16 bytes for each name of the levels that are open. */
+const NAMES_BYTES = 96 + JSON_MEMBERS_MAX * 16;
 /** The second that was read last, with room for two vectors. */
 const SEEN_BYTES = 32;
 
-const FLAG = { offsetAfterFirst: 1, offsetAfterSecond: 2, stopsAtObjects: 4, padsEmpty: 8, hasHeaders: 16 } as const;
+const FLAG = {
+  offsetAfterFirst: 1,
+  offsetAfterSecond: 2,
+  stopsAtObjects: 4,
+  padsEmpty: 8,
+  hasHeaders: 16,
+  takesObjects: 32,
+} as const;
 
 /** What of the WebAssembly JavaScript interface (W3C, core 2) is used here; TypeScript has it only together with the DOM. */
 interface WasmPlatform {
@@ -116,6 +133,7 @@ export class WasmLineKernel implements LineKernel {
     const outBytes = rules.bytesMax + roomBytes(rules.frameBytesMax) + 4 * SLACK_BYTES;
     const digits = take(SLACK_BYTES);
     const seen = take(SEEN_BYTES);
+    const names = take(NAMES_BYTES);
     this.#framePlace = take(rules.frameBytesMax);
     const ends = take(rules.recordsMax * 4);
     const offsets = take(rules.recordsMax * 8);
@@ -145,11 +163,12 @@ export class WasmLineKernel implements LineKernel {
     job[JOB.lineBytesMax] = LINE_BYTES_MAX;
     job[JOB.digits] = digits;
     job[JOB.seen] = seen;
+    job[JOB.names] = names;
     this.#job = job;
   }
 
   frame(frame: LineFrame): void {
-    const { first, second, third, closing, header } = frame;
+    const { first, second, third, closing, header, object } = frame;
     const job = this.#job;
     assert(closing.length <= 4, 'a closing fits');
     let place = this.#framePlace;
@@ -169,12 +188,20 @@ export class WasmLineKernel implements LineKernel {
       put(header.stderr, JOB.stdio + 2);
       put(header.unsaid, JOB.stdio + 4);
     }
+    if (object !== undefined) {
+      job[JOB.timeAt] = object.timeAt;
+      job[JOB.openBytes] = object.openBytes;
+      job[JOB.placesAt] = object.placesAt;
+      job[JOB.placesTo] = object.placesTo;
+      job[JOB.openTextBytes] = object.openTextBytes;
+    }
     job[JOB.closing] =
       (closing[0] ?? 0) | ((closing[1] ?? 0) << 8) | ((closing[2] ?? 0) << 16) | ((closing[3] ?? 0) << 24);
     job[JOB.closingBytes] = closing.length;
     job[JOB.flags] =
       this.#ruleFlags |
       (header === undefined ? 0 : FLAG.hasHeaders) |
+      (object === undefined ? 0 : FLAG.takesObjects) |
       (frame.hasOffsetAfterFirst ? FLAG.offsetAfterFirst : 0) |
       (frame.hasOffsetAfterSecond ? FLAG.offsetAfterSecond : 0);
   }
@@ -196,11 +223,13 @@ export class WasmLineKernel implements LineKernel {
     job[JOB.out] = this.#outPlace + fill.bytes;
     job[JOB.records] = fill.records;
     job[JOB.counted] = fill.countedBytes;
+    job[JOB.objects] = fill.objects;
     this.#base[0] = this.#offset - shift;
     this.#encodeLines(0);
     fill.bytes = (job[JOB.out] ?? 0) - this.#outPlace;
     fill.records = job[JOB.records] ?? 0;
     fill.countedBytes = job[JOB.counted] ?? 0;
+    fill.objects = job[JOB.objects] ?? 0;
     return (job[JOB.at] ?? 0) - shift;
   }
 

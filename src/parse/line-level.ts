@@ -15,7 +15,7 @@
  */
 import { LEVELS } from '../config/record-rules.ts';
 import { digits } from './iso-time.ts';
-import type { JsonLineScanner } from './json-line.ts';
+import type { JsonLineScanner } from '../kernel/json-line.ts';
 
 /** Nobody writes the level behind this. */
 const TEXT_BYTES = 256;

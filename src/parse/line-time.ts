@@ -13,7 +13,7 @@
  * May import: core, parse.
  */
 import { dateEnd, dateMs, digits, isoPrefixMs, timeOfDayMs, zoneMs } from './iso-time.ts';
-import { epochMs } from './timestamp.ts';
+import { epochMs } from '../kernel/timestamp.ts';
 
 /** Address, identity and user stand before the time of an access log. */
 const CLF_BYTES = 256;

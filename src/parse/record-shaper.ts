@@ -13,7 +13,7 @@ import { copyWellFormed, isWellFormed } from '../kernel/text-escaper.ts';
 import { compilePatterns } from '../pattern/pattern-list.ts';
 import type { PatternList } from '../pattern/pattern-list.ts';
 import { createGrouping } from './grouping.ts';
-import { JsonLineScanner } from './json-line.ts';
+import { JsonLineScanner } from '../kernel/json-line.ts';
 import { ERROR_LEVEL, jsonLevel, NO_LEVEL, textLevel } from './line-level.ts';
 import { lineTimeMs } from './line-time.ts';
 import { jsonBytesMax, LogfmtWriter } from './logfmt.ts';

@@ -15,11 +15,11 @@ import type { Batch, ShapedRecord, SourceInfo } from '../core/record.ts';
 import { DECIMAL_BYTES_MAX, writeDecimal } from '../kernel/decimal.ts';
 import { createLineKernel } from '../kernel/create-line-kernel.ts';
 import { ESCAPED_LINE_BYTES_MAX, LineEscaper } from '../kernel/line-escaper.ts';
-import type { BatchFill, LineFrame, LineKernel } from '../kernel/line-kernel.ts';
+import type { BatchFill, LineFrame, LineKernel, ObjectFrame } from '../kernel/line-kernel.ts';
 import { beginsObject } from '../kernel/plain-line-kernel.ts';
 import { RFC3339_BYTES, Rfc3339Writer } from '../kernel/rfc3339.ts';
 import { TextEscaper } from '../kernel/text-escaper.ts';
-import { JsonLineScanner } from '../parse/json-line.ts';
+import { JsonLineScanner } from '../kernel/json-line.ts';
 import { BatchRanges } from './batch-ranges.ts';
 import { FRAME_BYTES_MAX, renderFrame, renderHead } from './document-frame.ts';
 import type { DocumentFrame, FrameOptions } from './document-frame.ts';
@@ -63,6 +63,8 @@ export class DocumentEncoder implements Encoder {
   readonly #options: DocumentEncoderOptions;
   /** Takes runs of usual text lines; whatever it stops at goes line by line. */
   readonly #kernel: LineKernel;
+  /** Usual objects too; not where the index follows each record's time. */
+  readonly #takesObjects: boolean;
   readonly #out: Buffer;
   readonly #escaper: LineEscaper;
   readonly #clock = new Rfc3339Writer();
@@ -71,7 +73,7 @@ export class DocumentEncoder implements Encoder {
   readonly #ranges: BatchRanges;
   /** Of the sources that were written last, oldest first. */
   readonly #frames = new Map<SourceInfo, DocumentFrame>();
-  readonly #fill: BatchFill = { bytes: 0, records: 0, countedBytes: 0 };
+  readonly #fill: BatchFill = { bytes: 0, records: 0, countedBytes: 0, objects: 0 };
   #bytes = 0;
   #destination = '';
   #batchTimeMs = 0;
@@ -95,6 +97,7 @@ export class DocumentEncoder implements Encoder {
   constructor(options: DocumentEncoderOptions) {
     assert(ESCAPED_LINE_BYTES_MAX + FRAME_BYTES_MAX * 2 <= options.bytesMax, 'the largest record fits a batch');
     this.#options = options;
+    this.#takesObjects = options.parser !== 'none' && options.recordDestinationOf === undefined;
     this.#kernel = createLineKernel({
       bytesMax: options.bytesMax,
       recordsMax: options.recordsMax,
@@ -138,7 +141,7 @@ export class DocumentEncoder implements Encoder {
     if (!this.#begins(source, timeMs)) return from;
     const frame = this.#frame(source, timeMs);
     this.#escaper.bind(input, from, to);
-    this.#kernel.frame(lineFrame(frame));
+    this.#kernel.frame(lineFrame(frame, this.#takesObjects));
     this.#headedFrame = undefined;
     this.#kernel.bind(input, from, to, offset);
     const before = this.records;
@@ -191,7 +194,7 @@ export class DocumentEncoder implements Encoder {
       this.#kernel.bind(input, from, to, offset);
     }
     if (!this.#isHeadedValid) return from;
-    if (isFresh || this.#headedFrame !== frame) this.#kernel.frame(headedFrame(frame));
+    if (isFresh || this.#headedFrame !== frame) this.#kernel.frame(headedFrame(frame, this.#takesObjects));
     this.#headedFrame = frame;
     const before = this.records;
     const at = this.#run(from);
@@ -310,10 +313,10 @@ export class DocumentEncoder implements Encoder {
     return false;
   }
 
-  /** Takes the usual text lines from `at` on; gives where the first other line begins. */
+  /** Takes the usual lines from `at` on; gives where the first other line begins. */
   #usual(input: Buffer, at: number, to: number): number {
-    const mayBeObject = this.#options.parser !== 'none' && beginsObject(input, at, to);
-    return !this.#escaper.isValid || mayBeObject ? at : this.#run(at);
+    const stops = !this.#takesObjects && this.#options.parser !== 'none' && beginsObject(input, at, to);
+    return !this.#escaper.isValid || stops ? at : this.#run(at);
   }
 
   /** The same of what the kernel is bound to. */
@@ -323,9 +326,10 @@ export class DocumentEncoder implements Encoder {
     fill.records = this.#ranges.records;
     // Nothing is counted here but what is written.
     fill.countedBytes = 0;
+    fill.objects = 0;
     const end = this.#kernel.run(at, fill);
     this.#bytes = fill.bytes;
-    this.#unparsed += fill.records - this.#ranges.records;
+    this.#unparsed += fill.records - this.#ranges.records - fill.objects;
     this.#ranges.records = fill.records;
     return end;
   }
@@ -471,8 +475,10 @@ export function unparsedCounter(
 }
 
 /** A frame as the kernel takes it: the constant parts around offset and text. */
-function lineFrame({ head, middle, hasPlaces }: DocumentFrame): LineFrame {
+function lineFrame(frame: DocumentFrame, takesObjects: boolean): LineFrame {
+  const { head, middle, hasPlaces } = frame;
   return {
+    ...(takesObjects ? { object: objectFrame(frame) } : {}),
     first: head,
     second: hasPlaces ? middle : Buffer.concat([middle, OPEN_MESSAGE]),
     third: hasPlaces ? CLOSE_PLACES_OPEN_MESSAGE : EMPTY,
@@ -482,11 +488,17 @@ function lineFrame({ head, middle, hasPlaces }: DocumentFrame): LineFrame {
   };
 }
 
+/** The same for objects among the lines. */
+function objectFrame({ middle, timeAt, openBytes, placesAt }: DocumentFrame): ObjectFrame {
+  return { timeAt, openBytes, placesAt, placesTo: middle.length, openTextBytes: OPEN_MESSAGE.length };
+}
+
 /** The same for lines with headers, which say the time and the stdio. */
-function headedFrame(frame: DocumentFrame): LineFrame {
+function headedFrame(frame: DocumentFrame, takesObjects: boolean): LineFrame {
   const behind = (member: Buffer): Buffer =>
     Buffer.concat([...(frame.hasPlaces ? [CLOSE_PLACES] : []), member, OPEN_MESSAGE]);
   return {
+    ...(takesObjects ? { object: objectFrame(frame) } : {}),
     first: frame.head,
     second: frame.middle,
     third: EMPTY,

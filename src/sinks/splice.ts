@@ -17,8 +17,8 @@
  * The rules on kubernetes, orchestrator and log hold only where we add them (metadata: full).
  * May import: core, config, kernel, parse.
  */
-import type { JsonLineScanner } from '../parse/json-line.ts';
-import { epochMs, isRfc3339, rfc3339Ms } from '../parse/timestamp.ts';
+import type { JsonLineScanner } from '../kernel/json-line.ts';
+import { epochMs, isRfc3339, rfc3339Ms } from '../kernel/timestamp.ts';
 
 /** Where `@timestamp` comes from: time of reading, the line's own member, a text to copy, or a number that was read. */
 export type SpliceTime = 'read' | 'own' | 'text' | 'number';

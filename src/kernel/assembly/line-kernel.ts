@@ -5,6 +5,20 @@
  * Invariants: no static data and no allocation, so all memory belongs to the caller; the input is well-formed UTF-8 and has SLACK readable
  * bytes behind it, the output SLACK writable ones. The words of the job and their meaning: ../wasm-line-kernel.ts.
  */
+import {
+  members,
+  membersFrom,
+  membersTo,
+  objectLineEnd,
+  TIME_NUMBER,
+  TIME_OWN,
+  TIME_TEXT,
+  timeFrom,
+  timeKind,
+  timeMs,
+  timeTo,
+} from './object-line';
+import { isDigit, isSeenSecond, SECOND_BYTES, writeEpoch } from './time';
 
 /** Bytes that may be read or written behind what is meant: one vector. */
 const SLACK: usize = 16;
@@ -20,9 +34,8 @@ const OFFSET_AFTER_SECOND: i32 = 2;
 const STOPS_AT_OBJECTS: i32 = 4;
 const PADS_EMPTY: i32 = 8;
 const HAS_HEADERS: i32 = 16;
-
-/** Where a header's first bytes are all those of a second. */
-const SECOND_BYTES: usize = 19;
+const TAKES_OBJECTS: i32 = 32;
+const TIME_BYTES: usize = 24;
 
 /** Position behind the last byte that `escapeLine` wrote; 0 when the line is not for us. */
 let outEnd: usize = 0;
@@ -75,17 +88,41 @@ export function encodeLines(job: usize): void {
   // What a position in the input must be added to for its offset in the source.
   const base = load<f64>(job + (23 << 2) + 4);
   const timeAt: usize = word(job, 26);
+  const table: usize = word(job, 36);
+  let objects: i32 = word(job, 37);
+  // What reads an object stops at a line feed: so it does at the end.
+  if (flags & TAKES_OBJECTS) store<u8>(to, <u8>LF);
   while (at < to && records < recordsMax) {
     let begin = at;
     if (flags & HAS_HEADERS) {
       begin = headerEnd(at, to, seen);
       if (begin == 0) break;
     }
-    if (flags & STOPS_AT_OBJECTS && beginsObject(begin, to)) break;
+    let lineEnd: usize = 0;
+    if (flags & STOPS_AT_OBJECTS) {
+      const object = objectBegin(begin, to);
+      if (object != 0) {
+        if (!(flags & TAKES_OBJECTS)) break;
+        const hasPlaces = (flags & OFFSET_AFTER_SECOND) != 0;
+        lineEnd = objectLineEnd(object, table, seen, hasPlaces, (flags & HAS_HEADERS) != 0);
+        if (lineEnd == 0 || lineEnd >= to || lineEnd - at > lineBytesMax) break;
+      }
+    }
     const offset = base + <f64>at;
     let o = copy(first, firstBytes, out);
     const text: usize = flags & (OFFSET_AFTER_FIRST | OFFSET_AFTER_SECOND) ? decimal(<u64>offset, digits) : 0;
     if (flags & OFFSET_AFTER_FIRST) o = copy16(text, digits + SLACK - text, o);
+    if (lineEnd != 0) {
+      const end = writeObject(job, at, o, text, digits + SLACK - text);
+      if (end > outLimit) break;
+      store<u32>(ends + (records << 2), <u32>(end - outBase));
+      store<f64>(offsets + (records << 3), offset);
+      records += 1;
+      objects += 1;
+      out = end;
+      at = lineEnd + 1;
+      continue;
+    }
     const time = o + timeAt;
     o = copy(second, secondBytes, o);
     if (flags & HAS_HEADERS) writeTime(at, time);
@@ -120,25 +157,80 @@ export function encodeLines(job: usize): void {
   setWord(job, 2, <i32>out);
   setWord(job, 5, <i32>records);
   setWord(job, 18, counted);
+  setWord(job, 37, objects);
+}
+
+/**
+ * Writes to `to` what stands behind the first part of the record of the line at `at`, which `objectLineEnd` has just read: our members, then
+ * its own. The line's offset stands in the `digitsBytes` bytes at `digits`. Gives where the record ends.
+ */
+function writeObject(job: usize, at: usize, to: usize, digits: usize, digitsBytes: usize): usize {
+  const second: usize = word(job, 11);
+  const flags = word(job, 17);
+  const timeAt: usize = word(job, 26);
+  const openBytes: usize = word(job, 33);
+  const placesAt: usize = word(job, 34);
+  const bytes: usize = word(job, 35);
+  let o = to;
+  if (timeKind == TIME_OWN) {
+    o = copy(second, openBytes, o);
+    // Without a time before them the places begin without their comma.
+    const places = min(placesAt + 1, bytes);
+    o = copy(second + places, bytes - places, o);
+  } else if (timeKind == TIME_TEXT && timeTo - timeFrom != TIME_BYTES) {
+    o = copy(second, timeAt, o);
+    o = copy(timeFrom, timeTo - timeFrom, o);
+    const rest = timeAt + TIME_BYTES;
+    o = copy(second + rest, bytes - rest, o);
+  } else {
+    const time = o + timeAt;
+    o = copy(second, bytes, o);
+    if (timeKind == TIME_TEXT) {
+      v128.store(time, v128.load(timeFrom));
+      store<u64>(time + 16, load<u64>(timeFrom + 16));
+    } else if (timeKind == TIME_NUMBER) {
+      writeEpoch(timeMs, time);
+    } else if (flags & HAS_HEADERS) {
+      writeTime(at, time);
+    }
+  }
+  if (flags & OFFSET_AFTER_SECOND) {
+    o = copy16(digits, digitsBytes, o);
+    // With headers the part by the stdio begins with it.
+    if (!(flags & HAS_HEADERS)) {
+      store<u8>(o, 0x7d);
+      o += 1;
+    }
+  }
+  if (flags & HAS_HEADERS) {
+    let part: usize = word(job, 27 + headerStdio);
+    let partBytes: usize = word(job, 28 + headerStdio) - word(job, 38);
+    // No comma behind the opening brace.
+    if (partBytes != 0 && load<u8>(o - 1) == <u8>OBJECT) {
+      part += 1;
+      partBytes -= 1;
+    }
+    o = copy(part, partBytes, o);
+  }
+  if (members != 0) {
+    // Whatever we wrote ends a member, unless nothing but the brace stands there.
+    if (load<u8>(o - 1) != <u8>OBJECT) {
+      store<u8>(o, 0x2c);
+      o += 1;
+    }
+    o = copy(membersFrom, membersTo - membersFrom, o);
+  }
+  // `}` and a line feed
+  store<u16>(o, 0x0a7d);
+  return o + 2;
 }
 
 /**
  * Reads the header of a whole line as container runtimes write it (`2016-10-06T00:17:09.669794202Z stdout F `): gives where the text
- * begins, 0 for any other form of it. `seen` has the second that was found to be one last: lines come in runs of equal seconds.
+ * begins, 0 for any other form of it. `seen`: time.ts.
  */
 function headerEnd(at: usize, to: usize, seen: usize): usize {
-  if (at + SECOND_BYTES + 5 > to) return 0;
-  const begin = v128.load(at);
-  if (
-    !v128.all_true<i8>(v128.eq<i8>(begin, v128.load(seen))) ||
-    load<u8>(at + 16) != load<u8>(seen + 16) ||
-    load<u16>(at + 17) != load<u16>(seen + 17)
-  ) {
-    if (!isSecond(at)) return 0;
-    v128.store(seen, begin);
-    store<u8>(seen + 16, load<u8>(at + 16));
-    store<u16>(seen + 17, load<u16>(at + 17));
-  }
+  if (at + SECOND_BYTES + 5 > to || !isSeenSecond(at, seen)) return 0;
   let i = at + SECOND_BYTES;
   headerMillis = 0x303030;
   if (load<u8>(i) == 0x2e) {
@@ -172,40 +264,6 @@ function headerEnd(at: usize, to: usize, seen: usize): usize {
   return i + 2;
 }
 
-/** Whether the 19 bytes at `at` are a second of the calendar: `2016-10-06T00:17:09`. A leap second is none. */
-function isSecond(at: usize): bool {
-  if (load<u8>(at + 4) != 0x2d || load<u8>(at + 7) != 0x2d || load<u8>(at + 10) != 0x54) return false;
-  if (load<u8>(at + 13) != 0x3a || load<u8>(at + 16) != 0x3a) return false;
-  const century = twoDigits(at);
-  const ofCentury = twoDigits(at + 2);
-  const month = twoDigits(at + 5);
-  const day = twoDigits(at + 8);
-  if ((century | ofCentury | month | day) < 0) return false;
-  const year = century * 100 + ofCentury;
-  if (year == 0 || month == 0 || month > 12 || day == 0) return false;
-  let days = 31;
-  if (month == 4 || month == 6 || month == 9 || month == 11) days = 30;
-  else if (month == 2) days = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28;
-  if (day > days) return false;
-  const hours = twoDigits(at + 11);
-  const minutes = twoDigits(at + 14);
-  const seconds = twoDigits(at + 17);
-  return (hours | minutes | seconds) >= 0 && hours < 24 && minutes < 60 && seconds < 60;
-}
-
-/** Two digits as a number, negative when they are none. */
-function twoDigits(at: usize): i32 {
-  const tens: u32 = load<u8>(at);
-  const ones: u32 = load<u8>(at + 1);
-  return isDigit(tens) && isDigit(ones) ? <i32>((tens - 48) * 10 + ones - 48) : i32.MIN_VALUE;
-}
-
-// @ts-ignore: decorator
-@inline
-function isDigit(byte: u32): bool {
-  return byte - 48 < 10;
-}
-
 /** The time of the header at `from` with its milliseconds: 24 bytes at `to`. */
 function writeTime(from: usize, to: usize): void {
   v128.store(to, v128.load(from));
@@ -215,15 +273,15 @@ function writeTime(from: usize, to: usize): void {
   store<u32>(to + 20, headerMillis | 0x5a000000);
 }
 
-/** Whether the first byte of the line that is no white space is `{`. */
-function beginsObject(from: usize, to: usize): bool {
+/** Where the `{` stands that is the first byte of the line but for white space; 0 when another byte is. */
+function objectBegin(from: usize, to: usize): usize {
   let at = from;
   while (at < to) {
     const byte: u32 = load<u8>(at);
-    if (byte != 0x20 && byte != 0x09) return byte == OBJECT;
+    if (byte != 0x20 && byte != 0x09) return byte == OBJECT ? at : 0;
     at += 1;
   }
-  return false;
+  return 0;
 }
 
 // @ts-ignore: decorator

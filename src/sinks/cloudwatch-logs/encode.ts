@@ -116,7 +116,7 @@ export class LogEventsEncoder implements Encoder {
   readonly #out = this.#kernel.out;
   readonly #escaper = new LineEscaper(this.#out);
   readonly #ranges = new BatchRanges(this.#kernel);
-  readonly #fill: BatchFill = { bytes: 0, records: 0, countedBytes: 0 };
+  readonly #fill: BatchFill = { bytes: 0, records: 0, countedBytes: 0, objects: 0 };
   /** What stands before each message, for the time `#openTimeMs`. */
   readonly #open = Buffer.alloc(OPEN.length + DECIMAL_BYTES_MAX + OPEN_MESSAGE.length);
   #openBytes = 0;

@@ -3,10 +3,12 @@
  */
 import assert from 'node:assert/strict';
 import { LINE_BYTES_MAX, READ_BYTES } from '../../../src/core/limits.ts';
+import { JSON_DEPTH_MAX, JSON_MEMBERS_MAX } from '../../../src/kernel/json-line.ts';
 import type { BatchFill, LineFrame, LineKernel, LineRules } from '../../../src/kernel/line-kernel.ts';
 import { PlainLineKernel } from '../../../src/kernel/plain-line-kernel.ts';
 import { WasmLineKernel } from '../../../src/kernel/wasm-line-kernel.ts';
 import { CriLine } from '../../../src/parse/cri-line.ts';
+import { randomObjectLine } from '../../fakes/random-object-line.ts';
 import { seededRandom, testSeed } from '../../fakes/seeded-random.ts';
 import type { SeededRandom } from '../../fakes/seeded-random.ts';
 
@@ -46,6 +48,100 @@ const HEADED: LineFrame = {
   },
 };
 
+const NO_TIME = '0'.repeat(24);
+const TIME_AT = '"}\n{"@timestamp":"'.length;
+const PLACES_AT = TIME_AT + 25;
+
+/** As for documents with objects among their lines, with metadata and without. */
+function spliceFrame(hasPlaces: boolean, hasHeaders = false): LineFrame {
+  const second = `"}\n{"@timestamp":"${NO_TIME}"${hasPlaces ? ',"log":{"offset":' : ''}`;
+  const close = hasPlaces ? '}' : '';
+  const open = ',"message":"';
+  return {
+    first: Buffer.from('{"id":"'),
+    second: Buffer.from(hasPlaces || hasHeaders ? second : `${second}${open}`),
+    third: Buffer.from(hasHeaders ? '' : `${close}${open}`),
+    closing: Buffer.from('"}\n'),
+    hasOffsetAfterFirst: true,
+    hasOffsetAfterSecond: hasPlaces,
+    ...(hasHeaders
+      ? {
+          header: {
+            timeAt: TIME_AT,
+            stdout: Buffer.from(`${close},"stream":"stdout"${open}`),
+            stderr: Buffer.from(`${close},"stream":"stderr"${open}`),
+            unsaid: Buffer.from(`${close}${open}`),
+          },
+        }
+      : {}),
+    object: {
+      timeAt: TIME_AT,
+      openBytes: '"}\n{'.length,
+      placesAt: PLACES_AT,
+      placesTo: second.length,
+      openTextBytes: open.length,
+    },
+  };
+}
+
+/** Lines that are objects; what becomes of each with metadata: its time as a member, then its own members. Undefined: left alone. */
+const OBJECTS: readonly (readonly [line: string, time?: string, own?: string])[] = [
+  ['{}', `"${NO_TIME}"`, ''],
+  [' \t{ } \r', `"${NO_TIME}"`, ''],
+  ['{"a":1}', `"${NO_TIME}"`, '"a":1'],
+  ['{ "a" : [1, {"b":null}, -0.5e+7, "x\\"\\u00e9"] , "é":true }', `"${NO_TIME}"`],
+  ['{"time":"2026-01-31T12:00:00.000Z"}', '"2026-01-31T12:00:00.000Z"'],
+  ['{"time":"2026-01-31T12:00:00Z","a":1}', '"2026-01-31T12:00:00Z"'],
+  ['{"ts":1,"a":1}'],
+  ['{"ts":1700000000.25}', '"2023-11-14T22:13:20.250Z"'],
+  ['{"ts":1700000000}', '"2023-11-14T22:13:20.000Z"'],
+  ['{"time":1700000000123}', '"2023-11-14T22:13:20.123Z"'],
+  ['{"time":9999999999999}', '"2286-11-20T17:46:39.999Z"'],
+  ['{"time":1709251199999}', '"2024-02-29T23:59:59.999Z"'],
+  ['{"time":1709251200000}', '"2024-03-01T00:00:00.000Z"'],
+  ['{"time":4107542400000}', '"2100-03-01T00:00:00.000Z"'],
+  ['{"time":4107542399999}', '"2100-02-28T23:59:59.999Z"'],
+  ['{"ts":1700000000,"time":"2026-01-31T12:00:00Z"}', '"2026-01-31T12:00:00Z"'],
+  ['{"timestamp":"2026-01-31T12:00:00+01:00","time":1700000000123}', '"2026-01-31T12:00:00+01:00"'],
+  ['{"x":{"time":"now","_id":1,"log":2}}', `"${NO_TIME}"`],
+  ['{"time":"now"}'],
+  ['{"time":"2026-02-29T12:00:00Z"}'],
+  ['{"time":"2026-01-31T12:00:00+18:01"}'],
+  ['{"time":null}'],
+  ['{"time":{}}'],
+  ['{"@timestamp":1700000000123}'],
+  ['{"a":1,"a":2}'],
+  ['{"abcdefghi":1,"abcdefghj":2,"abcdefghi":3}'],
+  ['{"abcdefghi":1,"abcdefghj":2}', `"${NO_TIME}"`],
+  ['{"x":[{"a":1},{"a":2}],"a":3}', `"${NO_TIME}"`],
+  ['{"_id":1}'],
+  ['{"log":{}}'],
+  ['{"log.offset":1}'],
+  ['{"log.file.path":1}'],
+  ['{"kubernetes":1}'],
+  ['{"orchestrator.x":1}'],
+  ['{"logger":1,"log.level":"info","k":1,"o":1,"stream":1}', `"${NO_TIME}"`],
+  ['{"":1}'],
+  ['{" ":1}'],
+  ['{"a.":1}'],
+  ['{"x":{".a":1}}'],
+  ['{"abcdefghijklmno..p":1}'],
+  ['{"abcdefghijklmno.p":1," a":2}', `"${NO_TIME}"`],
+  ['{"a\\u0062":1}'],
+  ['{"a":1'],
+  ['{"a":1}}'],
+  ['{"a":1} x'],
+  ['{"a":01}'],
+  ['{"a":1.}'],
+  ['{"a":"\\x"}'],
+  ['{"a":"\\u12g4"}'],
+  ['{"a":"\u0001"}'],
+  ['{"a":[1}'],
+  ['{"a":[1,]}'],
+  ['{"a":1,}'],
+  ['{"a":nul}'],
+];
+
 interface Outcome {
   readonly text: string;
   readonly next: number;
@@ -58,6 +154,8 @@ interface Job {
   readonly rules?: Partial<LineRules>;
   readonly frame?: LineFrame;
   readonly offset?: number;
+  /** Goes on behind a line that the kernel leaves. */
+  readonly skips?: boolean;
 }
 
 const FORMS: Readonly<Record<string, (rules: LineRules) => LineKernel>> = {
@@ -71,10 +169,12 @@ function encode(make: (rules: LineRules) => LineKernel, input: Buffer, job: Job 
   const padded = Buffer.concat([Buffer.from('xyz'), input]);
   kernel.frame(job.frame ?? FRAME);
   kernel.bind(padded, 3, padded.length, job.offset ?? 0);
-  const fill = { bytes: 0, records: 0, countedBytes: 0 };
+  const fill = { bytes: 0, records: 0, countedBytes: 0, objects: 0 };
   let next = 3;
   // As its callers do: until it moves no more.
-  for (let before = -1; next !== before && next < padded.length;) {
+  for (let before = -1; next < padded.length;) {
+    if (next === before && job.skips !== true) break;
+    if (next === before) next = padded.indexOf(10, next) + 1;
     before = next;
     next = kernel.run(next, fill);
   }
@@ -236,7 +336,12 @@ for (const [name, make] of Object.entries(FORMS)) {
       assert.equal(encode(make, lines(9), job({ bytesMax: 4 * record - 1 })).fill.records, 3);
       assert.equal(encode(make, lines(9), job({ recordsMax: 5 })).fill.records, 5);
       const counted = { overheadBytes: 26, countedBytesMax: 3 * 31 };
-      assert.deepEqual(encode(make, lines(9), job(counted)).fill, { bytes: 3 * record, records: 3, countedBytes: 93 });
+      assert.deepEqual(encode(make, lines(9), job(counted)).fill, {
+        bytes: 3 * record,
+        records: 3,
+        countedBytes: 93,
+        objects: 0,
+      });
       assert.equal(encode(make, lines(9), job({ ...counted, countedBytesMax: 92 })).fill.records, 2);
     });
 
@@ -276,6 +381,81 @@ for (const [name, make] of Object.entries(FORMS)) {
       assert.equal(stopsAt('\n'), before + header.length + 1);
     });
 
+    it('splices usual objects and leaves any other', () => {
+      for (const [line, time, own] of OBJECTS) {
+        const input = Buffer.from(`text\n${line}\n`);
+        const rules = { stopsAtObjects: true };
+        const got = encode(make, input, { rules, frame: spliceFrame(true) });
+        const text = `{"id":"0"}\n{"@timestamp":"${NO_TIME}","log":{"offset":0},"message":"text"}\n`;
+        const inner = own ?? line.trim().slice(1, -1);
+        const members = `"@timestamp":${time ?? ''},"log":{"offset":5}${inner === '' ? '' : `,${inner}`}`;
+        assert.equal(got.text, time === undefined ? text : `${text}{"id":"5"}\n{${members}}\n`, line);
+        assert.equal(got.fill.objects, time === undefined ? 0 : 1, line);
+        if (time !== undefined) JSON.parse(got.text.split('\n')[3] ?? '');
+      }
+    });
+
+    it('lets an `@timestamp` of the object stand, and begins no document with a comma', () => {
+      const rules = { stopsAtObjects: true };
+      const own = '"@timestamp":"2026-01-31T12:00:00.5+02:00"';
+      const spliced = (frame: LineFrame, line: string): string =>
+        encode(make, Buffer.from(`${line}\n`), { rules, frame }).text.split('\n')[1] ?? '';
+      assert.equal(spliced(spliceFrame(false), `{${own}}`), `{${own}}`);
+      assert.equal(
+        spliced(spliceFrame(true), `{"time":1700000000,${own}}`),
+        `{"log":{"offset":0},"time":1700000000,${own}}`,
+      );
+      const header = '2016-10-06T00:17:09.669794202Z stderr F ';
+      const stream = '"stream":"stderr"';
+      assert.equal(spliced(spliceFrame(false, true), `${header}{${own}}`), `{${stream},${own}}`);
+      assert.equal(spliced(spliceFrame(true, true), `${header}{${own}}`), `{"log":{"offset":0},${stream},${own}}`);
+      const time = '"@timestamp":"2016-10-06T00:17:09.669Z"';
+      assert.equal(spliced(spliceFrame(false, true), `${header}{"a":1}`), `{${time},${stream},"a":1}`);
+      assert.equal(spliced(spliceFrame(false, true), `${header}{"stream":1}`), '');
+      assert.equal(
+        spliced(spliceFrame(false), '{"log":1,"kubernetes":2}'),
+        `{"@timestamp":"${NO_TIME}","log":1,"kubernetes":2}`,
+      );
+      const { object: _object, ...textAlone } = spliceFrame(true);
+      assert.equal(spliced(textAlone, '{"a":1}'), '');
+    });
+
+    it('bounds depth, members and length of an object, and reads none beyond what is bound', () => {
+      const rules = { stopsAtObjects: true };
+      const isTaken = (line: string): boolean =>
+        encode(make, Buffer.from(`${line}\n`), { rules, frame: spliceFrame(true) }).fill.objects === 1;
+      const nested = (depth: number): string => `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`;
+      const arrays = (depth: number): string => `{"a":${'['.repeat(depth - 1)}${']'.repeat(depth - 1)}}`;
+      const wide = (count: number, name = 'k'): string =>
+        `{${Array.from({ length: count }, (_, i) => `"${name}${i}":${i}`).join(',')}}`;
+      const many = (count: number): string =>
+        `{${Array.from({ length: 10 }, (_, i) => `"o${i}":${wide(count / 10)}`).join(',')}}`;
+      const long = (bytes: number): string => `{"a":"${'x'.repeat(bytes - 8)}"}`;
+      assert.deepEqual(
+        [JSON_DEPTH_MAX, JSON_DEPTH_MAX + 1].map((depth) => isTaken(nested(depth))),
+        [true, false],
+      );
+      assert.deepEqual(
+        [JSON_DEPTH_MAX, JSON_DEPTH_MAX + 1].map((depth) => isTaken(arrays(depth))),
+        [true, false],
+      );
+      assert.deepEqual([wide(256), wide(257), wide(256, 'of the same beginning ')].map(isTaken), [true, false, true]);
+      assert.deepEqual([many(JSON_MEMBERS_MAX - 10), many(JSON_MEMBERS_MAX)].map(isTaken), [true, false]);
+      assert.deepEqual([long(LINE_BYTES_MAX), long(LINE_BYTES_MAX + 1)].map(isTaken), [true, false]);
+      assert.equal(isTaken(`${long(LINE_BYTES_MAX)}\r`), false);
+      const kernel = make({ ...RULES, ...rules });
+      kernel.frame(spliceFrame(true));
+      const whole = Buffer.from('{"a":"b","c":[1]}\n');
+      for (let end = 1; end <= whole.length; end += 1) {
+        const fill = { bytes: 0, records: 0, countedBytes: 0, objects: 0 };
+        // What is behind the end is what was bound before.
+        kernel.bind(whole, 0, whole.length, 0);
+        assert.equal(kernel.run(0, fill), whole.length);
+        kernel.bind(Buffer.from(whole.subarray(0, end)), 0, end, 0);
+        assert.equal(kernel.run(0, fill), end < whole.length ? 0 : end);
+      }
+    });
+
     it('goes through more than it takes in at once', () => {
       const line = `${'z'.repeat(997)}"\n`;
       const input = Buffer.from(line.repeat(Math.ceil((3 * READ_BYTES) / line.length)));
@@ -283,7 +463,7 @@ for (const [name, make] of Object.entries(FORMS)) {
       const kernel = make(RULES);
       kernel.frame(FRAME);
       kernel.bind(input, 0, input.length, 0);
-      const fill = { bytes: 0, records: 0, countedBytes: 0 };
+      const fill = { bytes: 0, records: 0, countedBytes: 0, objects: 0 };
       // A window may cut a line; its caller takes that one by itself.
       for (let turns = 0; at < input.length; turns += 1) {
         const next = kernel.run(at, fill);
@@ -320,6 +500,30 @@ describe('byte kernel', () => {
       const withHeaders = { ...job, frame: HEADED };
       assert.deepEqual(encode(wasm, lines, withHeaders), encode(plain, lines, withHeaders), `TEST_SEED=${seed}`);
     }
+  });
+
+  it('reads objects alike in both forms, sound and broken ones', () => {
+    const seed = testSeed();
+    const random = seededRandom(seed);
+    const [plain, wasm] = Object.values(FORMS);
+    assert(plain !== undefined && wasm !== undefined);
+    let objects = 0;
+    for (let i = 0; i < 150; i += 1) {
+      const hasHeaders = random.below(3) === 0;
+      const header = hasHeaders ? '2016-10-06T00:17:09.669794202Z stdout F ' : '';
+      const lines = Array.from({ length: 1 + random.below(20) }, () => `${header}${randomObjectLine(random)}\n`);
+      const job: Job = {
+        offset: random.below(1e9),
+        frame: spliceFrame(random.below(2) === 0, hasHeaders),
+        rules: { stopsAtObjects: true, bytesMax: 100 + random.below(5_000), recordsMax: 1 + random.below(20) },
+        skips: true,
+      };
+      const input = Buffer.from(lines.join(''));
+      const got = encode(wasm, input, job);
+      assert.deepEqual(got, encode(plain, input, job), `TEST_SEED=${seed}`);
+      objects += got.fill.objects;
+    }
+    assert(objects > 300, 'many are usual');
   });
 
   it('takes no header that the parser of container lines reads otherwise', () => {

@@ -11,6 +11,7 @@ import { RecordStage } from '../../../src/pipeline/record-stage.ts';
 import type { DocumentEncoder } from '../../../src/sinks/document-encoder.ts';
 import { createBulkEncoder } from '../../../src/sinks/elasticsearch/encode.ts';
 import { forwarderConfig, sourceInfo } from '../../fakes/forwarder-config.ts';
+import { randomObjectLine } from '../../fakes/random-object-line.ts';
 import { seededRandom, testSeed } from '../../fakes/seeded-random.ts';
 import { FakeDestination, fakeSink } from '../../fakes/sink.ts';
 
@@ -88,6 +89,9 @@ describe('record stage', () => {
           '{',
           'ü€😀',
           'x'.repeat(99),
+          randomObjectLine(random),
+          randomObjectLine(random),
+          randomObjectLine(random),
         ]);
         return `${time} ${one(['stdout', 'stderr', '-'])} ${tag} ${text}${one(['\n', '\n', '\n', '\r\n'])}`;
       });

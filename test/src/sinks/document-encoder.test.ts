@@ -7,6 +7,7 @@ import { recordAt, recordBytes } from '../../../src/core/record.ts';
 import type { Batch } from '../../../src/core/record.ts';
 import { createBulkEncoder } from '../../../src/sinks/elasticsearch/encode.ts';
 import { forwarderConfig, sourceInfo } from '../../fakes/forwarder-config.ts';
+import { randomObjectLine } from '../../fakes/random-object-line.ts';
 import { seededRandom, testSeed } from '../../fakes/seeded-random.ts';
 
 const TIME_MS = Date.UTC(2026, 0, 31, 23, 59, 59, 7);
@@ -222,6 +223,46 @@ describe('documents', () => {
 
 describe('DocumentEncoder', () => {
   const config = forwarderConfig();
+
+  it('gives the same for lines in a run, which the kernel splices, and for each as a record by itself, which splice.ts does', () => {
+    const seed = testSeed();
+    const random = seededRandom(seed);
+    const unparsed = [0, 0];
+    const pairs = ['none', 'full'].map((METADATA) =>
+      unparsed.map((_, i) =>
+        createBulkEncoder(
+          forwarderConfig({ METADATA }),
+          () => {},
+          (count) => (unparsed[i] = (unparsed[i] ?? 0) + count),
+        ),
+      ),
+    );
+    for (let round = 0; round < 300; round += 1) {
+      const [run, alone] = pairs[round % 2] ?? [];
+      assert(run !== undefined && alone !== undefined);
+      run.reset();
+      alone.reset();
+      const lines = Array.from({ length: 1 + random.below(20) }, () =>
+        random.below(8) === 0 ? 'text' : randomObjectLine(random),
+      );
+      const input = Buffer.from(`${lines.join('\n')}\n`);
+      assert.equal(run.append(SOURCE, input, 0, input.length, 70, TIME_MS), input.length);
+      let from = 0;
+      for (const line of lines) {
+        const next = from + Buffer.byteLength(line) + 1;
+        const to = next - (line.endsWith('\r') ? 2 : 1);
+        const record = { text: input, from, to, json: undefined, jsonBytes: 0, offset: 70 + from, bytes: next - from };
+        const says = { timeMs: Number.NaN, level: -1, showsLevel: false, stdio: '', isPart: false } as const;
+        assert.equal(alone.appendRecord(SOURCE, { ...record, ...says }, TIME_MS), true);
+        from = next;
+      }
+      const got = run.finish();
+      const want = alone.finish();
+      assert.equal(got.body.toString(), want.body.toString(), `TEST_SEED=${seed}`);
+      assert.deepEqual([got.ends, got.offsets, got.ranges], [want.ends, want.offsets, want.ranges]);
+      assert.equal(unparsed[0], unparsed[1]);
+    }
+  });
 
   it('stops at the bound of bytes and goes on in the next batch where it stopped', () => {
     const line = `${'x'.repeat(1000)}\n`;

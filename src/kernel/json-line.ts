@@ -4,9 +4,9 @@
  *
  * Invariants: `scan` is true only for text that every strict parser takes (RFC 8259), nested at most JSON_DEPTH_MAX deep, with no
  * name twice in one object and no name that holds an escape (two spellings of one name could hide a duplicate). What it refuses
- * is not wrong: it is shipped as text. Nothing is allocated per line. May import: core, kernel.
+ * is not wrong: it is shipped as text. Nothing is allocated per line. May import: core.
  */
-import { plainRunEnd } from '../kernel/plain-run.ts';
+import { plainRunEnd } from './plain-run.ts';
 
 /** Levels of objects and arrays: Elasticsearch maps at most 20 (index.mapping.depth.limit), deeper lines it would reject. */
 export const JSON_DEPTH_MAX = 20;

@@ -2,7 +2,7 @@
  * Times in JSON members: which texts are copied as they stand, and how large an epoch number's unit is.
  */
 import assert from 'node:assert/strict';
-import { epochMs, isRfc3339 } from '../../../src/parse/timestamp.ts';
+import { epochMs, isRfc3339 } from '../../../src/kernel/timestamp.ts';
 
 const TEXTS: ReadonlyArray<readonly [text: string, want: boolean]> = [
   ['2026-01-31T23:59:59Z', true],

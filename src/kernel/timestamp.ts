@@ -2,7 +2,7 @@
  * Times as applications write them into JSON: RFC 3339 texts and epoch numbers, read from bytes.
  *
  * Invariants: a text that `isRfc3339` takes is also taken by Elasticsearch's `strict_date_optional_time`, so it can be copied as
- * it stands; everything else reads as undefined and is left alone. May import: core, kernel.
+ * it stands; everything else reads as undefined and is left alone. May import: core.
  */
 
 const DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];

@@ -3,7 +3,7 @@
  * documents broken at random.
  */
 import assert from 'node:assert/strict';
-import { JSON_DEPTH_MAX, JSON_MEMBERS_MAX, JsonLineScanner } from '../../../src/parse/json-line.ts';
+import { JSON_DEPTH_MAX, JSON_MEMBERS_MAX, JsonLineScanner } from '../../../src/kernel/json-line.ts';
 import { seededRandom, testSeed } from '../../fakes/seeded-random.ts';
 import type { SeededRandom } from '../../fakes/seeded-random.ts';
 
