@@ -1,9 +1,8 @@
 /**
  * The byte kernel in WebAssembly SIMD: lays out its memory and hands it jobs. Contract: line-kernel.ts; program: assembly/line-kernel.ts.
  *
- * The memory holds, in this order: the job (32-bit words, named in JOB), the digits of an offset, the second
- * that was read last, the names of an object, the frame, ends, offsets, a window of
- * the input, the output. Pages that nothing was written to cost nothing. May import: core.
+ * The memory holds, in this order: the job (32-bit words, named in JOB), the digits of an offset, the second that was read last, the names
+ * of an object, the frame, ends, offsets, a window of the input, the output. Pages that nothing was written to cost nothing. May import: core.
  */
 import assert from 'node:assert/strict';
 import { LINE_BYTES_MAX, READ_BYTES } from '../core/limits.ts';

@@ -26,7 +26,7 @@ export class RecordStage {
   readonly #context: ShapeContext = { offset: 0, salt: 0, timeMs: 0, nowMs: 0, sentBefore: 0 };
   /** Lines with headers that are whole are records as they are. */
   readonly #takesRuns: boolean;
-  /** Runs in a row that took nothing (JSON, partial lines), and clusters that went since the last: see RUN_SKIP_MAX. */
+  /** Runs in a row that took nothing (unusual objects, partial lines), and clusters that went since the last: see RUN_SKIP_MAX. */
   #fruitless = 0;
   #skipped = 0;
   /** The encoder has not seen what was read last. */

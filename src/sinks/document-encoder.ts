@@ -1,9 +1,9 @@
 /**
  * Lines as JSON documents, one after another, each ended by a newline: the encoder of every sink that takes NDJSON.
  *
- * A line that is one whole JSON object is spliced (splice.ts), any other becomes `message`. Invariants: every document is valid
- * JSON in valid UTF-8 without a newline inside; the same line at the same offset gives the same bytes, but for the time of
- * reading. Nothing is allocated per record. May import: core, config, kernel, parse.
+ * A line that is one whole JSON object is spliced (by the byte kernel, or as splice.ts says), any other becomes `message`.
+ * Invariants: every document is valid JSON in valid UTF-8 without a newline inside; the same line at the same offset gives the same
+ * bytes, but for the time of reading. Nothing is allocated per record. May import: core, config, kernel, parse.
  */
 import assert from 'node:assert/strict';
 import { isUtf8 } from 'node:buffer';
@@ -61,9 +61,9 @@ const LEVEL_MEMBERS: readonly Buffer[] = LEVELS.map((level) => Buffer.from(`,"lo
 
 export class DocumentEncoder implements Encoder {
   readonly #options: DocumentEncoderOptions;
-  /** Takes runs of usual text lines; whatever it stops at goes line by line. */
+  /** Takes runs of usual lines; whatever it stops at goes line by line. */
   readonly #kernel: LineKernel;
-  /** Usual objects too; not where the index follows each record's time. */
+  /** It takes usual objects too: not where the index follows each record's time. */
   readonly #takesObjects: boolean;
   readonly #out: Buffer;
   readonly #escaper: LineEscaper;

@@ -15,6 +15,7 @@
  *   another `log`, `log.offset`, `log.file…`         | message
  *
  * The rules on kubernetes, orchestrator and log hold only where we add them (metadata: full).
+ * What most loggers write the byte kernel splices by itself, by a part of these rules (kernel/object-line.ts): they change together.
  * May import: core, config, kernel, parse.
  */
 import type { JsonLineScanner } from '../kernel/json-line.ts';

@@ -23,7 +23,18 @@ const NAMES: readonly string[] = [
     'abcdefghijklmnop.',
     'abcdefghijklmno..p',
   ],
-  ...['abcdefgh', 'abcdefghi', 'abcdefghj', 'abcdefghijklmnopq', 'abcdefghijklmnopr', 'a\\u0062', 'a\\"', 'a\tb'],
+  ...[
+    'abcdefgh',
+    'abcdefghi',
+    'abcdefghj',
+    'abcdefghijklmnopq',
+    'abcdefghijklmnopr',
+    'abcdefghiXklmnopr',
+    'abcdefghijklmnopqrstuvwxyz',
+    'a\\u0062',
+    'a\\"',
+    'a\tb',
+  ],
 ];
 
 const TIMES: readonly string[] = [
