@@ -93,15 +93,17 @@ Exit 0 when every delivered record is there once, 1 when one is missing or twice
   },
   templates: {
     usage:
-      'templates print|apply [--flavour elasticsearch|opensearch] [--pattern PATTERN] [--retention-days N] [--url URL] [--secret-dir FOLDER]   index template, lifecycle and role',
+      'templates print|apply [--flavour elasticsearch|opensearch] [--pattern PATTERN] [--retention-days N] [--without-policy] [--url URL] [--secret-dir FOLDER]   index template, lifecycle and role',
     details: `
 print: index template, lifecycle policy (ILM or ISM) and the role of a forwarder, as one JSON object with the path of each. apply: puts
-template and policy into the cluster; the role stays yours to give. Without policies in the cluster (or the right to them) the template
-goes without, and that is said. Run it as a user that may manage templates; a forwarder needs only the role.
+policy and template into the cluster; the role stays yours to give. Where the policy is refused or cannot be sent, no template is written;
+only a cluster that has no lifecycle API at all gets the template without, and that is said. Run it as a user that may manage templates and
+policies; a forwarder needs only the role.
 
   --flavour NAME        print: elasticsearch unless given; apply: found out, where the cluster says it
   --pattern PATTERN     names of data streams (logs-logtender-*)
   --retention-days N    how long records are kept (30)
+  --without-policy      the template alone, where logs are deleted in another way
 ${WHERE}Exit 0, 1 when the cluster refuses.
 `,
     run: async (args, io, env) => (await import('./templates.ts')).runTemplates(args, io, env),

@@ -1,12 +1,13 @@
 /**
  * `logtender templates print|apply`: index template and lifecycle policy for Elasticsearch or OpenSearch.
  *
- * Applying twice changes nothing: both are PUT whole, a policy of ISM with the version that was read. May import: everything but test.
+ * Applying twice changes nothing: both are PUT whole, a policy of ISM with the version that was read. The policy goes first, and where it
+ * does not arrive no template is written: its data streams would grow for ever. May import: everything but test.
  */
 import { parseArgs } from 'node:util';
 import { systemClock } from '../core/clock.ts';
 import { OperationalError } from '../core/errors.ts';
-import { callApi, memberOf, productOf, wordsOf } from '../sinks/elasticsearch/api.ts';
+import { callApi, isMissingApi, memberOf, productOf, wordsOf } from '../sinks/elasticsearch/api.ts';
 import type { ApiAnswer } from '../sinks/elasticsearch/api.ts';
 import { ClusterConnection } from '../sinks/elasticsearch/connection.ts';
 import {
@@ -34,7 +35,17 @@ const PATHS = {
 } as const;
 
 /** What a cluster has unless it refuses. */
-const WHOLE = { hasPolicy: true, hasMatchOnlyText: true } as const;
+const WHOLE = { hasPolicy: true, hasMatchOnlyText: true, hasFailureStore: true } as const;
+
+/**
+ * What is left out, one after the other, while a cluster answers 400 to the template: what it does not know is not told by a code that
+ * all versions share, and the version itself is not everybody's to ask for (privilege `monitor`).
+ */
+const LEFT_OUT = [
+  { fields: { hasFailureStore: false }, says: 'data_stream_options (known since 8.19 and 9.1)' },
+  { fields: { hasMatchOnlyText: false }, says: 'the type match_only_text (known since 7.14)' },
+  { fields: { hasFailureStore: false, hasMatchOnlyText: false }, says: 'data_stream_options and match_only_text' },
+] as const;
 
 const TEMPLATE_PATH = `/_index_template/${TEMPLATE_NAME}`;
 
@@ -53,6 +64,7 @@ export async function runTemplates(
       'retention-days': { type: 'string', default: String(TEMPLATE_RETENTION_DAYS) },
       url: { type: 'string' },
       'secret-dir': { type: 'string' },
+      'without-policy': { type: 'boolean', default: false },
     },
   });
   const [action] = positionals;
@@ -67,13 +79,14 @@ export async function runTemplates(
   }
   const { pattern } = values;
   if (action === 'print') {
-    const options = { flavour: flavour ?? 'elasticsearch', pattern, retentionDays, ...WHOLE } as const;
+    const hasPolicy = !values['without-policy'];
+    const options = { flavour: flavour ?? 'elasticsearch', pattern, retentionDays, ...WHOLE, hasPolicy } as const;
     io.out(`${JSON.stringify(printed(options), undefined, 2)}\n`);
     return 0;
   }
   const cluster = new ClusterConnection({ config: sinkEnvironment(env, values), clock: systemClock });
   try {
-    return await apply(cluster, io, { flavour, pattern, retentionDays });
+    return await apply(cluster, io, { flavour, pattern, retentionDays, hasPolicy: !values['without-policy'] });
   } finally {
     cluster.close();
   }
@@ -85,34 +98,74 @@ function usage(text: string): OperationalError {
 
 function printed(options: TemplateOptions): Readonly<Record<string, unknown>> {
   const { policy, role } = PATHS[options.flavour];
-  return { [policy]: lifecyclePolicy(options), [TEMPLATE_PATH]: indexTemplate(options), [role]: writerRole(options) };
+  return {
+    ...(options.hasPolicy ? { [policy]: lifecyclePolicy(options) } : {}),
+    [TEMPLATE_PATH]: indexTemplate(options),
+    [role]: writerRole(options),
+  };
 }
 
-async function apply(
+interface Given {
+  readonly flavour: Flavour | undefined;
+  readonly pattern: string;
+  readonly retentionDays: number;
+  readonly hasPolicy: boolean;
+}
+
+async function apply(cluster: ClusterConnection, io: CommandIo, given: Given): Promise<number> {
+  const flavour = given.flavour ?? (await flavourOf(cluster));
+  const options = { ...WHOLE, ...given, flavour };
+  const policy = given.hasPolicy ? await applyPolicy(cluster, io, options) : 'none';
+  if (policy === 'failed') return 1;
+  return (await applyTemplate(cluster, io, { ...options, hasPolicy: policy === 'applied' })) ? 0 : 1;
+}
+
+/** `none`: the cluster has no such API, so the template has to go without. Anything else that is not taken stops the command. */
+async function applyPolicy(
   cluster: ClusterConnection,
   io: CommandIo,
-  given: { readonly flavour: Flavour | undefined; readonly pattern: string; readonly retentionDays: number },
-): Promise<number> {
-  const flavour = given.flavour ?? (await flavourOf(cluster));
-  const options = { ...given, flavour, ...WHOLE };
-  const policy = await putPolicy(cluster, options);
-  const hasPolicy = !('problem' in policy) && policy.status < 300;
-  io.out(hasPolicy ? `${PATHS[flavour].policy}: applied\n` : '');
-  if (!hasPolicy) {
-    const why = 'problem' in policy ? policy.problem : wordsOf(policy);
-    io.err(`${PATHS[flavour].policy}: not applied, the template goes without: ${why}\n`);
+  options: TemplateOptions,
+): Promise<'applied' | 'none' | 'failed'> {
+  const { policy: path } = PATHS[options.flavour];
+  const answer = await putPolicy(cluster, options);
+  if ('status' in answer && answer.status < 300) {
+    io.out(`${path}: applied\n`);
+    return 'applied';
   }
-  let template = await callApi(cluster, 'PUT', TEMPLATE_PATH, indexTemplate({ ...options, hasPolicy }));
-  if ('status' in template && template.status === 400) {
-    const plain = indexTemplate({ ...options, hasPolicy, hasMatchOnlyText: false });
-    template = await callApi(cluster, 'PUT', TEMPLATE_PATH, plain);
+  if (isMissingApi(answer)) {
+    io.err(`${path}: this cluster has no such API, the template goes without a policy: ${refusal(answer)}\n`);
+    return 'none';
   }
-  if ('problem' in template || template.status >= 300) {
-    io.err(`${TEMPLATE_PATH}: not applied: ${'problem' in template ? template.problem : wordsOf(template)}\n`);
-    return 1;
+  io.err(
+    `${path}: not applied: ${refusal(answer)}\n` +
+      `${TEMPLATE_PATH}: not written: without its policy nothing would ever be deleted. Mend the cause` +
+      ('status' in answer && answer.status === 403 ? ` (the user needs the right ${RIGHTS[options.flavour]})` : '') +
+      ', or say that you keep logs in another way: --without-policy\n',
+  );
+  return 'failed';
+}
+
+/** What a user needs for the policy (Elasticsearch reference, "Create or update lifecycle policy"; OpenSearch Security, ISM permissions). */
+const RIGHTS = { elasticsearch: 'manage_ilm', opensearch: 'cluster:admin/opendistro/ism/policy/write' } as const;
+
+async function applyTemplate(cluster: ClusterConnection, io: CommandIo, options: TemplateOptions): Promise<boolean> {
+  let answer = await callApi(cluster, 'PUT', TEMPLATE_PATH, indexTemplate(options));
+  let leftOut = '';
+  for (const { fields, says } of options.flavour === 'elasticsearch' ? LEFT_OUT : []) {
+    if ('problem' in answer || answer.status !== 400) break;
+    answer = await callApi(cluster, 'PUT', TEMPLATE_PATH, indexTemplate({ ...options, ...fields }));
+    leftOut = `, without ${says}, which this cluster refuses`;
   }
-  io.out(`${TEMPLATE_PATH}: applied for ${given.pattern}\n`);
-  return 0;
+  if ('problem' in answer || answer.status >= 300) {
+    io.err(`${TEMPLATE_PATH}: not applied: ${refusal(answer)}\n`);
+    return false;
+  }
+  io.out(`${TEMPLATE_PATH}: applied for ${options.pattern}${leftOut}\n`);
+  return true;
+}
+
+function refusal(answer: ApiAnswer): string {
+  return 'problem' in answer ? answer.problem : wordsOf(answer);
 }
 
 async function flavourOf(cluster: ClusterConnection): Promise<Flavour> {
@@ -125,13 +178,15 @@ async function flavourOf(cluster: ClusterConnection): Promise<Flavour> {
   });
 }
 
-/** OpenSearch takes a policy that exists only with the version that it has (ISM API, update policy). */
+/** OpenSearch takes a policy that exists only with the version that it has (ISM API, update policy); 404 is that there is none yet. */
 async function putPolicy(cluster: ClusterConnection, options: TemplateOptions): Promise<ApiAnswer> {
   const { policy: path } = PATHS[options.flavour];
   const body = lifecyclePolicy(options);
   if (options.flavour === 'elasticsearch') return callApi(cluster, 'PUT', path, body);
   const found = await callApi(cluster, 'GET', path);
-  if ('problem' in found || found.status !== 200) return callApi(cluster, 'PUT', path, body);
+  if ('problem' in found) return found;
+  if (found.status === 404) return callApi(cluster, 'PUT', path, body);
+  if (found.status !== 200) return found;
   const [seqNo, term] = ['_seq_no', '_primary_term'].map((name) => String(memberOf(found.body, name)));
   return callApi(cluster, 'PUT', `${path}?if_seq_no=${seqNo ?? ''}&if_primary_term=${term ?? ''}`, body);
 }

@@ -193,7 +193,11 @@ for (const { name, flavour, start } of SEARCH) {
         // The second time changes nothing, and succeeds as well.
         for (let i = 0; i < 2; i += 1) assert.equal(await runTemplates(args, io, {}), 0, output.join(''));
         // The embedded Elasticsearch lacks the native library that its best_compression needs, which every distribution has.
-        const has = { hasPolicy: false, hasMatchOnlyText: false };
+        const has = { hasPolicy: false, hasMatchOnlyText: false, hasFailureStore: true };
+        if (name === 'elasticsearch') {
+          const { body } = await server.request('GET', '/_index_template/logtender');
+          assert.match(JSON.stringify(body), /"failure_store":{"enabled":false}/, output.join(''));
+        }
         const template = indexTemplate({ flavour, pattern: TEMPLATE_PATTERN, retentionDays: 1, ...has });
         const text = JSON.stringify(template).replace('"index.codec":"best_compression",', '');
         assert.notEqual(text, JSON.stringify(template));
@@ -267,7 +271,7 @@ for (const { name, flavour, start } of SEARCH) {
 
     if (name === 'elasticsearch-7') {
       it('takes the template of logtender for indices, where there are no data streams', async () => {
-        const has = { hasPolicy: false, hasMatchOnlyText: false };
+        const has = { hasPolicy: false, hasMatchOnlyText: false, hasFailureStore: false };
         const template = indexTemplate({ flavour, pattern: 'seven-*', retentionDays: 1, ...has });
         const { data_stream: _, ...plain } = template;
         const put = await server.request('PUT', '/_index_template/logtender', plain);

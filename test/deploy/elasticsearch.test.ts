@@ -25,6 +25,7 @@ describe('deploy/elasticsearch', () => {
       retentionDays: TEMPLATE_RETENTION_DAYS,
       hasPolicy: true,
       hasMatchOnlyText: true,
+      hasFailureStore: true,
     } as const;
     const files = {
       [`${flavour}-index-template.json`]: indexTemplate(options),
@@ -52,6 +53,7 @@ describe('deploy/elasticsearch', () => {
       retentionDays: 1,
       hasPolicy: true,
       hasMatchOnlyText: true,
+      hasFailureStore: true,
     } as const;
     assert(Number(indexTemplate(options)['priority']) > 100);
   });
@@ -63,6 +65,7 @@ describe('deploy/elasticsearch', () => {
       retentionDays: 1,
       hasPolicy: false,
       hasMatchOnlyText: true,
+      hasFailureStore: true,
     } as const;
     assert(!JSON.stringify(indexTemplate(options)).includes('lifecycle'));
   });

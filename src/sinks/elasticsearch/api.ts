@@ -71,6 +71,29 @@ export function wordsOf({ status, body }: { readonly status: number; readonly bo
   return `${status}${words === '' ? '' : ` ${words}`}`.slice(0, 500);
 }
 
+/** Errors by type that say of a path that it is none: Elasticsearch 7 takes it for an index; Elastic Cloud Serverless has it switched off. */
+const MISSING_API_TYPES: ReadonlySet<unknown> = new Set([
+  'invalid_index_name_exception',
+  'api_not_available_exception',
+]);
+
+/**
+ * Whether an answer says that this server has no such API, and nothing else.
+ *
+ * The REST layer of both products says so with 400 (no handler for the path) or 405 (none for the method), its words being a text
+ * (`{"error":"no handler found …"}`): what an API itself refuses is an object with a type. A 404 without such an object is that of what
+ * stands before a cluster. A 410 is that of Elastic Cloud Serverless, with its type.
+ */
+export function isMissingApi(answer: ApiAnswer): boolean {
+  if ('problem' in answer) return false;
+  const error = memberOf(answer.body, 'error');
+  const type = memberOf(error, 'type');
+  if (answer.status === 410) return type === 'api_not_available_exception';
+  if (answer.status !== 400 && answer.status !== 404 && answer.status !== 405) return false;
+  if (MISSING_API_TYPES.has(type)) return true;
+  return answer.status === 400 ? typeof error === 'string' : typeof error !== 'object' || error === null;
+}
+
 export interface Product {
   readonly flavour: Flavour | undefined;
   readonly version: string | undefined;

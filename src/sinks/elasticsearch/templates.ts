@@ -18,7 +18,7 @@ export const TEMPLATE_PATTERN = 'logs-logtender-*';
 export const TEMPLATE_RETENTION_DAYS = 30;
 
 const PRIORITY = 200;
-const VERSION = 1;
+const VERSION = 2;
 
 export interface TemplateOptions {
   readonly flavour: Flavour;
@@ -29,6 +29,12 @@ export interface TemplateOptions {
   readonly hasPolicy: boolean;
   /** False where the cluster does not know the type `match_only_text` (Elasticsearch before 7.14, or without its mapper module). */
   readonly hasMatchOnlyText: boolean;
+  /**
+   * False where the cluster does not know `data_stream_options` (Elasticsearch before 8.19, and 9.0): an unknown field would refuse the
+   * template. OpenSearch has no failure store. Source: elasticsearch-specification, IndexTemplateMapping, "Added in 8.19.0"; Elastic
+   * documentation, "Failure store", "generally available since 9.1".
+   */
+  readonly hasFailureStore: boolean;
 }
 
 type Json = Readonly<Record<string, unknown>>;
@@ -37,7 +43,8 @@ const keyword = { type: 'keyword', ignore_above: 1024 } as const;
 const object = (properties: Json): Json => ({ properties });
 
 /** Body of `PUT /_index_template/logtender`. */
-export function indexTemplate({ flavour, pattern, hasPolicy, hasMatchOnlyText }: TemplateOptions): Json {
+export function indexTemplate(options: TemplateOptions): Json {
+  const { flavour, pattern, hasPolicy, hasMatchOnlyText, hasFailureStore } = options;
   // OpenSearch has match_only_text since 2.12, text in every version.
   const text = { type: flavour === 'elasticsearch' && hasMatchOnlyText ? 'match_only_text' : 'text' };
   return {
@@ -47,6 +54,10 @@ export function indexTemplate({ flavour, pattern, hasPolicy, hasMatchOnlyText }:
     version: VERSION,
     _meta: { managed_by: 'logtender' },
     template: {
+      // What a failure store takes is answered with 201 and found by no search: refused, it goes to the dead letter under its own id.
+      ...(flavour === 'elasticsearch' && hasFailureStore
+        ? { data_stream_options: { failure_store: { enabled: false } } }
+        : {}),
       settings: {
         'index.codec': 'best_compression',
         // A value that does not fit the type of its field costs the field, not the record (ignored fields are in `_ignored`).
