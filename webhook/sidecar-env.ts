@@ -169,6 +169,7 @@ function makeEnv(of: Ingredients, settings: Settings, config: WebhookConfig): Si
     [ENV.elasticsearchUrl]: config.elasticsearchUrl,
     [ENV.elasticsearchGzip]: config.elasticsearchGzip ? 'true' : undefined,
     [ENV.elasticsearchSigning]: config.elasticsearchSigning === 'none' ? undefined : config.elasticsearchSigning,
+    [ENV.elasticsearchRegion]: config.elasticsearchRegion,
     [ENV.cloudwatchEndpoint]: config.cloudwatchEndpoint,
     ...(settings.sinks.includes('cloudwatch') ? cloudWatchEnv(config.cloudwatch) : {}),
     ...s3Env(settings, destinations, config),

@@ -36,6 +36,9 @@ export const WEBHOOK_KEYS: Readonly<Record<string, KeyAbout>> = {
   elasticsearchUrl: live('where Elasticsearch or OpenSearch is, unless the sink Secret of a namespace says it'),
   elasticsearchGzip: live('true compresses the requests to Elasticsearch or OpenSearch'),
   elasticsearchSigning: live('aws signs the requests (Signature Version 4), for domains of Amazon OpenSearch Service'),
+  elasticsearchRegion: live(
+    'region that these requests are signed for; without it that of the host name of the domain, else awsRegion',
+  ),
   cloudwatchEndpoint: live('another endpoint of CloudWatch Logs, for VPC endpoints and tests'),
   cloudwatch: live('how CloudWatch Logs is used (docs/cloudwatch.md)'),
   'cloudwatch.logGroupClass': live(

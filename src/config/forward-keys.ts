@@ -55,6 +55,10 @@ export const FORWARD_KEYS: Readonly<Record<string, ForwardKey>> = {
     ENV.elasticsearchSigning,
     'aws signs the requests (Signature Version 4), for domains of Amazon OpenSearch Service',
   ),
+  'elasticsearch.region': live(
+    ENV.elasticsearchRegion,
+    'region that these requests are signed for; without it that of the host name of the domain, else awsRegion',
+  ),
   'cloudwatch.logGroup': live(ENV.logGroup, 'template of the log group'),
   'cloudwatch.logStream': live(ENV.logStream, 'template of the log stream; /{file} is added where it does not name it'),
   'cloudwatch.retentionDays': live(

@@ -76,6 +76,8 @@ export interface ForwarderConfig extends RecordRules {
   readonly elasticsearchGzip: boolean;
   /** `aws`: requests carry a Signature Version 4, for domains of Amazon OpenSearch Service. */
   readonly elasticsearchSigning: 'none' | 'aws';
+  /** What requests are signed for; undefined: the region of the domain's own host name, else awsRegion. */
+  readonly elasticsearchRegion: string | undefined;
   readonly proxy: ProxySettings;
   readonly cloudwatchEndpoint: string | undefined;
   readonly cloudwatch: CloudWatchConfig;
@@ -134,6 +136,7 @@ export const ENV = {
   elasticsearchUrl: 'ELASTICSEARCH_URL',
   elasticsearchGzip: 'ELASTICSEARCH_GZIP',
   elasticsearchSigning: 'ELASTICSEARCH_SIGNING',
+  elasticsearchRegion: 'ELASTICSEARCH_REGION',
   cloudwatchEndpoint: 'CLOUDWATCH_ENDPOINT',
   cloudwatchClass: CLOUDWATCH_ENV.logGroupClass,
   cloudwatchKmsKey: CLOUDWATCH_ENV.kmsKey,
@@ -284,6 +287,7 @@ export function parseForwarderEnv(
     elasticsearchUrl: reader.text(ENV.elasticsearchUrl, undefined, HTTP_URLS),
     elasticsearchGzip: reader.flag(ENV.elasticsearchGzip, false),
     elasticsearchSigning: reader.oneOf(ENV.elasticsearchSigning, ['none', 'aws'], 'none'),
+    elasticsearchRegion: reader.text(ENV.elasticsearchRegion, undefined),
     proxy: readProxy(reader),
     cloudwatchEndpoint,
     cloudwatch: readCloudWatchConfig(reader, CLOUDWATCH_ENV, cloudwatchEndpoint),

@@ -76,6 +76,7 @@ export interface WebhookConfig {
   readonly elasticsearchUrl: string | undefined;
   readonly elasticsearchGzip: boolean;
   readonly elasticsearchSigning: 'none' | 'aws';
+  readonly elasticsearchRegion: string | undefined;
   readonly cloudwatchEndpoint: string | undefined;
   readonly cloudwatch: CloudWatchConfig;
   /** How objects are written; bucket and prefix are keys of `defaults`. */
@@ -160,6 +161,7 @@ export function readWebhookConfig(raw: unknown, options: WebhookConfigOptions): 
     elasticsearchUrl: reader.text('elasticsearchUrl', undefined, PLAIN_URL),
     elasticsearchGzip: reader.flag('elasticsearchGzip', false),
     elasticsearchSigning: reader.oneOf('elasticsearchSigning', ['none', 'aws'], 'none'),
+    elasticsearchRegion: reader.text('elasticsearchRegion', undefined, NOT_EMPTY),
     cloudwatchEndpoint,
     cloudwatch: readCloudWatch(reader.section('cloudwatch'), cloudwatchEndpoint),
     s3: readS3(reader.section('s3')),

@@ -10,7 +10,9 @@ import { systemClock } from '../../src/core/clock.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { createMetrics } from '../../src/core/metrics.ts';
 import { CloudWatchLogsSink } from '../../src/sinks/cloudwatch-logs/sink.ts';
+import { callApi, memberOf } from '../../src/sinks/elasticsearch/api.ts';
 import { checkElasticsearch } from '../../src/sinks/elasticsearch/check.ts';
+import { ClusterConnection } from '../../src/sinks/elasticsearch/connection.ts';
 import { ElasticsearchSink } from '../../src/sinks/elasticsearch/sink.ts';
 import { indexTemplate, TEMPLATE_PATTERN } from '../../src/sinks/elasticsearch/templates.ts';
 import type { Delivery, Sink } from '../../src/sinks/sink.ts';
@@ -104,6 +106,21 @@ for (const { name, flavour, start } of SEARCH) {
           stop: () => relay.stop(),
         };
       },
+    });
+
+    it('refuses a bulk without a record, which check sink asks a domain of AWS with', async () => {
+      const cluster = new ClusterConnection({
+        config: forwarderConfig({ ELASTICSEARCH_URL: server.url }),
+        clock: systemClock,
+      });
+      const index = `empty-bulk${process.pid}`;
+      const answer = await callApi(cluster, 'POST', `/${index}/_bulk`, '\n');
+      const made = await callApi(cluster, 'GET', `/${index}`);
+      cluster.close();
+      assert('status' in answer && 'status' in made);
+      assert.equal(answer.status, 400, JSON.stringify(answer.body));
+      assert.equal(typeof memberOf(answer.body, 'error', 'type'), 'string');
+      assert.equal(made.status, 404, 'no index is made');
     });
 
     it('takes every line that is spliced, and every line that is not', async () => {

@@ -1,5 +1,6 @@
 /**
  * deploy/iam allows what the sink calls and nothing else: judged by an evaluator of its own, for the default names of groups and streams.
+ * Those for OpenSearch Service stand before a front that judges by them in test/conformance/opensearch-domain.test.ts.
  * The same policies stand before a server that enforces actions in test/cluster/cloudwatch.test.ts.
  */
 import assert from 'node:assert/strict';
@@ -46,11 +47,11 @@ describe('deploy/iam', () => {
     });
   }
 
-  it('every file for CloudWatch Logs is a policy of known members, with a Sid for each statement', () => {
+  it('every file for CloudWatch Logs and OpenSearch Service is a policy of known members, with a Sid for each statement', () => {
     const ours = readdirSync(IAM).filter((file) =>
-      /^(?:cloudwatch-logs|kms-key-for-log-groups|trust)\b.*\.json$/.test(file),
+      /^(?:cloudwatch-logs|kms-key-for-log-groups|opensearch-domain|trust)\b.*\.json$/.test(file),
     );
-    assert.equal(ours.length, 6);
+    assert.equal(ours.length, 10);
     for (const name of ours) {
       const { statements } = policy(name);
       assert(statements.length > 0, name);

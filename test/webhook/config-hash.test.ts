@@ -29,6 +29,7 @@ describe('configHash', () => {
     { s3: { compression: 'zstd' } },
     { elasticsearchGzip: true },
     { elasticsearchSigning: 'aws' },
+    { elasticsearchRegion: 'eu-west-1' },
     { awsRegion: 'eu-central-1' },
     { httpProxy: 'http://proxy.example:3128' },
     { httpsProxy: 'http://proxy.example:3128' },

@@ -12,15 +12,11 @@ import { checkNetwork } from '../network-check.ts';
 import type { NetworkTarget } from '../network-check.ts';
 import type { SecretValues } from '../secret-files.ts';
 import { credentialProvider } from './credentials.ts';
-import { staticCredentials } from './static-credentials.ts';
+import { NO_CREDENTIALS_REMEDY, staticCredentials } from './static-credentials.ts';
 
 /** A person waits. */
 const CALL_TIMEOUT_MS = 10_000;
 const ANSWER_BYTES_MAX = 1024 * 1024;
-
-const REMEDY_NONE =
-  'name a service account with a role (logging.io/service-account, logging.io/role-arn; deploy/iam has the trust policies), or put ' +
-  'aws-access-key-id and aws-secret-access-key into the sink Secret';
 
 /** Name, connection and certificate; gives whether the rest makes sense. */
 export async function* checkWay(target: NetworkTarget, clock: Clock): AsyncGenerator<CheckStep, boolean> {
@@ -67,7 +63,7 @@ export async function checkIdentity(secret: SecretValues): Promise<CheckStep> {
       name: 'identity',
       outcome: 'failed',
       text: `no AWS credentials: ${errorText(error)}`,
-      remedy: REMEDY_NONE,
+      remedy: NO_CREDENTIALS_REMEDY,
     };
   }
 }

@@ -20,6 +20,13 @@ export type ApiAnswer =
   /** No answer: what is wrong, for people. */
   | { readonly problem: string };
 
+/** What Amazon OpenSearch Service itself says, before a request gets to the cluster: `message` or `Message`, and no `error`. */
+export function awsWords({ body }: { readonly body: unknown }): string | undefined {
+  if (memberOf(body, 'error') !== undefined) return undefined;
+  const said = memberOf(body, 'message') ?? memberOf(body, 'Message');
+  return typeof said === 'string' ? said : undefined;
+}
+
 /** One call; `body` goes as JSON, a text as NDJSON. */
 export async function callApi(
   cluster: ClusterConnection,
@@ -62,6 +69,7 @@ export function memberOf(value: unknown, ...path: readonly string[]): unknown {
 /** What an answer says went wrong, in a few words. */
 export function wordsOf({ status, body }: { readonly status: number; readonly body: unknown }): string {
   const said = [
+    awsWords({ body }),
     memberOf(body, 'error', 'type'),
     memberOf(body, 'error', 'reason'),
     memberOf(body, 'error', 'caused_by', 'reason'),

@@ -7,12 +7,14 @@
 import type { CheckOptions, CheckStep } from '../check.ts';
 import { exampleSource } from '../check-record.ts';
 import { checkClock, checkNetwork } from '../network-check.ts';
+import { AWS_SECRET_KEYS } from '../aws/static-credentials.ts';
 import { createSecretFiles } from '../secret-files.ts';
-import { callApi, memberOf, productOf, wordsOf } from './api.ts';
+import { awsWords, callApi, memberOf, productOf, wordsOf } from './api.ts';
 import type { ApiAnswer, Product } from './api.ts';
+import { AWS_DENIED } from './classify.ts';
 import { ClusterConnection } from './connection.ts';
 import { indexName } from './encode.ts';
-import { ELASTICSEARCH_SECRET_KEYS, endpointOf } from './request.ts';
+import { ELASTICSEARCH_SECRET_KEYS, endpointOf, signingScope } from './request.ts';
 import { TEMPLATE_NAME } from './templates.ts';
 
 const CA_PLACE = 'the key elasticsearch-ca.crt of the sink Secret';
@@ -23,7 +25,9 @@ const ROLE = 'give the user the role of logtender templates print (deploy/elasti
 /** All steps; those of the network for every node. */
 export async function* checkElasticsearch(options: CheckOptions): AsyncGenerator<CheckStep> {
   const { config, clock } = options;
-  const secret = await createSecretFiles({ dir: config.sinkSecretDir, keys: ELASTICSEARCH_SECRET_KEYS, clock }).read();
+  const isSigned = config.elasticsearchSigning === 'aws';
+  const keys = [...ELASTICSEARCH_SECRET_KEYS, ...(isSigned ? AWS_SECRET_KEYS : [])];
+  const secret = await createSecretFiles({ dir: config.sinkSecretDir, keys, clock }).read();
   const endpoint = endpointOf(config, secret);
   if ('problem' in endpoint) {
     yield { name: 'configuration', outcome: 'failed', text: endpoint.problem };
@@ -44,6 +48,16 @@ export async function* checkElasticsearch(options: CheckOptions): AsyncGenerator
     if (last?.outcome !== 'failed') reached += 1;
   }
   if (!isProxied && reached === 0) return;
+  if (isSigned) {
+    const region = regionStep(config, urls);
+    yield region;
+    if (region.outcome === 'failed') return;
+    // The SDK's chain of credentials is loaded only where requests are signed.
+    const { checkIdentity } = await import('../aws/check.ts');
+    const identity = await checkIdentity(secret);
+    yield identity;
+    if (identity.outcome === 'failed') return;
+  }
   const cluster = new ClusterConnection({ config, clock });
   try {
     yield* checkApi(cluster, options);
@@ -66,7 +80,11 @@ async function* checkApi(cluster: ClusterConnection, options: CheckOptions): Asy
   yield productStep(root, product);
   if (root.status === 401) return;
   const index = indexName(config, exampleSource(config), clock.now());
-  yield await privilegeStep(cluster, index, product);
+  if (config.elasticsearchSigning === 'aws') {
+    const right = await awsRightStep(cluster, index);
+    yield right;
+    if (right.outcome === 'failed') return;
+  } else yield await privilegeStep(cluster, index, product);
   yield await templateStep(cluster);
   if (options.writes) yield await writeStep(cluster, index, clock.now());
 }
@@ -75,6 +93,11 @@ function productStep(root: Extract<ApiAnswer, { readonly status: number }>, prod
   if (root.status === 401) return { name: 'auth', outcome: 'failed', text: wordsOf(root), remedy: CREDENTIALS };
   const what =
     `${product.flavour ?? 'neither Elasticsearch nor OpenSearch by its own words'} ${product.version ?? ''}`.trimEnd();
+  const refusedByAws = root.status === 403 ? awsWords(root) : undefined;
+  if (refusedByAws !== undefined) {
+    // The same status for a right that no writer needs and for a signature that is wrong: the next step tells them apart.
+    return { name: 'auth', outcome: 'skipped', text: `OpenSearch Service does not let us ask: 403 ${refusedByAws}` };
+  }
   // 403: known, but without the right to ask for the version, which nobody needs to write.
   if (root.status === 403) return { name: 'auth', outcome: 'ok', text: `the credentials are known to ${what}` };
   if (root.status >= 300 && root.status < 400) {
@@ -103,6 +126,36 @@ async function privilegeStep(cluster: ClusterConnection, index: string, product:
     return { name: 'privilege', outcome: 'ok', text: `${PRIVILEGES.join(' and ')} on ${index}` };
   const text = `${String(memberOf(answer.body, 'username'))} lacks ${missing.join(' and ')} on ${index}`;
   return { name: 'privilege', outcome: 'failed', text, remedy: ROLE };
+}
+
+/** What requests are signed for, and how that is known. */
+function regionStep(config: CheckOptions['config'], [url]: readonly URL[]): CheckStep {
+  const { region, service } = url === undefined ? { region: undefined, service: 'es' } : signingScope(config, url);
+  if (region !== undefined) return { name: 'region', outcome: 'ok', text: `signed for ${region}, service ${service}` };
+  const text = 'no region to sign for: the host name is none of OpenSearch Service';
+  return {
+    name: 'region',
+    outcome: 'failed',
+    text,
+    remedy: 'set elasticsearchRegion (ELASTICSEARCH_REGION), or awsRegion',
+  };
+}
+
+/**
+ * Whether Amazon OpenSearch Service lets a bulk through: one without a record. The service judges identity, signature and right before
+ * the cluster sees the request, and the cluster refuses a bulk without actions (400 with a type, test/cluster/sinks.test.ts): nothing is
+ * written. Fine-grained access control inside the domain comes only after that.
+ */
+async function awsRightStep(cluster: ClusterConnection, index: string): Promise<CheckStep> {
+  const answer = await callApi(cluster, 'POST', `/${encodeURIComponent(index)}/_bulk`, '\n');
+  if ('problem' in answer) return { name: 'privilege', outcome: 'failed', text: answer.problem };
+  if (answer.status === 400 && typeof memberOf(answer.body, 'error', 'type') === 'string') {
+    const text = `es:ESHttpPost on ${index}/_bulk; what the domain itself allows (fine-grained access control) only a record tells`;
+    return { name: 'privilege', outcome: 'ok', text, remedy: 'send one record: check sink --write' };
+  }
+  const isOfAws = answer.status === 403 && awsWords(answer) !== undefined;
+  const remedy = isOfAws ? AWS_DENIED : answer.status === 403 ? ROLE : 'see docs/errors.md';
+  return { name: 'privilege', outcome: 'failed', text: wordsOf(answer), remedy };
 }
 
 async function templateStep(cluster: ClusterConnection): Promise<CheckStep> {

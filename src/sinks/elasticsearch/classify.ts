@@ -26,6 +26,11 @@ const FAILURE_STORE_WORDS =
   'stored in the failure store of the data stream, not in the data stream: its mapping or a pipeline refuses the record; ' +
   'the reason stands in DATA_STREAM::failures';
 
+/** One status for a right that is missing, a signature that does not fit and a token that is over; its words stand before this. */
+export const AWS_DENIED =
+  'allow es:ESHttpPost on the index to this identity (deploy/iam/opensearch-domain-write.json, and the access policy of the domain); where ' +
+  'the signature is refused, check the keys, the region that is signed for and the clock';
+
 /** Longest Retry-After that is obeyed: a typing error must not stop the shipping for days. */
 const RETRY_AFTER_MS_MAX = 5 * 60_000;
 
@@ -116,6 +121,7 @@ function classifyWhole(answer: BulkAnswer): Delivery {
     case 403:
       // The whole cluster is read-only: before Elasticsearch 8 a 403.
       if (error.type === 'cluster_block_exception') return retryable('throttled');
+      if (error.isOfAws) return retryable('credentials', AWS_DENIED);
       return retryable('credentials', 'the user needs the privileges create_doc and auto_configure on the index');
     case 404:
       if (error.type === 'index_not_found_exception') return retryable('not_found', 'correct data-stream or the index');
@@ -229,16 +235,19 @@ function itemResult(item: unknown): { status: number; error: unknown; isInFailur
 }
 
 /** Type and words of an error body: `{"error":{"type","reason","caused_by"}}`, or a text. */
-function serverError(body: unknown): { type: string; text: string } {
-  if (typeof body === 'string') return { type: '', text: shortened(body) };
-  // Amazon OpenSearch Service says what is wrong with a signature as `message` or `Message`.
-  const error = member(body, 'error') ?? member(body, 'message') ?? member(body, 'Message');
-  if (typeof error === 'string') return { type: '', text: shortened(error) };
+function serverError(body: unknown): { type: string; text: string; isOfAws: boolean } {
+  if (typeof body === 'string') return { type: '', text: shortened(body), isOfAws: false };
+  // Amazon OpenSearch Service says what is wrong with identity or signature as `message` or `Message`.
+  const ofAws = member(body, 'message') ?? member(body, 'Message');
+  const error = member(body, 'error') ?? ofAws;
+  const isOfAws = error !== undefined && error === ofAws;
+  if (typeof error === 'string') return { type: '', text: shortened(error), isOfAws };
   const type = member(error, 'type');
   const words = [type, member(error, 'reason'), member(member(error, 'caused_by'), 'reason')];
   return {
     type: typeof type === 'string' ? type : '',
     text: shortened(words.filter((word) => typeof word === 'string').join(': ')),
+    isOfAws: false,
   };
 }
 

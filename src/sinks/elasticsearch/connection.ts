@@ -11,13 +11,13 @@ import type { ForwarderConfig } from '../../config/forwarder-config.ts';
 import type { Clock } from '../../core/clock.ts';
 import { errorText } from '../../core/errors.ts';
 import type { Signer } from '../aws/signature.ts';
-import { AWS_SECRET_KEYS } from '../aws/static-credentials.ts';
+import { AWS_SECRET_KEYS, NO_CREDENTIALS_REMEDY } from '../aws/static-credentials.ts';
 import { openConnection } from '../http-exchange.ts';
 import type { Exchange, ExchangeRequest, HttpConnection } from '../http-exchange.ts';
 import { NodeHealth } from '../node-health.ts';
 import { createSecretFiles } from '../secret-files.ts';
 import type { SecretFiles, SecretValues } from '../secret-files.ts';
-import { ELASTICSEARCH_SECRET_KEYS, endpointOf, firstNode, signingRegion } from './request.ts';
+import { ELASTICSEARCH_SECRET_KEYS, endpointOf, firstNode, signingScope } from './request.ts';
 import type { Endpoint } from './request.ts';
 
 /** Answers by which a node, or what stands before it, says that it cannot serve: another one may. */
@@ -32,7 +32,7 @@ export type NodeRequest = (url: URL, authorization: string | undefined) => Excha
 export type ClusterExchange =
   | { readonly exchange: Exchange; readonly host: string }
   /** Nothing was sent: what the configuration or the Secret lacks, for people. */
-  | { readonly problem: string };
+  | { readonly problem: string; readonly reason: 'not_found' | 'credentials' };
 
 interface Connected {
   readonly version: number;
@@ -71,11 +71,11 @@ export class ClusterConnection {
   async exchange(request: NodeRequest): Promise<ClusterExchange> {
     try {
       const connected = await this.#connect();
-      if ('problem' in connected) return connected;
+      if ('problem' in connected) return { problem: connected.problem, reason: 'not_found' };
       return await this.#ask(connected, request);
     } catch (error) {
-      // What a Secret holds can be anything: a broken escape in the URL, a CA that is no PEM; and AWS credentials can be missing.
-      return { problem: `open connection: ${errorText(error)}; check the sink Secret` };
+      // What a Secret holds can be anything: a broken escape in the URL, a CA that is no PEM.
+      return { problem: `open connection: ${errorText(error)}; check the sink Secret`, reason: 'not_found' };
     }
   }
 
@@ -93,7 +93,11 @@ export class ClusterConnection {
     connected.connections.set(index, connection);
     let parts = request(url, sign === undefined ? endpoint.authorization(url) : undefined);
     if (parts.headers['content-encoding'] === 'gzip') parts = { ...parts, body: [await compressed(parts.body)] };
-    if (sign !== undefined) parts = { ...parts, headers: await signed(sign, url, parts, this.#clock.now()) };
+    if (sign !== undefined) {
+      const headers = await signed(sign, url, parts, this.#clock.now());
+      if ('problem' in headers) return headers;
+      parts = { ...parts, headers: headers.headers };
+    }
     const exchange = await connection.exchange(parts);
     const isUnable = exchange.kind === 'answer' ? UNABLE.has(exchange.status) : exchange.reason !== 'aborted';
     if (isUnable) health.failed(index, this.#clock.monotonic());
@@ -127,23 +131,40 @@ export class ClusterConnection {
   }
 
   async #signer({ urls }: Endpoint, secret: SecretValues): Promise<Signer | { readonly problem: string }> {
-    const region = urls[0] === undefined ? undefined : signingRegion(this.#config, urls[0]);
-    if (region === undefined) return { problem: 'no region to sign for: set AWS_REGION' };
+    const { region, service } =
+      urls[0] === undefined ? { region: undefined, service: 'es' as const } : signingScope(this.#config, urls[0]);
+    if (region === undefined) {
+      const text =
+        'the host name is none of OpenSearch Service: set ELASTICSEARCH_REGION (elasticsearchRegion), or AWS_REGION';
+      return { problem: `no region to sign for: ${text}` };
+    }
     const { createSigner } = await import('../aws/signature.ts');
     const { credentialProvider } = await import('../aws/credentials.ts');
     const credentials = credentialProvider(secret);
-    return createSigner({ region, service: 'es', credentials, isPathLiteral: false, hasBodyHash: true });
+    return createSigner({ region, service, credentials, isPathLiteral: false, hasBodyHash: true });
   }
 }
 
 /** The headers of a request with those that sign it: the body by its hash, path and query as they are sent. */
-function signed(sign: Signer, url: URL, request: ExchangeRequest, now: number): ReturnType<Signer> {
+async function signed(
+  sign: Signer,
+  url: URL,
+  request: ExchangeRequest,
+  now: number,
+): Promise<
+  { readonly headers: Readonly<Record<string, string>> } | { readonly problem: string; readonly reason: 'credentials' }
+> {
   const hash = createHash('sha256');
   for (const slice of request.body) hash.update(slice);
   const { pathname: path, searchParams } = new URL(request.path, url);
   const headers = { ...request.headers, 'x-amz-content-sha256': hash.digest('hex') };
   const { method } = request;
-  return sign({ method, host: url.host, path, query: Object.fromEntries(searchParams), headers }, now);
+  const unsigned = { method, host: url.host, path, query: Object.fromEntries(searchParams), headers };
+  try {
+    return { headers: await sign(unsigned, now) };
+  } catch (error) {
+    return { problem: `no AWS credentials: ${errorText(error)}; ${NO_CREDENTIALS_REMEDY}`, reason: 'credentials' };
+  }
 }
 
 async function compressed(body: readonly Buffer[]): Promise<Buffer> {

@@ -7,6 +7,7 @@
 import { createHash } from 'node:crypto';
 import type { ForwarderConfig } from '../../config/forwarder-config.ts';
 import { HTTP_URLS, splitUrls } from '../../config/forwarder-config.ts';
+import { DNS_SUFFIXES } from '../aws/partition.ts';
 import type { SecretValues } from '../secret-files.ts';
 
 /** The files of the sink Secret that this sink reads. */
@@ -79,13 +80,33 @@ export function firstNode(podUid: string, count: number): number {
   return createHash('sha256').update(podUid).digest().readUInt32BE(0) % count;
 }
 
-/** Endpoints of OpenSearch Service: `NAME.REGION.es.amazonaws.com`, dual stack `NAME.aos.REGION.on.aws`. */
-const AWS_DOMAIN = /\.([a-z0-9-]+)\.es\.amazonaws\.com(?:\.cn)?$|\.aos\.([a-z0-9-]+)\.on\.aws$/;
+/**
+ * Endpoints of OpenSearch Service: a domain is `NAME.REGION.es.amazonaws.com`, by dual stack `NAME.aos.REGION.on.aws`, a collection of
+ * OpenSearch Serverless `ID.REGION.aoss.amazonaws.com`; other partitions end otherwise (OpenSearch Service developer guide, "Creating
+ * domains", "Accessing collections").
+ */
+const AWS_HOST = new RegExp(
+  String.raw`\.([a-z0-9-]+)\.(es|aoss)(?:-fips)?\.(?:${DNS_SUFFIXES.join('|').replaceAll('.', String.raw`\.`)})$`,
+);
+const AWS_HOST_DUAL_STACK = /\.aos\.([a-z0-9-]+)\.on\.aws$/;
 
-/** The AWS region of a domain: as configured, else from its name. */
-export function signingRegion(config: ForwarderConfig, url: URL): string | undefined {
-  const named = AWS_DOMAIN.exec(url.hostname);
-  return config.awsRegion ?? named?.[1] ?? named?.[2];
+export interface SigningScope {
+  readonly region: string | undefined;
+  /** A collection is another service than a domain (developer guide, "Signing HTTP requests" of both). */
+  readonly service: 'es' | 'aoss';
+}
+
+/**
+ * What requests to a domain are signed for. The region that was configured for it wins, then that of its own name: AWS_REGION may be that of
+ * the cluster (the webhook for IRSA sets it), while a domain takes no signature for another region than its own.
+ */
+export function signingScope(config: ForwarderConfig, url: URL): SigningScope {
+  const named = AWS_HOST.exec(url.hostname);
+  const region = named?.[1] ?? AWS_HOST_DUAL_STACK.exec(url.hostname)?.[1];
+  return {
+    region: config.elasticsearchRegion ?? region ?? config.awsRegion,
+    service: named?.[2] === 'aoss' ? 'aoss' : 'es',
+  };
 }
 
 /** A path of the cluster's API, behind the path of the URL (a proxy's). */

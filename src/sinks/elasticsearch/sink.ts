@@ -82,8 +82,8 @@ export class ElasticsearchSink implements Sink {
       signal: options.signal,
     }));
     if ('problem' in outcome) {
-      const { problem: text } = outcome;
-      return { status: 'retryable', reason: 'not_found', retryAfterMs: CONFIGURATION_RETRY_MS, text };
+      const { problem: text, reason } = outcome;
+      return { status: 'retryable', reason, retryAfterMs: CONFIGURATION_RETRY_MS, text };
     }
     const { exchange, host } = outcome;
     if (exchange.kind === 'failed') return failed(exchange, host);

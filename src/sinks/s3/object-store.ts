@@ -12,7 +12,7 @@ import { credentialProvider } from '../aws/credentials.ts';
 import type { InstanceRegion } from '../aws/instance-region.ts';
 import { createSigner } from '../aws/signature.ts';
 import type { Signer } from '../aws/signature.ts';
-import { AWS_SECRET_KEYS } from '../aws/static-credentials.ts';
+import { AWS_SECRET_KEYS, NO_CREDENTIALS_REMEDY } from '../aws/static-credentials.ts';
 import { openConnection } from '../http-exchange.ts';
 import type { Exchange, HttpConnection } from '../http-exchange.ts';
 import { createSecretFiles } from '../secret-files.ts';
@@ -27,10 +27,6 @@ export const S3_SECRET_KEYS = [...AWS_SECRET_KEYS, 's3-ca.crt'] as const;
 
 /** Until somebody corrects a configuration: the Secret is looked at as often. */
 const CONFIGURATION_RETRY_MS = 10_000;
-
-const HINT_NONE =
-  'name a service account with a role (logging.io/service-account, logging.io/role-arn), or put aws-access-key-id and ' +
-  'aws-secret-access-key into the sink Secret';
 
 /** Hosts with a connection of their own: a bucket template names as many buckets as the pod has containers, at most. */
 const HOSTS_MAX = 16;
@@ -105,7 +101,8 @@ export class ObjectStore {
       };
       headers = await sign(unsigned, this.#clock.now());
     } catch (error) {
-      return failed('credentials', `no AWS credentials: ${errorText(error)}; ${HINT_NONE}`, CONFIGURATION_RETRY_MS);
+      const text = `no AWS credentials: ${errorText(error)}; ${NO_CREDENTIALS_REMEDY}`;
+      return failed('credentials', text, CONFIGURATION_RETRY_MS);
     }
     let connection: HttpConnection;
     try {

@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { indexName } from '../../../../src/sinks/elasticsearch/encode.ts';
-import { bulkPath, endpointOf, firstNode, signingRegion } from '../../../../src/sinks/elasticsearch/request.ts';
+import { bulkPath, endpointOf, firstNode, signingScope } from '../../../../src/sinks/elasticsearch/request.ts';
 import type { SecretValues } from '../../../../src/sinks/secret-files.ts';
 import { forwarderConfig, sourceInfo } from '../../../fakes/forwarder-config.ts';
 
@@ -64,15 +64,30 @@ describe('Elasticsearch requests', () => {
     for (const node of [0, 1, 2]) assert(firsts.filter((first) => first === node).length > 60);
   });
 
-  it('knows the region of an AWS domain by its name', () => {
-    const region = (host: string, env = {}): string | undefined =>
-      signingRegion(forwarderConfig(env), new URL(`https://${host}`));
-    assert.equal(region('search-logs-abc123.eu-west-1.es.amazonaws.com'), 'eu-west-1');
-    assert.equal(region('search-logs-abc.cn-north-1.es.amazonaws.com.cn'), 'cn-north-1');
-    assert.equal(region('search-logs-abc.aos.eu-west-1.on.aws'), 'eu-west-1');
-    assert.equal(region('logs.example.com'), undefined);
-    assert.equal(region('logs.example.com', { AWS_REGION: 'eu-north-1' }), 'eu-north-1');
-  });
+  const SCOPES: ReadonlyArray<readonly [host: string, region: string | undefined, service: string]> = [
+    ['search-logs-abc123.eu-west-1.es.amazonaws.com', 'eu-west-1', 'es'],
+    ['vpc-logs-abc.us-gov-west-1.es.amazonaws.com', 'us-gov-west-1', 'es'],
+    ['search-logs-abc.cn-north-1.es.amazonaws.com.cn', 'cn-north-1', 'es'],
+    ['vpc-logs-abc.us-iso-east-1.es.c2s.ic.gov', 'us-iso-east-1', 'es'],
+    ['vpc-logs-abc.us-isob-east-1.es.sc2s.sgov.gov', 'us-isob-east-1', 'es'],
+    ['search-logs-abc.eusc-de-east-1.es.amazonaws.eu', 'eusc-de-east-1', 'es'],
+    ['search-logs-abc.aos.eu-west-1.on.aws', 'eu-west-1', 'es'],
+    ['0a1b2c3d.us-east-1.aoss.amazonaws.com', 'us-east-1', 'aoss'],
+    ['0a1b2c3d.us-gov-west-1.aoss-fips.amazonaws.com', 'us-gov-west-1', 'aoss'],
+    ['logs.example.com', undefined, 'es'],
+    ['eu-west-1.es.amazonaws.com.example.com', undefined, 'es'],
+    ['search-logs-abc.eu-west-1.es.amazonawsXcom', undefined, 'es'],
+  ];
+  for (const [host, region, service] of SCOPES) {
+    it(`signs for ${region ?? 'AWS_REGION'} and ${service}: ${host}`, () => {
+      const scope = (env: Readonly<Record<string, string>>): unknown =>
+        signingScope(forwarderConfig(env), new URL(`https://${host}`));
+      assert.deepEqual(scope({}), { region, service });
+      assert.deepEqual(scope({ AWS_REGION: 'af-south-1' }), { region: region ?? 'af-south-1', service });
+      const both = { AWS_REGION: 'af-south-1', ELASTICSEARCH_REGION: 'sa-east-1' };
+      assert.deepEqual(scope(both), { region: 'sa-east-1', service });
+    });
+  }
 
   it('takes the URL of the Secret before the one of the env, and explains a missing or broken one', () => {
     const both = endpointOf(

@@ -1,0 +1,36 @@
+/**
+ * Our table of partitions against the SDK's own (its partitions.json), by regions of each.
+ */
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import { DNS_SUFFIXES, dnsSuffixOf, partitionOf } from '../../../../src/sinks/aws/partition.ts';
+
+/** What the SDK's endpoint rules work with; it comes with the client of CloudWatch Logs. */
+const sdk = createRequire(createRequire(import.meta.url).resolve('@aws-sdk/client-cloudwatch-logs'))(
+  '@aws-sdk/core/client',
+) as { readonly partition: (region: string) => { readonly name: string; readonly dnsSuffix: string } };
+
+const REGIONS = [
+  'us-east-1',
+  'eu-central-1',
+  'mx-central-1',
+  'cn-north-1',
+  'cn-northwest-1',
+  'us-gov-east-1',
+  'us-gov-west-1',
+  'us-iso-east-1',
+  'us-isob-east-1',
+  'us-isof-south-1',
+  'eu-isoe-west-1',
+  'eusc-de-east-1',
+];
+
+describe('partitions of AWS', () => {
+  for (const region of REGIONS) {
+    it(`${region} is where the SDK has it`, () => {
+      const { name, dnsSuffix } = sdk.partition(region);
+      assert.deepEqual([partitionOf(region), dnsSuffixOf(region)], [name, dnsSuffix]);
+      assert(DNS_SUFFIXES.includes(dnsSuffix));
+    });
+  }
+});
