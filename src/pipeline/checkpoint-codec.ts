@@ -67,7 +67,7 @@ export interface LaneEntry {
   readonly tail: string;
   /** Nothing at or beyond this offset was ever sent. */
   readonly reserved: number;
-  /** How far the last request reached, and the hash of the bytes before that: what was sent must still stand there. */
+  /** How far requests reached beyond `acked`, and the hash of the bytes before that: what was sent must still stand there. */
   readonly sent: number;
   readonly sentTail: string;
   /** When the bytes of the last request were read, milliseconds since the epoch: a resend carries the same time. */

@@ -39,13 +39,18 @@ export class Cursor {
   ackedTail: string;
   /** The checkpoint on disk says that nothing at or beyond this offset was ever sent. */
   reserved: number;
-  /** How far the last request reached, and the hash of the bytes before that. */
+  /** How far requests reached beyond `acked`, and the hash of the bytes before that. */
   sent: number;
   sentTail: string;
   /** When the bytes of the last request were read, milliseconds since the epoch; undefined before the first. */
   sentMs: number | undefined;
   /** What lies before this offset may have been sent by a process before this one. */
   sentBefore: number;
+  /**
+   * How far that process really came: what it sent it had written down before, and a process that is killed takes back nothing that it
+   * wrote. Where bytes may have been lost (power cut, damage) nothing goes on under its id.
+   */
+  sentTo: number;
   /** What lies before this offset may be stored under another id already: it counts as a possible duplicate when it goes out. */
   mayRepeatTo: number;
   /**
@@ -104,6 +109,7 @@ export class Cursor {
     this.skips = skips;
     this.keepsSkips = skips.length > 0;
     this.sentBefore = reserved;
+    this.sentTo = sent;
     this.mayRepeatTo = mayRepeatTo;
     this.#reloadTail();
   }
@@ -169,6 +175,7 @@ export class Cursor {
     this.sent = 0;
     this.sentTail = '';
     this.sentBefore = 0;
+    this.sentTo = 0;
     this.objects = [];
   }
 

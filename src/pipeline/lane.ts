@@ -749,6 +749,9 @@ export class Lane {
       sentBefore: wasNever
         ? () => false
         : (index) => (batch.offsets[index] ?? 0) < (spanAt(spans, index)?.cursor.sentBefore ?? 0),
+      wentOut: wasNever
+        ? () => false
+        : (index) => (batch.offsets[index] ?? 0) < (spanAt(spans, index)?.cursor.sentTo ?? 0),
       ...(only === undefined ? {} : { promise: (request: PromisedRequest) => this.#promise(only, request) }),
       onResend: (records) => this.#bookResend(spans, records),
       signal,
@@ -780,9 +783,12 @@ export class Lane {
       touched.add(cursor.checkpointer);
       // A resend after a power cut must know the date of what was sent, as well as how far.
       const isAnotherHour = Math.floor(readMs / HOUR_MS) !== Math.floor((cursor.sentMs ?? 0) / HOUR_MS);
-      cursor.sent = to;
-      cursor.sentTail = tail;
-      cursor.sentMs = readMs;
+      // A resend that is shorter takes nothing back: what lies behind it went out as well.
+      if (to >= cursor.sent) {
+        cursor.sent = to;
+        cursor.sentTail = tail;
+        cursor.sentMs = readMs;
+      }
       const again = recordsBefore(batch, span, cursor.mayRepeatTo);
       cursor.account.duplicatesMax += again;
       if (to > cursor.reserved || isCut || isAnotherHour || again > 0) {

@@ -30,6 +30,8 @@ export interface Settlement {
 export interface DeliverOnceOptions {
   /** May the record have been sent before this call? */
   readonly sentBefore: (index: number) => boolean;
+  /** Did it really go out before this call? Never true where `sentBefore` is not; absent where nobody knows better than that. */
+  readonly wentOut?: (index: number) => boolean;
   /** Makes range and name of a request durable before it is sent (see DeliverOptions). */
   readonly promise?: NonNullable<DeliverOptions['promise']>;
   /** Counts records that go out although they may be stored (see DeliverOptions). */
@@ -71,10 +73,12 @@ export class RetryingSink {
   /** Resolves when all records are settled or the signal is aborted; rejects only on a bug. */
   async deliver(batch: Batch, options: DeliverOnceOptions): Promise<Settlement> {
     const work = new Work(batch.records);
+    const wentOut = options.wentOut ?? options.sentBefore;
     while (work.isOpen && !options.signal.aborted) {
       const delivery = await this.#sink.deliver(batch, {
         selection: work.selection,
         sentBefore: (index) => work.wasSent(index) || options.sentBefore(index),
+        pastSends: (index) => work.pastSends(index) ?? (wentOut(index) ? 'earlier' : 'none'),
         ...(options.promise === undefined ? {} : { promise: options.promise }),
         ...(options.onResend === undefined ? {} : { onResend: options.onResend }),
         signal: options.signal,
@@ -129,6 +133,9 @@ interface Retry {
   readonly progress: boolean;
 }
 
+/** Beyond one it does not matter how often. */
+const SEVERAL = 2;
+
 /** The open records of one batch: selections in ascending order, the first of them is sent next. Pure. */
 class Work {
   readonly #total: number;
@@ -136,6 +143,7 @@ class Work {
   readonly #open: (readonly number[] | undefined)[];
   readonly #rejected: Rejection[] = [];
   readonly #conflicts: number[] = [];
+  /** By record: in how many requests that did not settle it. */
   #sent: Uint8Array | undefined;
   #duplicates = 0;
 
@@ -154,7 +162,13 @@ class Work {
 
   /** Was it part of a request whose outcome did not settle it? */
   wasSent(index: number): boolean {
-    return this.#sent?.[index] === 1;
+    return (this.#sent?.[index] ?? 0) > 0;
+  }
+
+  /** How often that was; undefined where it never was. */
+  pastSends(index: number): 'once' | 'several' | undefined {
+    const times = this.#sent?.[index] ?? 0;
+    return times === 0 ? undefined : times === 1 ? 'once' : 'several';
   }
 
   /** Takes an outcome in; gives what must be waited for, if anything. */
@@ -196,9 +210,12 @@ class Work {
 
   /** Goes first in the queue again, and from now on counts as sent before. */
   #keep(selection: readonly number[] | undefined): void {
-    this.#sent ??= new Uint8Array(this.#total);
-    if (selection === undefined) this.#sent.fill(1);
-    else for (const index of selection) this.#sent[index] = 1;
+    const sent = (this.#sent ??= new Uint8Array(this.#total));
+    const count = selection?.length ?? this.#total;
+    for (let position = 0; position < count; position += 1) {
+      const index = selection?.[position] ?? position;
+      sent[index] = Math.min((sent[index] ?? 0) + 1, SEVERAL);
+    }
     this.#open.unshift(selection);
   }
 

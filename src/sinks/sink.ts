@@ -58,12 +58,23 @@ export interface Promised {
   readonly isResend: boolean;
 }
 
+/**
+ * How often a record really went out, with an outcome that nobody knows: `none`; `earlier`, before this delivery began, by a process before
+ * this one or by a lane that began anew, nobody knows how often; `once` or `several` times since this delivery began.
+ */
+export type PastSends = 'none' | 'earlier' | 'once' | 'several';
+
 /** What the retry decorator tells a sink about a request. */
 export interface DeliverOptions {
   /** The indexes to send, ascending; undefined means all of them. */
   readonly selection: readonly number[] | undefined;
   /** True when these records may have reached the destination before: then "exists already" means delivered. */
   readonly sentBefore: (index: number) => boolean;
+  /**
+   * Which of them really went out: `sentBefore` is true as well of what was only promised ahead, up to megabytes. For what counts possible
+   * duplicates; absent where nobody knows better than `sentBefore`.
+   */
+  readonly pastSends?: (index: number) => PastSends;
   /**
    * For sinks whose requests have names: makes range and name durable before the request, so that after a restart that very range goes
    * first, under that very name. Absent where nothing outlives the process.

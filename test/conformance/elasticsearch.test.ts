@@ -9,7 +9,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createMetrics } from '../../src/core/metrics.ts';
+import type { Batch } from '../../src/core/record.ts';
 import { ElasticsearchSink } from '../../src/sinks/elasticsearch/sink.ts';
+import type { PastSends } from '../../src/sinks/sink.ts';
 import { FakeElasticsearch } from '../fakes/elasticsearch-server.ts';
 import { forwarderConfig, sourceInfo } from '../fakes/forwarder-config.ts';
 import type { Fault } from '../fakes/scripted-server.ts';
@@ -157,6 +159,55 @@ describe('ElasticsearchSink', () => {
     assert.match(delivery.rejected[0]?.text ?? '', /failure store/);
     await sink.close();
     await strict.server.stop();
+  });
+
+  it('counts what a rollover may have stored twice, and nothing that was only promised', async () => {
+    const stream = new FakeElasticsearch();
+    stream.generation = 4;
+    await stream.server.start();
+    const config = forwarderConfig({ ELASTICSEARCH_URL: stream.server.url });
+    const clock = new VirtualClock();
+    const sink = new ElasticsearchSink({ config, clock, metrics: createMetrics() });
+    let offset = 0;
+    const next = (): Batch => {
+      const encoder = sink.createEncoder();
+      encoder.append(sourceInfo(), Buffer.from('a\nb\n'), 0, 4, (offset += 4), 0);
+      return encoder.finish();
+    };
+    let possible = 0;
+    const send = async (batch: Batch, past: PastSends, fault?: 'cut_after'): Promise<number> => {
+      if (fault !== undefined) stream.server.faults.push(fault);
+      const before = possible;
+      const delivery = await sink.deliver(batch, {
+        selection: undefined,
+        // Promised ahead, whatever was sent.
+        sentBefore: () => true,
+        pastSends: () => past,
+        onResend: async (records) => void (possible += records),
+        signal: new AbortController().signal,
+      });
+      assert.equal(delivery.status, fault === undefined ? 'delivered' : 'retryable');
+      return possible - before;
+    };
+    assert.equal(await send(next(), 'none'), 0, 'promised, and never sent');
+    const [twice, thrice, still, left] = [next(), next(), next(), next()];
+    await send(left, 'none', 'cut_after');
+    await send(still, 'none', 'cut_after');
+    await send(still, 'once', 'cut_after');
+    assert.equal(await send(still, 'several'), 0, 'nothing rolled over');
+    await send(twice, 'none', 'cut_after');
+    await send(thrice, 'none', 'cut_after');
+    stream.generation = 5;
+    assert.equal(await send(twice, 'once'), 2);
+    await send(thrice, 'once', 'cut_after');
+    assert.equal(await send(thrice, 'several'), 2, 'the answer that would have told was lost as well');
+    await clock.advance(10_000, 0);
+    await send(next(), 'none');
+    assert.equal(await send(left, 'earlier'), 2, 'learned after the rollover: no proof for what was sent before');
+    const copies = new Set(stream.stored.map(({ id }) => id)).size;
+    assert.equal(possible, stream.stored.length - copies, 'as many as there are too many');
+    await sink.close();
+    await stream.server.stop();
   });
 
   it('does not follow a redirect, and explains it', async () => {

@@ -6,7 +6,6 @@
  */
 import type { Batch } from '../../core/record.ts';
 import { selectedCount, selectedIndex } from '../selection.ts';
-import type { DeliverOptions } from '../sink.ts';
 
 /** Not in doubt; in doubt, and to be found under the time that stands in the batch; in doubt otherwise. */
 const NONE = 0;
@@ -17,10 +16,10 @@ export class Doubts {
   readonly #of = new WeakMap<Batch, Uint8Array>();
 
   /** Takes in, with the first delivery of a batch, what the checkpoint knows of it. */
-  open(batch: Batch, sentBefore: DeliverOptions['sentBefore']): void {
+  open(batch: Batch, wentOut: (index: number) => boolean): void {
     if (this.#of.has(batch)) return;
     const marks = new Uint8Array(batch.records);
-    for (let i = 0; i < marks.length; i += 1) if (sentBefore(i)) marks[i] = OTHERWISE;
+    for (let i = 0; i < marks.length; i += 1) if (wentOut(i)) marks[i] = OTHERWISE;
     this.#of.set(batch, marks);
   }
 

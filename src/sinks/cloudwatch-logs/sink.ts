@@ -8,6 +8,7 @@
 import type { PutLogEventsCommandOutput } from '@aws-sdk/client-cloudwatch-logs';
 import type { Counter, Metrics } from '../../core/metrics.ts';
 import type { Batch, SourceInfo } from '../../core/record.ts';
+import { pastSends } from '../past-sends.ts';
 import { selectedCount, selectedIndex, selectedSlices } from '../selection.ts';
 import type { Delivery, DeliverOptions, Encoder, Rejection, Sink } from '../sink.ts';
 import { rejectedEvents, retryable } from './classify.ts';
@@ -106,7 +107,7 @@ export class CloudWatchLogsSink implements Sink {
     const connected = await this.#session.connect();
     if ('problem' in connected) return retryable('credentials', connected.problem, CONFIGURATION_RETRY_MS);
     const request = { connected, destination: parseDestination(batch.destination), batch, options };
-    this.#doubts.open(batch, options.sentBefore);
+    this.#doubts.open(batch, (index) => pastSends(options, index) !== 'none');
     const known = await this.#readBack(request);
     if (known !== undefined) return known;
     const delivery = await this.#send(request);

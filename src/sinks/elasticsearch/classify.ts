@@ -82,12 +82,20 @@ export function firstIndex(body: Buffer): string | undefined {
   return /"_index":"((?!\.fs-)[^"\\]+)"/.exec(body.toString('utf8', 0, TEXT_CHARS_MAX))?.[1];
 }
 
-/** By position: the index that an item was created in now; undefined where it was not, or the answer does not name it. */
-export function createdIn(body: Buffer): readonly (string | undefined)[] {
+/** The index that has a record, and whether this very request made it so. */
+export interface Place {
+  readonly index: string;
+  readonly isNew: boolean;
+}
+
+/** By position: where an item stands now; undefined where it does not, or the answer does not name the index. */
+export function placesOf(body: Buffer): readonly (Place | undefined)[] {
   return (itemsOf(parse(body)) ?? []).map((item) => {
     const { status, isInFailureStore } = itemResult(item);
     const index = member(member(item, 'create'), '_index');
-    return status >= 200 && status < 300 && !isInFailureStore && typeof index === 'string' ? index : undefined;
+    const isNew = status >= 200 && status < 300;
+    if (isInFailureStore || typeof index !== 'string' || (!isNew && status !== 409)) return undefined;
+    return { index, isNew };
   });
 }
 

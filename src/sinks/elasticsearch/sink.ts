@@ -13,9 +13,10 @@ import type { Counter, Metrics } from '../../core/metrics.ts';
 import type { Batch } from '../../core/record.ts';
 import { unparsedCounter } from '../document-encoder.ts';
 import type { Exchange } from '../http-exchange.ts';
+import { pastSends } from '../past-sends.ts';
 import { selectedCount, selectedIndex, selectedSlices } from '../selection.ts';
 import type { Delivery, DeliverOptions, Encoder, Sink } from '../sink.ts';
-import { classifyBulk, createdIn, firstIndex } from './classify.ts';
+import { classifyBulk, firstIndex, placesOf } from './classify.ts';
 import { ClusterConnection } from './connection.ts';
 import { createBulkEncoder } from './encode.ts';
 import { bulkHeaders, bulkPath } from './request.ts';
@@ -112,18 +113,17 @@ export class ElasticsearchSink implements Sink {
       return;
     }
     let possible = 0;
-    createdIn(body).forEach((index, position) => {
-      const record = selectedIndex(options.selection, position);
-      if (index !== undefined && options.sentBefore(record) && this.#writeIndexes.mayBeTwice(destination, index))
-        possible += 1;
+    placesOf(body).forEach((place, position) => {
+      const past = pastSends(options, selectedIndex(options.selection, position));
+      if (place !== undefined && this.#writeIndexes.mayBeTwice(destination, place, past)) possible += 1;
     });
     if (possible > 0) await options.onResend?.(possible);
   }
 }
 
-function hasResent(count: number, { selection, sentBefore }: DeliverOptions): boolean {
+function hasResent(count: number, options: DeliverOptions): boolean {
   for (let position = 0; position < count; position += 1) {
-    if (sentBefore(selectedIndex(selection, position))) return true;
+    if (pastSends(options, selectedIndex(options.selection, position)) !== 'none') return true;
   }
   return false;
 }

@@ -4,15 +4,35 @@
  * An `_id` is unique in one backing index, not in a data stream: after a rollover the same `_id` is created again in the new one
  * (Elasticsearch reference, data streams, "append-only"; seen on Elasticsearch 9.5 and OpenSearch 2.19 by test/cluster). That can
  * only happen to a record whose first sending has an unknown outcome. So the write index is learned from answers to requests without such
- * records; when a resent record is created in another one, or nothing was learned yet, it counts. The count is an upper bound: it never
- * misses one, and it is 0 where no rollover took place. It needs no privilege beyond writing. May import: core.
+ * records, and where a resent record stands now is compared:
+ *
+ *   went out before        | created now in               | exists already (409) in
+ *   never, or 1st index    | once                         | once
+ *   once, this delivery    | twice? unless as learned     | once: that one sending is what stands there
+ *   several times          | twice? unless as learned     | twice? unless as learned: an earlier resend may be what stands there
+ *   before this delivery   | twice?                       | once, see below
+ *
+ * What this process learned says nothing about what went out before this delivery: it may have learned after the rollover. The count is an
+ * upper bound, and 0 where no rollover took place, but for records of an earlier process that were never stored. It needs no privilege
+ * beyond writing. What it does not see: a process whose request lost its answer twice, with a rollover in between, and which was killed
+ * before the third; the next one finds the records (409) and cannot know of the first time. May import: sinks.
  */
+import type { PastSends } from '../sink.ts';
+import type { Place } from './classify.ts';
 
 /** What is learned is looked at again this often: the answer is longer when it names the index of every item. */
 const LEARN_MS = 10_000;
 
-/** What Elasticsearch and OpenSearch call the first backing index of a data stream, or of an alias: nothing was there before it. */
-const FIRST_GENERATION = /-0*1$/;
+/**
+ * The first backing index of a data stream (`.ds-NAME-[DATE-]000001`) or of an alias (`NAME-000001`): nothing was there before it. An alias
+ * that somebody gave an index of another name is not known by this.
+ */
+function isFirstGeneration(destination: string, index: string): boolean {
+  const name = index.startsWith('.ds-') ? index.slice('.ds-'.length) : index;
+  return (
+    name.startsWith(`${destination}-`) && /^(?:\d{4}\.\d{2}\.\d{2}-)?0*1$/.test(name.slice(destination.length + 1))
+  );
+}
 
 interface Learned {
   readonly index: string;
@@ -36,11 +56,12 @@ export class WriteIndexes {
     this.#learned.set(destination, { index, atMs: now });
   }
 
-  /** Whether a resent record that was now created in `index` may stand in an older one as well. */
-  mayBeTwice(destination: string, index: string): boolean {
-    if (index === destination) return false;
-    const known = this.#learned.get(destination);
-    return known === undefined ? !FIRST_GENERATION.test(index) : known.index !== index;
+  /** Whether a record may stand in an older index as well as where it stands now; see the table above. */
+  mayBeTwice(destination: string, { index, isNew }: Place, past: PastSends): boolean {
+    if (past === 'none' || index === destination || isFirstGeneration(destination, index)) return false;
+    if (past === 'earlier') return isNew;
+    if (past === 'once' && !isNew) return false;
+    return this.#learned.get(destination)?.index !== index;
   }
 }
 

@@ -24,6 +24,7 @@ import { LINE_BYTES_MAX, READ_BYTES } from '../../../src/core/limits.ts';
 import { PLAIN_RULES } from '../../../src/config/record-rules.ts';
 import { createLog, silentLog } from '../../../src/core/log.ts';
 import { createMetrics } from '../../../src/core/metrics.ts';
+import { recordBytes } from '../../../src/core/record.ts';
 import { decodeLines } from '../../../src/pipeline/checkpoint-codec.ts';
 import { Forwarder } from '../../../src/pipeline/forwarder.ts';
 import type { Encoder, Sink } from '../../../src/sinks/sink.ts';
@@ -601,6 +602,46 @@ describe('forwarder', () => {
     assert.deepEqual(destination.texts, ['one\n', 'two\n']);
     assert.equal(account().duplicates, 2);
     assert.deepEqual(account().delivered, { lines: 2, bytes: 8 });
+  });
+
+  it('knows to the byte what a process before it sent, however short the resend of the next one was', async () => {
+    // Longer than the head that is hashed, so that megabytes are promised ahead.
+    const lines = Array.from({ length: 40 }, (_, i) => `${String(i).padStart(99, '0')}\n`);
+    writeFileSync(at('a.log'), lines.join(''));
+    const said: string[] = [];
+    const attach = (recordsMax: number): void => {
+      const sink = fakeSink({ destination, recordsMax });
+      forwarder.attach({
+        ...sink,
+        deliver: async (batch, options) => {
+          for (let i = 0; i < batch.records; i += 1)
+            said.push(
+              `${Number(recordBytes(batch, i).toString())} ${String(options.sentBefore(i))} ${options.pastSends?.(i) ?? ''}`,
+            );
+          return sink.deliver(batch, options);
+        },
+      });
+    };
+    destination.script = () => UNREACHABLE;
+    for (const recordsMax of [100, 10]) {
+      forwarder = await open();
+      attach(recordsMax);
+      await run(2 * FLUSH_MS);
+      await forwarder.close();
+    }
+    appendFileSync(at('a.log'), lines.join('').replaceAll('0000', '9000'));
+    said.length = 0;
+    destination.script = () => 'store';
+    forwarder = await open();
+    attach(100);
+    await run(3 * FLUSH_MS);
+    assert.equal(said.length, 80);
+    assert(
+      said.every((text) => text.includes('true')),
+      'all of it was promised',
+    );
+    assert.equal(said.filter((text) => text.endsWith('earlier')).length, 40);
+    assert.equal(said.filter((text) => text.endsWith('none')).length, 40);
   });
 
   it('takes new ids when the destination holds other records under the old ones, and loses nothing', async () => {

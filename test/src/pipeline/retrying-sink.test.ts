@@ -129,6 +129,39 @@ describe('retrying sink', () => {
     assert.deepEqual(destination.texts, ['r1\n', 'r2\n', 'r3\n', 'r4\n', 'r5\n', 'r6\n']);
   });
 
+  it('says of each record how often it went out without an outcome', async () => {
+    const destination = new FakeDestination();
+    const answers: Answer[] = [UNREACHABLE, partial({ retry: [0, 2] }), 'store'];
+    destination.script = () => answers.shift() ?? 'store';
+    const said: string[][] = [];
+    const sink = fakeSink({ destination });
+    const clock = new VirtualClock();
+    const retrying = new RetryingSink({
+      sink: {
+        ...sink,
+        deliver: async (batch, options) => {
+          said.push(Array.from({ length: 3 }, (_, index) => options.pastSends?.(index) ?? ''));
+          return sink.deliver(batch, options);
+        },
+      },
+      clock,
+      random: () => 0.5,
+      log: createLog({ clock, level: 'error', write: () => {} }),
+      metrics: createMetrics(),
+    });
+    const delivery = retrying.deliver(batchOf(destination, 3), {
+      sentBefore: () => true,
+      wentOut: (index) => index === 1,
+      signal: new AbortController().signal,
+    });
+    assert((await whileTimePasses(clock, delivery, 60_000, 1_000)).settled);
+    assert.deepEqual(said, [
+      ['none', 'earlier', 'none'],
+      ['once', 'once', 'once'],
+      ['several', 'once', 'several'],
+    ]);
+  });
+
   it('leaves a contiguous rest when it is aborted', async () => {
     const { settlement } = await run(
       8,

@@ -2,7 +2,7 @@
  * Every answer of `_bulk` and what it means. Bodies as Elasticsearch 8, 9 and OpenSearch 2 send them.
  */
 import assert from 'node:assert/strict';
-import { classifyBulk, createdIn, firstIndex, saysNoErrors } from '../../../../src/sinks/elasticsearch/classify.ts';
+import { classifyBulk, firstIndex, placesOf, saysNoErrors } from '../../../../src/sinks/elasticsearch/classify.ts';
 import type { Delivery } from '../../../../src/sinks/sink.ts';
 
 const selection = [2, 5, 9];
@@ -196,14 +196,15 @@ describe('classifyBulk', () => {
     assert.equal(delivery.retryText, '403 security_exception: because: of it');
   });
 
-  it('names the index of what was created, and of nothing else', () => {
+  it('names the index that has a record, and whether it is new there', () => {
     const answer = Buffer.from(
-      '{"errors":true,"items":[{"create":{"_index":".ds-a-000002","status":201}},{"create":{"_index":".ds-a-000002","status":409}},{"create":{"status":201}}]}',
+      '{"errors":true,"items":[{"create":{"_index":".ds-a-000002","status":201}},{"create":{"_index":".ds-a-000002","status":409}},{"create":{"status":201}},{"create":{"_index":".ds-a-000002","status":429}}]}',
     );
-    assert.deepEqual(createdIn(answer), ['.ds-a-000002', undefined, undefined]);
+    const [created, known] = [true, false].map((isNew) => ({ index: '.ds-a-000002', isNew }));
+    assert.deepEqual(placesOf(answer), [created, known, undefined, undefined]);
     assert.equal(firstIndex(answer.subarray(0, 80)), '.ds-a-000002');
     assert.equal(firstIndex(Buffer.from('{"errors":false,"items":[{"create":{"status":201}}]}')), undefined);
-    assert.deepEqual(createdIn(Buffer.from('<html>')), []);
+    assert.deepEqual(placesOf(Buffer.from('<html>')), []);
   });
 
   for (const [status, body, [want, reason], words] of WHOLE) {
@@ -257,7 +258,8 @@ describe('classifyBulk', () => {
     );
     assert.match(delivery.rejected[0]?.text ?? '', /failure store/);
     const bytes = Buffer.from(JSON.stringify(body));
-    assert.deepEqual(createdIn(bytes), [undefined, '.ds-logs-a-000001', '.ds-logs-a-000001']);
+    const place = { index: '.ds-logs-a-000001', isNew: true };
+    assert.deepEqual(placesOf(bytes), [undefined, place, place]);
     assert.equal(firstIndex(bytes), '.ds-logs-a-000001');
   });
 });
