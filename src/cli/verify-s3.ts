@@ -109,7 +109,7 @@ class S3Reader {
     if (region === undefined) throw unreadable('no AWS region: set AWS_REGION');
     const keys = [...AWS_SECRET_KEYS, 's3-ca.crt'];
     const secret = await createSecretFiles({ dir: config.sinkSecretDir, keys, clock: systemClock }).read();
-    const credentials = credentialProvider(secret);
+    const credentials = credentialProvider(secret, config.proxy);
     const sign = createSigner({ region, service: 's3', credentials, isPathLiteral: true, hasBodyHash: true });
     return new S3Reader(config, region, sign, secret.value('s3-ca.crt'));
   }
@@ -139,7 +139,8 @@ class S3Reader {
     const headers = { 'x-amz-content-sha256': EMPTY_SHA256 };
     const signed = await this.#sign({ method: 'GET', host, path, query, headers }, systemClock.now());
     const known = this.#connections.get(host);
-    const connection = known ?? (await openConnection({ url, ca: this.#ca, clock: systemClock }));
+    const { proxy } = this.#config;
+    const connection = known ?? (await openConnection({ url, ca: this.#ca, proxy, clock: systemClock }));
     this.#connections.set(host, connection);
     const text = Object.entries(query).map(([name, value]) => `${encoded(name)}=${encoded(value)}`);
     const answer = await connection.exchange({

@@ -10,8 +10,13 @@ import type { AddressInfo, Socket } from 'node:net';
 export class ConnectProxy {
   /** Method and target of what went through. */
   readonly seen: string[] = [];
+  readonly #onSeen: (line: string) => void;
   readonly #sockets = new Set<Socket>();
   #server: Server | undefined;
+
+  constructor(onSeen: (line: string) => void = () => {}) {
+    this.#onSeen = onSeen;
+  }
 
   get url(): string {
     return `http://127.0.0.1:${(this.#server?.address() as AddressInfo).port}`;
@@ -20,7 +25,7 @@ export class ConnectProxy {
   async start(): Promise<void> {
     const server = createServer((request, response) => {
       const target = new URL(request.url ?? '');
-      this.seen.push(`${request.method ?? ''} ${target.host}`);
+      this.#see(`${request.method ?? ''} ${target.host}`);
       const { method, headers } = request;
       const onward = httpRequest(target, { method, headers }, (answer) => {
         response.writeHead(answer.statusCode ?? 502, answer.headers);
@@ -30,7 +35,7 @@ export class ConnectProxy {
       request.pipe(onward);
     });
     server.on('connect', (request, client: Socket) => {
-      this.seen.push(`CONNECT ${request.url ?? ''}`);
+      this.#see(`CONNECT ${request.url ?? ''}`);
       const { hostname, port } = new URL(`http://${request.url ?? ''}`);
       const upstream = connect(Number(port), hostname, () => {
         client.write('HTTP/1.1 200 Connection established\r\n\r\n');
@@ -44,6 +49,11 @@ export class ConnectProxy {
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     this.#server = server;
+  }
+
+  #see(line: string): void {
+    this.seen.push(line);
+    this.#onSeen(line);
   }
 
   async stop(): Promise<void> {

@@ -3,6 +3,7 @@
  *
  * May import: core, config, sinks.
  */
+import type { ProxySettings } from '../../config/forwarder-config.ts';
 import type { Clock } from '../../core/clock.ts';
 import { errorText } from '../../core/errors.ts';
 import type { CheckStep } from '../check.ts';
@@ -18,8 +19,22 @@ import { NO_CREDENTIALS_REMEDY, staticCredentials } from './static-credentials.t
 const CALL_TIMEOUT_MS = 10_000;
 const ANSWER_BYTES_MAX = 1024 * 1024;
 
-/** Name, connection and certificate; gives whether the rest makes sense. */
-export async function* checkWay(target: NetworkTarget, clock: Clock): AsyncGenerator<CheckStep, boolean> {
+/** Name, connection and certificate; gives whether the rest makes sense. Through a proxy the pod needs neither the name nor the way. */
+export async function* checkWay(
+  target: NetworkTarget,
+  clock: Clock,
+  proxy: ProxySettings,
+): AsyncGenerator<CheckStep, boolean> {
+  const through = target.url.protocol === 'https:' ? proxy.HTTPS_PROXY : proxy.HTTP_PROXY;
+  if (through !== undefined) {
+    const { host } = new URL(through);
+    yield {
+      name: 'network',
+      outcome: 'skipped',
+      text: `the proxy ${host} is configured: name and connection are its own`,
+    };
+    return true;
+  }
   let last: CheckStep | undefined;
   for await (const step of checkNetwork(target, clock)) {
     last = step;
@@ -32,9 +47,9 @@ export async function* checkWay(target: NetworkTarget, clock: Clock): AsyncGener
 export async function askUnsigned(
   { url, ca }: NetworkTarget,
   clock: Clock,
-  { method, path }: { readonly method: 'GET' | 'HEAD'; readonly path: string },
+  { method, path, proxy }: { readonly method: 'GET' | 'HEAD'; readonly path: string; readonly proxy: ProxySettings },
 ): Promise<Exchange> {
-  const connection = await openConnection({ url, ca, clock });
+  const connection = await openConnection({ url, ca, proxy, clock });
   try {
     return await connection.exchange({
       method,
@@ -51,10 +66,10 @@ export async function askUnsigned(
 }
 
 /** Whose name the requests bear, by the id of its access key, which is no secret (IAM user guide, "Access keys"). */
-export async function checkIdentity(secret: SecretValues): Promise<CheckStep> {
+export async function checkIdentity(secret: SecretValues, proxy: ProxySettings): Promise<CheckStep> {
   const isStatic = staticCredentials(secret) !== undefined;
   try {
-    const { accessKeyId, sessionToken } = await credentialProvider(secret)();
+    const { accessKeyId, sessionToken } = await credentialProvider(secret, proxy)();
     const kind = sessionToken === undefined ? 'access key' : 'session key';
     const from = isStatic ? 'of the sink Secret' : 'found by the chain of the SDK (env, role, container, instance)';
     return { name: 'identity', outcome: 'ok', text: `${kind} ${accessKeyId} ${from}` };

@@ -57,12 +57,12 @@ async function* checkConnected(
     caPlace: CA_PLACE,
   };
   yield { name: 'region', outcome: 'ok', text: `${connected.region} at ${target.url.origin}` };
-  if (!(yield* checkWay(target, clock))) return;
-  const answer = await askUnsigned(target, clock, { method: 'GET', path: '/' });
+  if (!(yield* checkWay(target, clock, config.proxy))) return;
+  const answer = await askUnsigned(target, clock, { method: 'GET', path: '/', proxy: config.proxy });
   const date = answer.kind === 'answer' ? answer.headers['date'] : undefined;
   yield checkClock(typeof date === 'string' ? date : undefined, clock);
   const secret = await createSecretFiles({ dir: config.sinkSecretDir, keys: AWS_SECRET_KEYS, clock }).read();
-  const identity = await checkIdentity(secret);
+  const identity = await checkIdentity(secret, config.proxy);
   yield identity;
   if (identity.outcome === 'failed') return;
   const destination = logDestination(config, exampleSource(config));

@@ -4,7 +4,7 @@
  * room lazily.
  *
  * Invariants: `maxAttempts: 1`, retries are ours. The body of PutLogEvents comes as bytes and takes the place of the serializer's
- * output before content length and signature are made, so nothing is parsed or escaped twice. May import: core.
+ * output before content length and signature are made, so nothing is parsed or escaped twice. May import: core, config, sinks.
  */
 import assert from 'node:assert/strict';
 import type { LookupFunction } from 'node:net';
@@ -17,7 +17,9 @@ import {
   PutRetentionPolicyCommand,
 } from '@aws-sdk/client-cloudwatch-logs';
 import type { LogGroupClass, PutLogEventsCommandOutput } from '@aws-sdk/client-cloudwatch-logs';
+import type { ProxySettings } from '../../config/forwarder-config.ts';
 import type { Log } from '../../core/log.ts';
+import { proxyAgentOptions } from '../aws/request-handler.ts';
 import type { LogDestination } from './request.ts';
 
 /** Time for a connection to be made; the request as a whole is bounded by its caller. */
@@ -31,6 +33,8 @@ export interface LogsClientOptions {
   /** Undefined: the SDK's default chain (env, web identity, container, profile, instance role). */
   readonly credentials: { accessKeyId: string; secretAccessKey: string; sessionToken?: string } | undefined;
   readonly log: Log;
+  /** STS is asked through it as well: the chain of credentials has the client's own handler. */
+  readonly proxy?: ProxySettings;
   /** How a host name becomes an address; the system's way unless given. */
   readonly lookup?: LookupFunction | undefined;
 }
@@ -72,6 +76,7 @@ export interface LogsClient {
 
 /** A client with its connections; nothing is sent. */
 export function createLogsClient(options: LogsClientOptions): LogsClient {
+  const agent = proxyAgentOptions(options.proxy ?? {});
   const client = new CloudWatchLogsClient({
     maxAttempts: 1,
     ...(options.region === undefined ? {} : { region: options.region }),
@@ -82,7 +87,8 @@ export function createLogsClient(options: LogsClientOptions): LogsClient {
     requestHandler: {
       connectionTimeout: CONNECTION_TIMEOUT_MS,
       socketTimeout: 0,
-      ...(options.lookup === undefined ? {} : { httpAgent: { lookup: options.lookup } }),
+      httpAgent: { ...agent, ...(options.lookup === undefined ? {} : { lookup: options.lookup }) },
+      httpsAgent: agent,
     },
     logger: sdkLogger(options.log),
   });

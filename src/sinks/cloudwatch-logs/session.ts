@@ -78,6 +78,7 @@ export class Session {
         fips: config.cloudwatch.fips,
         credentials,
         log,
+        proxy: config.proxy,
       });
     let client = create(config.awsRegion);
     let region: string;

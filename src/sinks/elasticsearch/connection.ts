@@ -140,7 +140,7 @@ export class ClusterConnection {
     }
     const { createSigner } = await import('../aws/signature.ts');
     const { credentialProvider } = await import('../aws/credentials.ts');
-    const credentials = credentialProvider(secret);
+    const credentials = credentialProvider(secret, this.#config.proxy);
     return createSigner({ region, service, credentials, isPathLiteral: false, hasBodyHash: true });
   }
 }

@@ -59,10 +59,10 @@ async function* checkBucket(options: CheckOptions, place: Place): AsyncGenerator
   const secret = await createSecretFiles({ dir: config.sinkSecretDir, keys: S3_SECRET_KEYS, clock }).read();
   const { url, isVirtual } = bucketUrl(config.s3, place.region, place.bucket);
   const target: NetworkTarget = { url, ca: secret.value('s3-ca.crt'), client: undefined, caPlace: CA_PLACE };
-  if (!(yield* checkWay(target, clock))) return;
+  if (!(yield* checkWay(target, clock, config.proxy))) return;
   // Whoever asks and whatever he may: the answer names the region of the bucket (S3 API reference, HeadBucket).
   const path = isVirtual ? '/' : `${url.pathname.replace(/\/+$/, '')}/${place.bucket}`;
-  const head = await askUnsigned(target, clock, { method: 'HEAD', path });
+  const head = await askUnsigned(target, clock, { method: 'HEAD', path, proxy: config.proxy });
   const said = (name: string): string | undefined => {
     const value = head.kind === 'answer' ? head.headers[name] : undefined;
     return typeof value === 'string' ? value : undefined;
@@ -71,7 +71,7 @@ async function* checkBucket(options: CheckOptions, place: Place): AsyncGenerator
   const region = regionStep(place, said('x-amz-bucket-region'));
   yield region;
   if (region.outcome === 'failed') return;
-  const identity = await checkIdentity(secret);
+  const identity = await checkIdentity(secret, config.proxy);
   yield identity;
   if (identity.outcome === 'failed') return;
   const permission = await permissionStep(config, clock, place);

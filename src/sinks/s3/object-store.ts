@@ -127,7 +127,7 @@ export class ObjectStore {
     const secret = await this.#secret.read();
     if (this.#connected?.version === secret.version) return this.#connected;
     this.close();
-    const credentials = credentialProvider(secret);
+    const credentials = credentialProvider(secret, this.#config.proxy);
     const sign = createSigner({ region, service: 's3', credentials, isPathLiteral: true, hasBodyHash: true });
     this.#connected = { version: secret.version, secret, sign, hosts: new Map() };
     return this.#connected;
@@ -145,7 +145,9 @@ export class ObjectStore {
       connection.close();
       hosts.delete(oldest);
     }
-    const made = await openConnection({ url, ca: secret.value('s3-ca.crt'), lookup: this.#lookup, clock: this.#clock });
+    const ca = secret.value('s3-ca.crt');
+    const { proxy } = this.#config;
+    const made = await openConnection({ url, ca, proxy, lookup: this.#lookup, clock: this.#clock });
     hosts.set(host, made);
     return made;
   }
