@@ -2,9 +2,10 @@
  * What a PutObject looks like and where it goes: pure.
  *
  * Sources: S3 API reference, PutObject; S3 user guide, "Virtual hosting of general purpose buckets", "Conditional writes", "Checking object
- * integrity". May import: core, config.
+ * integrity". May import: core, config, sinks.
  */
 import type { S3Config } from '../../config/s3-config.ts';
+import { dnsSuffixOf } from '../aws/partition.ts';
 
 export interface ObjectAddress {
   readonly url: URL;
@@ -20,18 +21,13 @@ const CONTENT_TYPES: Readonly<Record<S3Config['compression'], string>> = {
   none: 'application/x-ndjson',
 };
 
-/** Partitions of AWS with a DNS suffix of their own (AWS General Reference, "AWS service endpoints"). */
-function dnsSuffix(region: string): string {
-  return region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com';
-}
-
 /** Base URL, and whether the bucket stands in its host name. */
 export function bucketUrl(
   { endpoint, addressing }: S3Config,
   region: string,
   bucket: string,
 ): { readonly url: URL; readonly isVirtual: boolean } {
-  const base = new URL(endpoint ?? `https://s3.${region}.${dnsSuffix(region)}`);
+  const base = new URL(endpoint ?? `https://s3.${region}.${dnsSuffixOf(region)}`);
   const isAuto = addressing === 'auto';
   // The certificate of *.s3.REGION covers no name with a dot before it, and a server of one's own need not answer to names.
   const isVirtual = isAuto ? endpoint === undefined && !bucket.includes('.') : addressing === 'virtual';

@@ -3,6 +3,8 @@
  */
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
+import { bucketUrl } from '../../../../src/sinks/s3/request.ts';
+import { forwarderConfig } from '../../../fakes/forwarder-config.ts';
 import { DNS_SUFFIXES, dnsSuffixOf, partitionOf } from '../../../../src/sinks/aws/partition.ts';
 
 /** What the SDK's endpoint rules work with; it comes with the client of CloudWatch Logs. */
@@ -31,6 +33,8 @@ describe('partitions of AWS', () => {
       const { name, dnsSuffix } = sdk.partition(region);
       assert.deepEqual([partitionOf(region), dnsSuffixOf(region)], [name, dnsSuffix]);
       assert(DNS_SUFFIXES.includes(dnsSuffix));
+      const { s3 } = forwarderConfig({ S3_BUCKET: 'logs' });
+      assert.equal(bucketUrl(s3, region, 'logs').url.host, `logs.s3.${region}.${dnsSuffix}`);
     });
   }
 });
