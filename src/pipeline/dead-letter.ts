@@ -50,8 +50,8 @@ export class DeadLetter {
   #bytes = 0;
   /** The last line has no end: the next one begins on a line of its own. */
   #isTorn = false;
-  #records = 0;
-  #olderRecords = 0;
+  /** What the two files hold, an earlier process' records included; undefined until the first look. */
+  #counts: { current: number; older: number } | undefined;
   #writing: Promise<void> = Promise.resolve();
 
   constructor(options: {
@@ -93,14 +93,14 @@ export class DeadLetter {
       kept_in: CURRENT,
     });
     try {
-      await this.#look();
-      if (this.#bytes > 0 && this.#bytes + content.length > this.#bytesMax / 2) await this.#rotate();
+      const counts = await this.#look();
+      if (this.#bytes > 0 && this.#bytes + content.length > this.#bytesMax / 2) await this.#rotate(counts);
       const lines = this.#isTorn ? Buffer.concat([NEWLINE, content]) : content;
       await this.#files.append(CURRENT, lines);
       await this.#files.sync(CURRENT);
       this.#isTorn = false;
       this.#bytes += lines.length;
-      this.#records += records.length;
+      counts.current += records.length;
     } catch (error) {
       this.#hasLooked = false;
       this.#discarded(records.length);
@@ -109,20 +109,23 @@ export class DeadLetter {
   }
 
   /** What an earlier process left, or a write that failed: its last line may be cut. */
-  async #look(): Promise<void> {
-    if (this.#hasLooked) return;
+  async #look(): Promise<{ current: number; older: number }> {
+    if (this.#hasLooked && this.#counts !== undefined) return this.#counts;
     const found = await this.#files.read(CURRENT);
     this.#bytes = found?.length ?? 0;
     this.#isTorn = found !== undefined && found.length > 0 && found.at(-1) !== NEWLINE[0];
+    // Once only: what a write that failed has left behind is counted as discarded already.
+    this.#counts ??= { current: linesIn(found), older: linesIn(await this.#files.read(OLDER)) };
     this.#hasLooked = true;
+    return this.#counts;
   }
 
-  async #rotate(): Promise<void> {
+  async #rotate(counts: { current: number; older: number }): Promise<void> {
     await this.#files.rename(CURRENT, OLDER);
     this.#isTorn = false;
-    this.#discarded(this.#olderRecords);
-    this.#olderRecords = this.#records;
-    this.#records = 0;
+    this.#discarded(counts.older);
+    counts.older = counts.current;
+    counts.current = 0;
     this.#bytes = 0;
   }
 
@@ -133,4 +136,11 @@ export class DeadLetter {
     );
     if (records > 0) counter.add(records);
   }
+}
+
+/** Whole lines; the file has half the bound at most. */
+function linesIn(content: Buffer | undefined): number {
+  let lines = 0;
+  for (let at = content?.indexOf(NEWLINE) ?? -1; at >= 0; at = content?.indexOf(NEWLINE, at + 1) ?? -1) lines += 1;
+  return lines;
 }

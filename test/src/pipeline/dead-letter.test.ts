@@ -64,6 +64,19 @@ describe('dead letter', () => {
     assert.equal(discarded(), 30 - kept.length);
   });
 
+  it('counts what had to go of an earlier process as well, in whichever file it stands', async () => {
+    const { disk, letter, discarded } = build(2_000);
+    for (let offset = 0; offset < 7; offset += 1) await letter.keep([record(offset)]);
+    const kept = (): number => lines(disk, 'dead-letter.1.ndjson').length + lines(disk, 'dead-letter.ndjson').length;
+    assert.equal(discarded() + kept(), 7);
+    const left = kept();
+    const metrics = createMetrics();
+    const files = disk.mount();
+    const next = new DeadLetter({ files, clock: new VirtualClock(), log: silentLog, metrics, bytesMax: 2_000 });
+    for (let offset = 7; offset < 20; offset += 1) await next.keep([record(offset)]);
+    assert.equal(metrics.counter('logtender_dead_letter_discarded_total', '').value(), left + 13 - kept());
+  });
+
   it('counts what a full disk did not take, and goes on', async () => {
     const { disk, letter, discarded } = build(2_000);
     disk.failure = 'ENOSPC';
