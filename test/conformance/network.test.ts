@@ -5,7 +5,7 @@
  *   cut at: connect, handshake, in the request, before and in the answer | each | they have no connection
  *   slow answer, certificate renewed, name that does not resolve         | each | -
  *   wrong credentials, then right ones, without a restart                | each | they have none
- *   copytruncate between send and resend                                 | each | test/src/pipeline/forwarder.test.ts
+ *   copytruncate between send and resend, by the whole forwarder         | each | test/src/pipeline/forwarder.test.ts
  *
  * Nothing is lost in any cell; nothing is stored twice where the destination recognises a resend, and in CloudWatch Logs only what was
  * stored without an answer. Throttling, refusals, sizes and silence: sink.ts, run by each sink's own file; a server that is killed in
@@ -13,7 +13,7 @@
  */
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import type { LookupFunction } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,9 +21,13 @@ import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { gunzipSync } from 'node:zlib';
 import { writeCertificate } from '../../certs/authority.ts';
 import type { CertificateSpec } from '../../certs/authority.ts';
+import { PLAIN_RULES } from '../../src/config/record-rules.ts';
+import { systemClock } from '../../src/core/clock.ts';
+import type { Clock } from '../../src/core/clock.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { createMetrics } from '../../src/core/metrics.ts';
 import type { Batch } from '../../src/core/record.ts';
+import { Forwarder } from '../../src/pipeline/forwarder.ts';
 import { createLogsClient } from '../../src/sinks/cloudwatch-logs/client.ts';
 import { CloudWatchLogsSink } from '../../src/sinks/cloudwatch-logs/sink.ts';
 import { ElasticsearchSink } from '../../src/sinks/elasticsearch/sink.ts';
@@ -32,6 +36,7 @@ import type { Delivery, Sink } from '../../src/sinks/sink.ts';
 import { FakeCloudWatchLogs } from '../fakes/cloudwatch-logs-server.ts';
 import { FakeElasticsearch } from '../fakes/elasticsearch-server.ts';
 import { forwarderConfig, sourceInfo } from '../fakes/forwarder-config.ts';
+import { MemoryDisk } from '../fakes/memory-state-files.ts';
 import { FAKE_KEYS, FakeS3 } from '../fakes/s3-server.ts';
 import type { ScriptedServer } from '../fakes/scripted-server.ts';
 import { TlsFront } from '../fakes/tls-front.ts';
@@ -48,7 +53,7 @@ type Values = Readonly<Record<string, string>>;
 interface Destination {
   readonly server: ScriptedServer;
   readonly env: (url: string) => Values;
-  readonly sink: (env: Values, clock: VirtualClock, lookup: LookupFunction | undefined) => Sink;
+  readonly sink: (env: Values, clock: Clock, lookup: LookupFunction | undefined) => Sink;
   readonly caKey: string | undefined;
   readonly right: Values;
   readonly wrong: Values;
@@ -288,16 +293,82 @@ for (const [name, isIdempotent, open] of [
       assert.deepEqual(destination.stored(), LINES);
     });
 
-    it('copytruncate between send and resend: other bytes at the same offsets are not taken for the old ones', async () => {
-      const old = batchOf(LINES);
-      front.faults.push('before_answer');
-      assert.equal((await deliver(old)).status, 'retryable');
-      // The file was copied and truncated: the same path and offsets, a new generation with an id of its own.
-      const young = ['uno', 'dos', 'tres'];
-      assert.deepEqual(await deliver(batchOf(young)), { status: 'delivered', duplicates: 0 });
-      const duplicates = isIdempotent ? LINES.length : 0;
-      assert.deepEqual(await deliver(old, true), { status: 'delivered', duplicates });
-      assert.deepEqual(destination.stored(), [...LINES, ...young, ...(isIdempotent ? [] : LINES)]);
-    });
+    for (const [who, isRestarted] of [
+      ['this process', false],
+      ['the next process', true],
+    ] as const) {
+      it(`copytruncate between send and resend by ${who}: other bytes at the same offsets hide behind no old ones`, async () => {
+        const logs = join(dir, 'logs');
+        mkdirSync(logs);
+        const file = join(logs, 'a.log');
+        const disk = new MemoryDisk();
+        let starts = 0;
+        const begin = async (): Promise<{ forwarder: Forwarder; running: Promise<void> }> => {
+          starts += 1;
+          const made = await Forwarder.open({
+            files: [{ container: 'app', path: '/var/log/app/a.log', directory: '/var/log/app', mount: logs }],
+            sinks: [name],
+            uid: 'uid',
+            epoch: `epoch-${starts}`,
+            flushIntervalMs: 20,
+            rules: PLAIN_RULES,
+            stateFiles: disk.mount(),
+            clock: systemClock,
+            random: () => 0.5,
+            log: silentLog,
+            metrics: createMetrics(),
+            watch: false,
+          });
+          const env = { SINK_SECRET_DIR: dir, S3_OBJECT_AGE: '1s', ...destination.env(front.url) };
+          made.attach(destination.sink(env, systemClock, undefined));
+          return { forwarder: made, running: made.run() };
+        };
+        const end = async (): Promise<void> => {
+          forwarder.stop();
+          await running;
+          await forwarder.close();
+        };
+        const until = async (what: string, isSo: () => boolean): Promise<void> => {
+          for (let i = 0; !isSo(); i += 1) {
+            assert(i < 2_000, `${what}: ${destination.stored().join()}`);
+            await systemClock.sleep(10);
+          }
+        };
+        // The same lengths, so that each new line has the offset of an old one.
+        const young = ['uno', 'dos', 'tres!'];
+        writeFileSync(file, `${LINES.join('\n')}\n`);
+        // No resend gets through before the file is another one.
+        front.faults.push('before_answer', ...Array.from({ length: 100 }, () => 'connect' as const));
+        let { forwarder, running } = await begin();
+        await until(
+          'the first request is done, its answer is lost',
+          () => destination.stored().length === LINES.length,
+        );
+        if (isRestarted) await end();
+        copyFileSync(file, `${file}.1`);
+        truncateSync(file);
+        appendFileSync(file, `${young.join('\n')}\n`);
+        front.faults.length = 0;
+        if (isRestarted) ({ forwarder, running } = await begin());
+        // What was never acknowledged is read again from the copy beside the file.
+        const resent = isIdempotent ? [] : LINES;
+        const want = [...LINES, ...resent, ...young];
+        const account = (): ReturnType<Forwarder['summaries']>[number]['account'] => {
+          const [summary] = forwarder.summaries();
+          assert(summary !== undefined);
+          return summary.account;
+        };
+        await until(
+          'all is settled',
+          () => destination.stored().length >= want.length && account().pending.lines === 0,
+        );
+        assert.deepEqual(destination.stored(), want);
+        account().assertBalanced();
+        assert.equal(account().delivered.lines, LINES.length + young.length);
+        assert.equal(account().duplicates, isIdempotent ? LINES.length : 0);
+        assert.equal(account().duplicatesMax, resent.length);
+        await end();
+      });
+    }
   });
 }
