@@ -31,7 +31,7 @@ import { checkS3 } from '../../src/sinks/s3/check.ts';
 import { DeadLetterCopy } from '../../src/sinks/s3/dead-letter-copy.ts';
 import { S3Sink } from '../../src/sinks/s3/sink.ts';
 import type { Delivery } from '../../src/sinks/sink.ts';
-import { describeSink } from '../conformance/sink.ts';
+import { BY_CABLE_ALONE, describeSink } from '../conformance/sink.ts';
 import type { Scripted, SinkHarness } from '../conformance/sink.ts';
 import { forwarderConfig, sourceInfo } from '../fakes/forwarder-config.ts';
 import { TcpRelay } from '../fakes/tcp-relay.ts';
@@ -94,7 +94,7 @@ describe('real s3 (versitygw)', function () {
 
   describeSink('s3', {
     isIdempotent: true,
-    can: new Set<Scripted>(['connection_cut', 'answer_lost', 'silence']),
+    cannot: BY_CABLE_ALONE,
     start: async (): Promise<SinkHarness> => {
       const bucket = newBucket();
       const relay = new TcpRelay(server.url);

@@ -89,18 +89,7 @@ async function start(
 
 describeSink('cloudwatch', {
   isIdempotent: false,
-  can: new Set<Scripted>([
-    'throttled',
-    'server_error',
-    'refused',
-    'too_large',
-    'connection_cut',
-    'answer_lost',
-    'answer_cut',
-    'silence',
-    'credentials',
-    'first_rejected',
-  ]),
+  cannot: { second_throttled: 'PutLogEvents throttles a request as a whole (API reference, rejectedLogEventsInfo)' },
   start: async () => {
     const { fake, clock, sink, stop } = await start();
     fake.groups.set(GROUP, {});

@@ -21,7 +21,27 @@ function readLines(written: readonly Buffer[]): string[] {
 
 describeSink('console', {
   isIdempotent: false,
-  can: new Set(['connection_cut']),
+  cannot: {
+    ...Object.fromEntries(
+      (
+        [
+          'throttled',
+          'server_error',
+          'refused',
+          'too_large',
+          'first_rejected',
+          'second_throttled',
+          'credentials',
+        ] as const
+      ).map((next) => [next, 'standard output takes bytes and judges none']),
+    ),
+    ...Object.fromEntries(
+      (['answer_lost', 'answer_cut', 'silence'] as const).map((next) => [
+        next,
+        'a write to standard output has no answer beside its own end',
+      ]),
+    ),
+  },
   start: async () => {
     const written: Buffer[] = [];
     let isDown = false;

@@ -36,19 +36,7 @@ const FAULTS: Readonly<Partial<Record<Scripted, Fault>>> = {
 
 describeSink('elasticsearch', {
   isIdempotent: true,
-  can: new Set<Scripted>([
-    'throttled',
-    'server_error',
-    'refused',
-    'too_large',
-    'connection_cut',
-    'answer_lost',
-    'answer_cut',
-    'silence',
-    'credentials',
-    'first_rejected',
-    'second_throttled',
-  ]),
+  cannot: {},
   start: async () => {
     const fake = new FakeElasticsearch();
     await fake.server.start();

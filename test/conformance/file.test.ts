@@ -46,7 +46,27 @@ function readLines(path: string): string[] {
 
 describeSink('file', {
   isIdempotent: false,
-  can: new Set(['connection_cut']),
+  cannot: {
+    ...Object.fromEntries(
+      (
+        [
+          'throttled',
+          'server_error',
+          'refused',
+          'too_large',
+          'first_rejected',
+          'second_throttled',
+          'credentials',
+        ] as const
+      ).map((next) => [next, 'a file takes bytes and judges none of them']),
+    ),
+    ...Object.fromEntries(
+      (['answer_lost', 'answer_cut', 'silence'] as const).map((next) => [
+        next,
+        'a write to a file has no answer beside its own end',
+      ]),
+    ),
+  },
   start: async () => {
     const root = folder();
     const path = join(root, 'out', 'records.ndjson');

@@ -30,16 +30,12 @@ const FAULTS: Readonly<Partial<Record<Scripted, Fault>>> = {
   credentials: { status: 403, body: error('AccessDenied') },
 };
 
-/** Faults that S3 has no part in: it refuses no record, and stores all of an object or nothing. */
-const NEVER: ReadonlySet<Scripted> = new Set<Scripted>([
-  'refused',
-  'first_rejected',
-  'second_throttled',
-  // An answer without a body has nothing to be cut in.
-  'answer_cut',
-]);
-
-const ALL = Object.keys(FAULTS) as readonly Scripted[];
+const CANNOT = {
+  refused: 'nothing that PutObject answers is about a record, so nothing is refused (docs/errors.md)',
+  first_rejected: 'S3 looks into no object: it stores all of it or nothing',
+  second_throttled: 'S3 looks into no object: it stores all of it or nothing',
+  answer_cut: 'an answer without a body has nothing to be cut in; a cut in its head: network.test.ts, in_answer',
+} as const;
 
 const linesOf = (body: Buffer): string[] =>
   gunzipSync(body)
@@ -69,7 +65,7 @@ function sinkFor(fake: FakeS3, clock: VirtualClock, env: Readonly<Record<string,
 
 describeSink('s3', {
   isIdempotent: true,
-  can: new Set<Scripted>(ALL.filter((name) => !NEVER.has(name))),
+  cannot: CANNOT,
   start: async () => {
     const fake = new FakeS3();
     await fake.server.start();

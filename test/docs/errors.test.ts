@@ -35,19 +35,39 @@ const DONE: Readonly<Record<ErrorMeaning, string>> = {
   credentials: 'sent again, with growing waits up to 30 s; keys of the Secret are read again, roles asked for again',
 };
 
-function counted({ meaning, isUndone }: ErrorRule): string {
+function counted({ meaning, isUndone }: Pick<ErrorRule, 'meaning' | 'isUndone'>): string {
   if (meaning === 'missing' || meaning === 'exists' || meaning === 'stored' || meaning === 'too_large') return '-';
   if (meaning === 'refused') return '`logtender_dropped_lines_total{reason="rejected_by_sink"}`';
   const retries = `\`logtender_retries_total{reason="${meaning}"}\``;
   return isUndone ? retries : `${retries}, \`logtender_possible_duplicate_lines_total\``;
 }
 
+/** What a refusal means depends on the call: only that of PutLogEvents is about lines (provision.ts; conformance/cloudwatch-logs). */
+const REFUSED: ReadonlyArray<readonly [from: string, done: string, counted: string]> = [
+  ['PutLogEvents', DONE.refused, counted({ meaning: 'refused', isUndone: true })],
+  [
+    'CreateLogGroup',
+    'the group is made without the tags, then without the key, then without the class, then with none of them, which the log names ' +
+      '(`left_out`); where even that is refused, the lines wait and it is tried again',
+    '`logtender_retries_total{reason="not_found"}`',
+  ],
+  ['CreateLogStream', 'the lines wait and it is tried again', '`logtender_retries_total{reason="not_found"}`'],
+  ['PutRetentionPolicy', 'the lines are delivered all the same; tried again, with growing waits up to an hour', '-'],
+];
+
+/** The calls of a rule, each with what is done and what is counted. */
+function outcomesOf(rule: ErrorRule): typeof REFUSED {
+  if (rule.meaning !== 'refused') return [[rule.from, DONE[rule.meaning], counted(rule)]];
+  if (rule.from === 'all calls') return REFUSED;
+  return REFUSED.filter(([call]) => rule.from.startsWith(call)).map(([, ...rest]) => [rule.from, ...rest]);
+}
+
 function cloudwatchSection(): string {
-  const rows = ERROR_RULES.map((rule) => {
+  const rows = ERROR_RULES.flatMap((rule) => {
     const names = rule.names.map((name) => `\`${name}\``).join(', ');
     const advice = rule.advice.replaceAll(/\{(\w+)\}/g, '<$1>');
     const read = advice === '' ? 'the words of the service' : `the words of the service; ${advice}`;
-    return `| ${names} | ${rule.from} | ${DONE[rule.meaning]} | ${counted(rule)} | ${read} |`;
+    return outcomesOf(rule).map(([from, done, count]) => `| ${names} | ${from} | ${done} | ${count} | ${read} |`);
   });
   return [
     '',
