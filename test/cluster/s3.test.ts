@@ -32,7 +32,7 @@ import { DeadLetterCopy } from '../../src/sinks/s3/dead-letter-copy.ts';
 import { S3Sink } from '../../src/sinks/s3/sink.ts';
 import type { Delivery } from '../../src/sinks/sink.ts';
 import { BY_CABLE_ALONE, describeSink } from '../conformance/sink.ts';
-import type { Scripted, SinkHarness } from '../conformance/sink.ts';
+import type { SinkHarness } from '../conformance/sink.ts';
 import { forwarderConfig, sourceInfo } from '../fakes/forwarder-config.ts';
 import { TcpRelay } from '../fakes/tcp-relay.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
