@@ -8,7 +8,16 @@ import { once } from 'node:events';
 import { eventually } from '../cluster/installation.ts';
 import { groupOf } from '../servers/node/control-groups.ts';
 import { arrivals, assertEachOnce } from './arrived.ts';
-import { createInjected, isReady, podThat, sidecarStatus, template, writer, type PodObject } from './pods.ts';
+import {
+  createInjected,
+  isReady,
+  podThat,
+  sidecarStatus,
+  tellHistory,
+  template,
+  writer,
+  type PodObject,
+} from './pods.ts';
 import { requireLogtender, type UnderTest } from './under-test.ts';
 import { evict } from './webhook-pods.ts';
 
@@ -162,6 +171,8 @@ describe('faults in a real cluster', function () {
       },
       120_000,
     );
+    const soFar = await arrivals(search, NAMESPACE, CASES.length * LINES);
+    if ([...soFar.values()].some(({ duplicates }) => duplicates > 0)) await tellHistory(kubectl, NAMESPACE);
     await kubectl.run(['delete', 'pod', ...CASES, '-n', NAMESPACE, '--timeout=60s']);
     const lines = LINES + FAREWELL;
     assertEachOnce(await arrivals(search, NAMESPACE, CASES.length * lines), CASES.length, lines);

@@ -147,3 +147,15 @@ export async function podThat(
     POD_MS_MAX,
   );
 }
+
+/** What is there twice has a history: restarts of every container, and what the sidecars warned of before and after. To stderr. */
+export async function tellHistory(kubectl: Kubectl, namespace: string): Promise<void> {
+  for (const { metadata, status } of await podsOf(kubectl, namespace)) {
+    const all = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])];
+    const restarts = all.map(({ name, restartCount, state }) => `${name} ${restartCount} ${JSON.stringify(state)}`);
+    const logs = ['logs', metadata.name, '-n', namespace, '-c', 'logtender'];
+    const texts = await Promise.all([['--previous'], []].map((more) => kubectl.outcome([...logs, ...more])));
+    const words = texts.flatMap(({ stdout }) => stdout.split('\n').filter((line) => /warn|error|new ids/.test(line)));
+    process.stderr.write(`${[`${namespace}/${metadata.name}`, ...restarts, ...words].join('\n  ')}\n`);
+  }
+}
