@@ -105,7 +105,7 @@ describe('faults in a real cluster', function () {
   const assertTold = async (namespace: string, message: string): Promise<void> => {
     const [, delivered = '', unread = ''] = CUT_SHORT.exec(message) ?? [];
     assert.ok(unread !== '' || message.includes('could not be located'), message);
-    process.stdout.write(`      killed before its drain was over, ${delivered} lines delivered until SIGTERM\n`);
+    process.stdout.write(`      killed before its drain was over: ${message.split('\n').join(' ').slice(0, 160)}\n`);
     const found = await arrivals(real.search, namespace, Number(delivered));
     for (const { lines } of found.values()) {
       assert.ok(lines >= Number(delivered));

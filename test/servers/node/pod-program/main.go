@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -73,11 +74,13 @@ func lines(args []string) {
 
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGTERM)
+	// A container that was started again goes on: its lines are one sequence, whatever the runtime did to it.
+	written := before(*path) / *bytes
 	out := open(*path)
-	written := 0
+	began := written
 	write := func(n int) {
 		for i := 0; i < n; i++ {
-			if *rotate > 0 && written > 0 && written%*rotate == 0 {
+			if *rotate > 0 && written > began && written%*rotate == 0 {
 				out.close()
 				check(os.Rename(*path, fmt.Sprintf("%s.%d", *path, written / *rotate)))
 				out = open(*path)
@@ -95,7 +98,7 @@ func lines(args []string) {
 	for written < *count && !terminated {
 		due := *count
 		if *rate > 0 {
-			due = min(*count, int(time.Since(begin).Seconds()*float64(*rate))+1)
+			due = min(*count, began+int(time.Since(begin).Seconds()*float64(*rate))+1)
 		}
 		write(due - written)
 		if written < *count {
@@ -124,9 +127,22 @@ func lines(args []string) {
 		case <-time.After(stay):
 		}
 	}
-	write(*farewell)
+	write(min(*farewell, max(0, *count+*then+*farewell-written)))
 	out.close()
 	os.Exit(*code)
+}
+
+// before gives the bytes that earlier starts wrote into the file and what it was renamed to.
+func before(path string) int {
+	total := 0
+	names, err := filepath.Glob(path + "*")
+	check(err)
+	for _, name := range names {
+		if info, err := os.Stat(name); err == nil && path != "-" {
+			total += int(info.Size())
+		}
+	}
+	return total
 }
 
 type output struct {
