@@ -60,6 +60,7 @@ const JOB_BYTES = 160;
 const NAMES_BYTES = 96 + JSON_MEMBERS_MAX * 16;
 /** The second that was read last, with room for two vectors. */
 const SEEN_BYTES = 32;
+const SOME_SECOND = Buffer.from('1970-01-01T00:00:00');
 
 const FLAG = {
   offsetAfterFirst: 1,
@@ -145,6 +146,8 @@ export class WasmLineKernel implements LineKernel {
     assert(typeof encodeLines === 'function', 'the program is the one that was built');
     this.#encodeLines = encodeLines as (job: number) => void;
     this.#bytes = new Uint8Array(memory.buffer);
+    // Zeros would pass for the second that was read last.
+    this.#bytes.set(SOME_SECOND, seen);
     this.out = Buffer.from(memory.buffer, this.#outPlace, outBytes);
     this.ends = new Uint32Array(memory.buffer, ends, rules.recordsMax);
     this.offsets = new Float64Array(memory.buffer, offsets, rules.recordsMax);

@@ -370,6 +370,26 @@ for (const [name, make] of Object.entries(FORMS)) {
       }
     });
 
+    it('takes no second for the one before it that differs in a single byte, nor zeros for one at the very beginning', () => {
+      const second = '2016-10-06T00:17:09';
+      const zeros = `${'\0'.repeat(second.length)}.123456789Z stdout F `;
+      const frame = spliceFrame(true, true);
+      for (const text of ['text', '{"a":1}']) {
+        const got = encode(make, Buffer.from(`${zeros}${text}\n`), { frame, rules: { stopsAtObjects: true } });
+        assert.deepEqual([got.next, got.text], [0, ''], text);
+      }
+      for (let at = 0; at < second.length; at += 1) {
+        const other = `${second.slice(0, at)}x${second.slice(at + 1)}`;
+        const first = `${second}Z stdout F one\n`;
+        const input = Buffer.from(`${first}${other}Z stdout F two\n`);
+        assert.equal(encode(make, input, { frame: HEADED }).next, first.length, `header, place ${at}`);
+        const object = `{"time":"${second}Z"}\n`;
+        const objects = Buffer.from(`${object}{"time":"${other}Z"}\n`);
+        const got = encode(make, objects, { frame: spliceFrame(true), rules: { stopsAtObjects: true } });
+        assert.equal(got.next, object.length, `object, place ${at}`);
+      }
+    });
+
     it('leaves objects behind a header where told so, a line whose header makes it too long, and an unfinished one', () => {
       const header = '2016-10-06T00:17:09.669794202Z stdout F ';
       const stopsAt = (text: string, rules: Partial<LineRules> = {}): number =>
