@@ -45,6 +45,8 @@ const SAY_AGAIN_MS = 60_000;
 const FULL_WAIT_MS = 250;
 /** The kubelet rotates no file below this (containerLogMaxSize has to be larger than a few lines; its default is 10 MiB). */
 const PROBE_BYTES = 1 * MiB;
+/** Of the current log and the start before, of stdout and stderr each: no more lines can stand without an end. */
+const ASKED_AGAIN_MAX = 4;
 /** `2026-11-28T12:34:56.123456789+02:00 `, or what the kubelet says in place of a log. */
 const FIRST_BYTES = 256;
 
@@ -79,8 +81,8 @@ export class ContainerLog {
   #newLines = 0;
   /** The last answer was the kubelet's words, and nothing has come since that says more. */
   #hadWords = false;
-  /** The long line that was cut off last and asked for again; undefined before the first. */
-  #askedAgain: TimedLine | undefined;
+  /** The long lines that were cut off last and asked for again, oldest first. */
+  #askedAgain: readonly TimedLine[] = [];
   #said: { readonly text: string; readonly atMs: number } | undefined;
   /** The log is read to its end, for good. */
   isDone = false;
@@ -372,8 +374,9 @@ export class ContainerLog {
       // While it prints it is asked again as at the end of a log.
       return this.#newLines > 0 ? 'ended' : told;
     }
-    // Only the last look takes what has no end for a line: any other sees it whole the next time.
-    if (this.#isEnding()) splitter.finish(onPiece);
+    // What has no end is a line where nothing can follow: in the log of a start that is over (the runtime marks no end where the container
+    // printed none), and at the last look. Any other look sees it whole the next time.
+    if (!isCurrent || this.#isEnding()) splitter.finish(onPiece);
     else {
       this.#askAgain(open);
       splitter.cut(onPiece);
@@ -389,15 +392,16 @@ export class ContainerLog {
   #askAgain(open: TimedLine | undefined): void {
     if (open === undefined) return;
     const { container, log, seen } = this.#options;
-    const before = this.#askedAgain;
-    const isAgain = before?.second === open.second && before.nanosecond === open.nanosecond && before.crc === open.crc;
+    const isAgain = this.#askedAgain.some(
+      ({ second, nanosecond, crc }) => second === open.second && nanosecond === open.nanosecond && crc === open.crc,
+    );
     if (isAgain) {
       this.#countGap('cut');
       log.warn('long line was cut off again, the rest of it is missing', { container, second: open.second });
       return;
     }
     log.info('long line was cut off and is asked for again', { container, second: open.second });
-    this.#askedAgain = open;
+    this.#askedAgain = [...this.#askedAgain.slice(1 - ASKED_AGAIN_MAX), open];
     seen.forget(open);
   }
 

@@ -20,6 +20,8 @@ import { VirtualClock } from '../../../fakes/virtual-clock.ts';
 interface Line {
   readonly timeMs: number;
   readonly text: string;
+  /** It has no line end. */
+  readonly isOpen?: boolean;
 }
 
 /** The kubelet's side: the current file of the current start, the current file of the one before, and who follows. */
@@ -88,7 +90,10 @@ class ModelContainer {
         const line = own[at];
         at += 1;
         if (line === undefined || line.timeMs / 1000 < since) continue;
-        const bytes = Buffer.from(`${stamp(line.timeMs)} ${line.text}\n`).subarray(0, bytesLeft);
+        const bytes = Buffer.from(`${stamp(line.timeMs)} ${line.text}${line.isOpen === true ? '' : '\n'}`).subarray(
+          0,
+          bytesLeft,
+        );
         bytesLeft -= bytes.length;
         if (bytes.length > 0) yield bytes;
         if (bytesLeft <= 0 && cutAfter !== undefined) throw new Error('cut');
@@ -330,6 +335,73 @@ describe('log of a container through the API', () => {
       }
     });
 
+  for (const [what, text] of [
+    ['a short line', 'last words'],
+    ['a long line', 'x'.repeat(2 * PART_BYTES_MAX + 100)],
+  ] as const)
+    it(`${what} that ends the start before without a line end is taken as it is, once`, async () => {
+      const clock = new VirtualClock();
+      const it = rig(clock, () => 0.5);
+      it.container.write({ timeMs: START_MS, text: 'before' });
+      it.container.write({ timeMs: START_MS + 1, text, isOpen: true });
+      it.container.restart();
+      // So late that no resume comes back to it.
+      it.container.write({ timeMs: START_MS + 5_000, text: 'now' });
+      const { log, spill, done } = it.follower();
+      try {
+        await settle();
+        await pass(clock, 10_000);
+        it.container.cut();
+        await pass(clock, 10_000);
+        const kept = (): readonly string[] => it.parts().map((part) => (part === text ? 'last' : part.slice(0, 9)));
+        assert.deepEqual(kept(), ['before', 'last', 'now']);
+        await ended(clock, log, done);
+        assert.deepEqual(kept(), ['before', 'last', 'now']);
+        assert.equal(it.gaps(), 0);
+      } finally {
+        log.stop();
+        spill.close();
+        rmSync(it.folder, { recursive: true });
+      }
+    });
+
+  it('two long lines that break off by turns are asked for again once each', async () => {
+    const clock = new VirtualClock();
+    const it = rig(clock, () => 0.5);
+    const long = 'x'.repeat(2 * PART_BYTES_MAX);
+    it.container.write({ timeMs: START_MS, text: `p${long}` });
+    it.container.restart();
+    it.container.write({ timeMs: START_MS + 1, text: `c${long}` });
+    let isTorn = false;
+    const { log, spill, done } = it.follower({
+      open: async (query, signal) => {
+        const answer = await it.container.open(query, signal);
+        if (query.bytesMax !== undefined || answer.status !== 'open') return answer;
+        // Now the start before breaks off, now it is not to be had and the current one does.
+        if (query.previous === true) isTorn = !isTorn;
+        if (query.previous === true && !isTorn) return { status: 'absent', text: '400: no previous' };
+        return { status: 'open', stream: broken(answer.stream) };
+      },
+    });
+    try {
+      for (let turn = 0; turn < 12; turn += 1) await pass(clock, 20_000);
+      assert.deepEqual(
+        it
+          .parts()
+          .map((text) => text[0])
+          .toSorted(),
+        ['c', 'c', 'p', 'p'],
+      );
+      assert.equal(it.gaps(), 2, 'what does not come is told');
+    } finally {
+      log.stop();
+      await settle();
+      await done;
+      spill.close();
+      rmSync(it.folder, { recursive: true });
+    }
+  });
+
   it('the log of the start before is read for as long as it comes', async () => {
     const clock = new VirtualClock();
     const it = rig(clock, () => 0.5);
@@ -366,5 +438,13 @@ async function* slowly(stream: AsyncIterable<unknown>, signal: AbortSignal): Asy
     await new Promise((resolve) => setTimeout(resolve, 50));
     if (signal.aborted) throw new Error('given up');
     yield chunk;
+  }
+}
+
+/** Ends in the middle of a long line. */
+async function* broken(stream: AsyncIterable<unknown>): AsyncGenerator {
+  for await (const chunk of stream) {
+    yield Buffer.from(chunk as Buffer).subarray(0, PART_BYTES_MAX + 100);
+    throw new Error('cut');
   }
 }
