@@ -130,6 +130,8 @@ export class VolumePositions {
         await this.#takeUpOlder(folder, taken.text, forwarder);
         return;
       }
+      // No other pod is waited for any more: the end leaves it time, and its last words name nobody who is gone.
+      this.#wait(folder, 'positions are being read', false);
       const files = claim.files();
       if (await this.#takeUp(folder, { files, claim, forwarder })) {
         this.#states.set(folder, { kind: 'held' });

@@ -18,9 +18,12 @@ class Told {
   readonly files = new Map<string, StateFiles>();
   readonly bytesPassedOver = 7;
   unread: string | undefined;
+  /** What a join waits for. */
+  reading: Promise<void> = Promise.resolve();
 
   async join(positions: string, files: StateFiles): Promise<string | undefined> {
     this.words.push(`join ${nameOf(positions)}`);
+    await this.reading;
     if (this.unread === undefined) this.files.set(positions, files);
     return this.unread;
   }
@@ -130,6 +133,24 @@ describe('positions of volumes', () => {
     assert.equal(positions.isDecided, false);
     await until('it is decided', () => positions.isDecided, LOOK_MS);
     assert.deepEqual(told.words, ['join a']);
+  });
+
+  it('that another pod gives back at the end are waited for while they are read, and nobody is named', async () => {
+    claim('a', 'web-b');
+    const reading = Promise.withResolvers<void>();
+    told.reading = reading.promise;
+    const positions = start('a');
+    await until('words', () => /pod web-b ships/.test(positions.problem() ?? ''));
+    positions.end();
+    rmSync(claimOf('a'));
+    await until('it is being read', () => told.words.includes('join a'), LOOK_MS / 4);
+    assert.equal(positions.isDecided, false);
+    assert.deepEqual(positions.lastWords(), [
+      `${folderOf('a')}: nothing was forwarded from here: positions are being read`,
+    ]);
+    reading.resolve();
+    await until('it is decided', () => positions.isDecided);
+    assert.deepEqual(positions.lastWords(), []);
   });
 
   it('are not waited for at the end longer than a take-over lasts, whatever the disk does', async () => {
