@@ -120,6 +120,7 @@ export class PositionClaim {
     const files = nodeStateFiles(this.#options.folder);
     return {
       read: (name) => files.read(name),
+      scan: (name, onChunk) => files.scan(name, onChunk),
       replace: async (name, content) => (await this.#check(), files.replace(name, content)),
       append: async (name, content) => (await this.#check(), files.append(name, content)),
       sync: async (name) => (await this.#check(), files.sync(name)),

@@ -7,9 +7,16 @@ import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { KiB } from '../core/limits.ts';
+
+/** What `scan` has in memory: one read of a disk is hardly larger. */
+export const SCAN_BYTES = 64 * KiB;
+
 export interface StateFiles {
   /** The whole file; undefined when there is none. */
   read(name: string): Promise<Buffer | undefined>;
+  /** Gives the file from its beginning in chunks of at most SCAN_BYTES, each valid during the call; nothing when there is none. */
+  scan(name: string, onChunk: (chunk: Buffer) => void): Promise<void>;
   /** Puts the content in place of the file: afterwards it is there as a whole and on the disk, or the old one is. */
   replace(name: string, content: Buffer): Promise<void>;
   /** Adds to the end. Not on the disk before `sync`. */
@@ -48,8 +55,27 @@ export function nodeStateFiles(folder: string): StateFiles {
       try {
         return await readFile(join(folder, name));
       } catch (error) {
-        if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+        if (isAbsent(error)) return undefined;
         throw error;
+      }
+    },
+    scan: async (name, onChunk) => {
+      let handle: FileHandle;
+      try {
+        handle = await open(join(folder, name), 'r');
+      } catch (error) {
+        if (isAbsent(error)) return;
+        throw error;
+      }
+      try {
+        const buffer = Buffer.allocUnsafe(SCAN_BYTES);
+        for (;;) {
+          const { bytesRead } = await handle.read(buffer);
+          if (bytesRead === 0) return;
+          onChunk(buffer.subarray(0, bytesRead));
+        }
+      } finally {
+        await handle.close();
       }
     },
     replace: async (name, content) => {
@@ -89,4 +115,8 @@ export function nodeStateFiles(folder: string): StateFiles {
       for (const name of handles.keys()) await release(name);
     },
   };
+}
+
+function isAbsent(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }

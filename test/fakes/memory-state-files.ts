@@ -1,6 +1,7 @@
 /**
  * The state folder in memory: knows what an fsync has made safe, so that a test can kill a process, cut the power, or fill the disk.
  */
+import { SCAN_BYTES } from '../../src/pipeline/state-files.ts';
 import type { StateFiles } from '../../src/pipeline/state-files.ts';
 
 interface StoredFile {
@@ -49,11 +50,17 @@ export class MemoryDisk {
       if (fault !== undefined)
         throw Object.assign(new Error(`${fault.code}: ${isFailing ? 'write' : call}`), { code: fault.code });
     };
+    const read = (name: string): Buffer | undefined => {
+      if (this.readFailure !== undefined)
+        throw Object.assign(new Error(`${this.readFailure}: read`), { code: this.readFailure });
+      return this.files.get(name)?.content;
+    };
     return {
-      read: async (name) => {
-        if (this.readFailure !== undefined)
-          throw Object.assign(new Error(`${this.readFailure}: read`), { code: this.readFailure });
-        return this.files.get(name)?.content;
+      read: async (name) => read(name),
+      scan: async (name, onChunk) => {
+        const content = read(name);
+        for (let at = 0; content !== undefined && at < content.length; at += SCAN_BYTES)
+          onChunk(content.subarray(at, at + SCAN_BYTES));
       },
       replace: async (name, content) => {
         if (!isAlive()) return;

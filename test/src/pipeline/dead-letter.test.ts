@@ -8,6 +8,7 @@ import { createMetrics } from '../../../src/core/metrics.ts';
 import { DeadLetter } from '../../../src/pipeline/dead-letter.ts';
 import type { DeadRecord } from '../../../src/pipeline/dead-letter.ts';
 import { parseDeadLine } from '../../../src/pipeline/dead-line.ts';
+import { SCAN_BYTES } from '../../../src/pipeline/state-files.ts';
 import { MemoryDisk } from '../../fakes/memory-state-files.ts';
 import { VirtualClock } from '../../fakes/virtual-clock.ts';
 
@@ -75,6 +76,32 @@ describe('dead letter', () => {
     const next = new DeadLetter({ files, clock: new VirtualClock(), log: silentLog, metrics, bytesMax: 2_000 });
     for (let offset = 7; offset < 20; offset += 1) await next.keep([record(offset)]);
     assert.equal(metrics.counter('logtender_dead_letter_discarded_total', '').value(), left + 13 - kept());
+  });
+
+  it('is never in memory as a whole: what an earlier process left is counted in chunks', async () => {
+    const { disk, letter } = build(4 * SCAN_BYTES);
+    for (let offset = 0; offset < 12; offset += 1) await letter.keep(Array.from({ length: 50 }, () => record(offset)));
+    const names = ['dead-letter.1.ndjson', 'dead-letter.ndjson'];
+    const [older = 0, current = 0] = names.map((name) => lines(disk, name).length);
+    assert(older > 0 && current > 0 && names.some((name) => (disk.files.get(name)?.content.length ?? 0) > SCAN_BYTES));
+    const metrics = createMetrics();
+    const files = { ...disk.mount(), read: () => assert.fail('expected chunks, got the whole file asked for') };
+    const next = new DeadLetter({
+      files,
+      clock: new VirtualClock(),
+      log: silentLog,
+      metrics,
+      bytesMax: 4 * SCAN_BYTES,
+    });
+    // More than fits beside what is there, twice.
+    const many = Array.from({ length: 250 }, (_, i) => record(100 + i));
+    await next.keep(many);
+    await next.keep(many);
+    assert.equal(metrics.counter('logtender_dead_letter_discarded_total', '').value(), older + current);
+    assert.deepEqual(
+      names.map((name) => lines(disk, name).length),
+      [many.length, many.length],
+    );
   });
 
   it('counts what a full disk did not take, and goes on', async () => {
