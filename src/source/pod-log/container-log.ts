@@ -375,34 +375,32 @@ export class ContainerLog {
       return this.#newLines > 0 ? 'ended' : told;
     }
     // What has no end is a line where nothing can follow: in the log of a start that is over (the runtime marks no end where the container
-    // printed none), and at the last look. Any other look sees it whole the next time.
-    if (!isCurrent || this.#isEnding()) splitter.finish(onPiece);
-    else {
-      this.#askAgain(open);
-      splitter.cut(onPiece);
-    }
+    // printed none), and at the last look. Any other look sees it whole the next time, or once more without an end: then all of it is kept.
+    if (!isCurrent || this.#isEnding() || !this.#askAgain(open)) splitter.finish(onPiece);
+    else splitter.cut(onPiece);
     await this.#write();
     return 'ended';
   }
 
   /**
    * The first parts of a long line are written and its rest did not come: what is there is a record, and a resume brings the whole line behind
-   * it. Once: a line that never has an end would come for ever.
+   * it. Once: a line that never has an end would come for ever. False when it was asked for before.
    */
-  #askAgain(open: TimedLine | undefined): void {
-    if (open === undefined) return;
+  #askAgain(open: TimedLine | undefined): boolean {
+    if (open === undefined) return true;
     const { container, log, seen } = this.#options;
     const isAgain = this.#askedAgain.some(
       ({ second, nanosecond, crc }) => second === open.second && nanosecond === open.nanosecond && crc === open.crc,
     );
     if (isAgain) {
       this.#countGap('cut');
-      log.warn('long line was cut off again, the rest of it is missing', { container, second: open.second });
-      return;
+      log.warn('long line was cut off again, the rest of it may be missing', { container, second: open.second });
+      return false;
     }
     log.info('long line was cut off and is asked for again', { container, second: open.second });
     this.#askedAgain = [...this.#askedAgain.slice(1 - ASKED_AGAIN_MAX), open];
     seen.forget(open);
+    return true;
   }
 
   /** Writes, and waits for room or a disk that works: meanwhile nothing is read, and the file of the node is the queue. */

@@ -365,6 +365,33 @@ describe('log of a container through the API', () => {
       }
     });
 
+  it('a long line without a line end in the log of a container that stands still is there to its last byte', async () => {
+    const clock = new VirtualClock();
+    const it = rig(clock, () => 0.5);
+    const long = 'x'.repeat(2 * PART_BYTES_MAX + 100);
+    it.container.write({ timeMs: START_MS, text: 'before' });
+    it.container.write({ timeMs: START_MS + 1, text: long, isOpen: true });
+    it.container.isRunning = false;
+    const { log, spill, done } = it.follower();
+    try {
+      const kinds = (): readonly string[] =>
+        it.parts().map((text) => (text === long ? 'long' : long.startsWith(text) ? 'torn' : text));
+      // The back-off of a crash loop: it is looked at more than twice.
+      await pass(clock, 60_000);
+      assert.deepEqual(kinds(), ['before', 'torn', 'long']);
+      it.container.restart();
+      it.container.write({ timeMs: START_MS + 60_000, text: 'now' });
+      await pass(clock, 60_000);
+      await ended(clock, log, done);
+      assert.deepEqual(kinds(), ['before', 'torn', 'long', 'now']);
+      assert.equal(it.gaps(), 1, 'it might have gone on');
+    } finally {
+      log.stop();
+      spill.close();
+      rmSync(it.folder, { recursive: true });
+    }
+  });
+
   it('two long lines that break off by turns are asked for again once each', async () => {
     const clock = new VirtualClock();
     const it = rig(clock, () => 0.5);
