@@ -11,7 +11,7 @@ import { RETRY_BASE_MS, RETRY_MAX_MS } from '../core/limits.ts';
 import type { Log } from '../core/log.ts';
 import type { Metrics } from '../core/metrics.ts';
 import type { Batch } from '../core/record.ts';
-import type { Delivery, DeliverOptions, Rejection, RetryReason, Sink } from '../sinks/sink.ts';
+import type { Delivery, DeliverOptions, PastSends, Rejection, RetryReason, Sink } from '../sinks/sink.ts';
 
 /** A failure that goes on is told again this often. */
 const REMINDER_MS = 30_000;
@@ -78,7 +78,7 @@ export class RetryingSink {
       const delivery = await this.#sink.deliver(batch, {
         selection: work.selection,
         sentBefore: (index) => work.wasSent(index) || options.sentBefore(index),
-        pastSends: (index) => work.pastSends(index) ?? (wentOut(index) ? 'earlier' : 'none'),
+        pastSends: (index) => work.pastSends(index, wentOut(index)),
         ...(options.promise === undefined ? {} : { promise: options.promise }),
         ...(options.onResend === undefined ? {} : { onResend: options.onResend }),
         signal: options.signal,
@@ -133,8 +133,14 @@ interface Retry {
   readonly progress: boolean;
 }
 
-/** Beyond one it does not matter how often. */
-const SEVERAL = 2;
+/** What became of a record in requests that did not settle it: none, only refused as a whole, out once; beyond that it does not matter. */
+const UNTRIED = 0;
+const REFUSED = 1;
+const ONCE = 2;
+const SEVERAL = 3;
+
+/** Reasons of a request that the destination answered by refusing it, or that was never sent: nothing of it can be stored. */
+const REFUSALS: ReadonlySet<RetryReason> = new Set(['throttled', 'credentials', 'not_found']);
 
 /** The open records of one batch: selections in ascending order, the first of them is sent next. Pure. */
 class Work {
@@ -143,7 +149,7 @@ class Work {
   readonly #open: (readonly number[] | undefined)[];
   readonly #rejected: Rejection[] = [];
   readonly #conflicts: number[] = [];
-  /** By record: in how many requests that did not settle it. */
+  /** By record: UNTRIED to SEVERAL. */
   #sent: Uint8Array | undefined;
   #duplicates = 0;
 
@@ -162,13 +168,15 @@ class Work {
 
   /** Was it part of a request whose outcome did not settle it? */
   wasSent(index: number): boolean {
-    return (this.#sent?.[index] ?? 0) > 0;
+    return (this.#sent?.[index] ?? UNTRIED) > UNTRIED;
   }
 
-  /** How often that was; undefined where it never was. */
-  pastSends(index: number): 'once' | 'several' | undefined {
-    const times = this.#sent?.[index] ?? 0;
-    return times === 0 ? undefined : times === 1 ? 'once' : 'several';
+  /** How often it went out with an outcome that nobody knows. @param wasEarlier whether it had before this delivery, which no retry undoes */
+  pastSends(index: number, wasEarlier: boolean): PastSends {
+    const sent = this.#sent?.[index] ?? UNTRIED;
+    if (sent < ONCE) return wasEarlier ? 'earlier' : 'none';
+    if (wasEarlier) return 'earlier_and_since';
+    return sent === ONCE ? 'once' : 'several';
   }
 
   /** Takes an outcome in; gives what must be waited for, if anything. */
@@ -176,7 +184,7 @@ class Work {
     const selection = this.#open.shift();
     if (delivery.status === 'partial') return this.#applyPartial(delivery, selection);
     if (delivery.status === 'retryable') {
-      this.#keep(selection);
+      this.#keep(selection, REFUSALS.has(delivery.reason));
       return { reason: delivery.reason, text: delivery.text, retryAfterMs: delivery.retryAfterMs, progress: false };
     }
     if (delivery.status === 'delivered') this.#duplicates += delivery.duplicates;
@@ -201,7 +209,7 @@ class Work {
     this.#rejected.push(...delivery.rejected);
     this.#conflicts.push(...delivery.conflicts);
     if (delivery.retry.length === 0) return undefined;
-    this.#keep(delivery.retry);
+    this.#keep(delivery.retry, false);
     const sent = selection?.length ?? this.#total;
     const words = delivery.retryText === undefined ? '' : `, one of them: ${delivery.retryText}`;
     const text = `${delivery.retry.length} of ${sent} records were not taken${words}`;
@@ -209,12 +217,13 @@ class Work {
   }
 
   /** Goes first in the queue again, and from now on counts as sent before. */
-  #keep(selection: readonly number[] | undefined): void {
+  #keep(selection: readonly number[] | undefined, isRefused: boolean): void {
     const sent = (this.#sent ??= new Uint8Array(this.#total));
     const count = selection?.length ?? this.#total;
     for (let position = 0; position < count; position += 1) {
       const index = selection?.[position] ?? position;
-      sent[index] = Math.min((sent[index] ?? 0) + 1, SEVERAL);
+      const before = sent[index] ?? UNTRIED;
+      sent[index] = isRefused ? Math.max(before, REFUSED) : before < ONCE ? ONCE : SEVERAL;
     }
     this.#open.unshift(selection);
   }

@@ -60,9 +60,10 @@ export interface Promised {
 
 /**
  * How often a record really went out, with an outcome that nobody knows: `none`; `earlier`, before this delivery began, by a process before
- * this one or by a lane that began anew, nobody knows how often; `once` or `several` times since this delivery began.
+ * this one or by a lane that began anew, nobody knows how often; `earlier_and_since`, then and since this delivery began; `once` or
+ * `several` times since then alone. A request that was refused as a whole has an outcome; a connection that was refused counts as one more.
  */
-export type PastSends = 'none' | 'earlier' | 'once' | 'several';
+export type PastSends = 'none' | 'earlier' | 'earlier_and_since' | 'once' | 'several';
 
 /** What the retry decorator tells a sink about a request. */
 export interface DeliverOptions {

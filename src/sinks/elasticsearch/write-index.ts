@@ -11,11 +11,13 @@
  *   once, this delivery    | twice? unless as learned     | once: that one sending is what stands there
  *   several times          | twice? unless as learned     | twice? unless as learned: an earlier resend may be what stands there
  *   before this delivery   | twice?                       | once, see below
+ *   then, and since then   | twice?                       | twice? the sending since then may be what stands there
  *
  * What this process learned says nothing about what went out before this delivery: it may have learned after the rollover. The count is an
- * upper bound, and 0 where no rollover took place, but for records of an earlier process that were never stored. It needs no privilege
- * beyond writing. What it does not see: a process whose request lost its answer twice, with a rollover in between, and which was killed
- * before the third; the next one finds the records (409) and cannot know of the first time. May import: sinks.
+ * upper bound, and 0 where no rollover took place, but for records of an earlier process that were never stored, or whose resend lost
+ * its answer too. It needs no privilege beyond writing. What it does not see: records whose answer was lost twice, with a rollover in
+ * between, the last time by a process that was killed before it sent them again; the next one finds them (409) and cannot know of the
+ * first time. May import: sinks.
  */
 import type { PastSends } from '../sink.ts';
 import type { Place } from './classify.ts';
@@ -59,6 +61,7 @@ export class WriteIndexes {
   /** Whether a record may stand in an older index as well as where it stands now; see the table above. */
   mayBeTwice(destination: string, { index, isNew }: Place, past: PastSends): boolean {
     if (past === 'none' || index === destination || isFirstGeneration(destination, index)) return false;
+    if (past === 'earlier_and_since') return true;
     if (past === 'earlier') return isNew;
     if (past === 'once' && !isNew) return false;
     return this.#learned.get(destination)?.index !== index;

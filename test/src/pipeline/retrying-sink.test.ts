@@ -129,9 +129,8 @@ describe('retrying sink', () => {
     assert.deepEqual(destination.texts, ['r1\n', 'r2\n', 'r3\n', 'r4\n', 'r5\n', 'r6\n']);
   });
 
-  it('says of each record how often it went out without an outcome', async () => {
+  async function pastSendsOf(...answers: Answer[]): Promise<readonly string[][]> {
     const destination = new FakeDestination();
-    const answers: Answer[] = [UNREACHABLE, partial({ retry: [0, 2] }), 'store'];
     destination.script = () => answers.shift() ?? 'store';
     const said: string[][] = [];
     const sink = fakeSink({ destination });
@@ -155,10 +154,24 @@ describe('retrying sink', () => {
       signal: new AbortController().signal,
     });
     assert((await whileTimePasses(clock, delivery, 60_000, 1_000)).settled);
-    assert.deepEqual(said, [
+    return said;
+  }
+
+  it('says of each record how often it went out without an outcome; what went out earlier stays so', async () => {
+    assert.deepEqual(await pastSendsOf(UNREACHABLE, partial({ retry: [0, 1] }), 'store'), [
       ['none', 'earlier', 'none'],
-      ['once', 'once', 'once'],
-      ['several', 'once', 'several'],
+      ['once', 'earlier_and_since', 'once'],
+      ['several', 'earlier_and_since', 'once'],
+    ]);
+  });
+
+  it('a request that was refused as a whole is none that went out', async () => {
+    const refusals = (['throttled', 'credentials', 'not_found'] as const).map(
+      (reason) => ({ status: 'retryable', reason, retryAfterMs: 0, text: 'refused' }) as const,
+    );
+    assert.deepEqual(await pastSendsOf(...refusals, UNREACHABLE, ...refusals.slice(0, 1), 'store'), [
+      ...Array.from({ length: 4 }, () => ['none', 'earlier', 'none']),
+      ...Array.from({ length: 2 }, () => ['once', 'earlier_and_since', 'once']),
     ]);
   });
 

@@ -39,6 +39,17 @@ describe('WriteIndexes', () => {
     assert(!indexes.mayBeTwice('logs', known('.ds-logs-000005'), 'earlier'));
   });
 
+  it('what went out earlier and since then counts wherever it stands, but in the first generation', () => {
+    const indexes = new WriteIndexes();
+    indexes.learn('logs', '.ds-logs-000005', 0);
+    for (const place of [created, known]) {
+      assert(indexes.mayBeTwice('logs', place('.ds-logs-000005'), 'earlier_and_since'));
+      assert(indexes.mayBeTwice('logs', place('.ds-logs-000006'), 'earlier_and_since'));
+      assert(!indexes.mayBeTwice('logs', place('.ds-logs-000001'), 'earlier_and_since'));
+      assert(!indexes.mayBeTwice('logs', place('logs'), 'earlier_and_since'), 'a plain index knows every id');
+    }
+  });
+
   it('a conflict may be with a resend of which the answer was lost as well', () => {
     const indexes = new WriteIndexes();
     indexes.learn('logs', '.ds-logs-000004', 0);
