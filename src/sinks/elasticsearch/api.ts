@@ -89,8 +89,8 @@ const MISSING_API_TYPES: ReadonlySet<unknown> = new Set([
  * Whether an answer says that this server has no such API, and nothing else.
  *
  * The REST layer of both products says so with 400 (no handler for the path) or 405 (none for the method), its words being a text
- * (`{"error":"no handler found …"}`): what an API itself refuses is an object with a type. A 404 without such an object is that of what
- * stands before a cluster. A 410 is that of Elastic Cloud Serverless, with its type.
+ * (`{"error":"no handler found …"}`): what an API itself refuses is an object with a type. Without either it is the answer of what stands
+ * before a cluster, which says nothing of the cluster. A 410 is that of Elastic Cloud Serverless, with its type.
  */
 export function isMissingApi(answer: ApiAnswer): boolean {
   if ('problem' in answer) return false;
@@ -99,7 +99,7 @@ export function isMissingApi(answer: ApiAnswer): boolean {
   if (answer.status === 410) return type === 'api_not_available_exception';
   if (answer.status !== 400 && answer.status !== 404 && answer.status !== 405) return false;
   if (MISSING_API_TYPES.has(type)) return true;
-  return answer.status === 400 ? typeof error === 'string' : typeof error !== 'object' || error === null;
+  return answer.status !== 404 && typeof error === 'string';
 }
 
 export interface Product {

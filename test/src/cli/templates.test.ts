@@ -71,6 +71,10 @@ describe('logtender templates apply', () => {
     { status: 503, body: 'Service Unavailable' },
     { status: 410, body: 'Gone' },
     { status: 429, body: '' },
+    // What stands before a cluster.
+    { status: 404, body: 'Not Found' },
+    { status: 404, body: '{"message":"no Route matched with those values"}' },
+    { status: 405, body: '<html>Not Allowed</html>' },
   ];
   for (const flavour of ['elasticsearch', 'opensearch']) {
     for (const answer of REFUSED) {
@@ -88,7 +92,6 @@ describe('logtender templates apply', () => {
     for (const answer of [
       NO_HANDLER,
       { status: 405, body: '{"error":"Incorrect HTTP method for uri","status":405}' },
-      { status: 404, body: 'Not Found' },
       error(400, 'invalid_index_name_exception'),
       error(410, 'api_not_available_exception'),
     ]) {
