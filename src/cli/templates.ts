@@ -7,8 +7,17 @@
 import { parseArgs } from 'node:util';
 import { systemClock } from '../core/clock.ts';
 import { OperationalError } from '../core/errors.ts';
-import { callApi, isMissingApi, memberOf, productOf, wordsOf } from '../sinks/elasticsearch/api.ts';
+import {
+  awsRefusal,
+  callApi,
+  gateWords,
+  isMissingApi,
+  memberOf,
+  productOf,
+  wordsOf,
+} from '../sinks/elasticsearch/api.ts';
 import type { ApiAnswer } from '../sinks/elasticsearch/api.ts';
+import { awsDenied, GATE_DENIED } from '../sinks/elasticsearch/aws-denied.ts';
 import { ClusterConnection } from '../sinks/elasticsearch/connection.ts';
 import {
   FLAVOURS,
@@ -127,7 +136,7 @@ async function applyPolicy(
   options: TemplateOptions,
 ): Promise<'applied' | 'none' | 'failed'> {
   const { policy: path } = PATHS[options.flavour];
-  const answer = await putPolicy(cluster, options);
+  const { method, answer } = await putPolicy(cluster, options);
   if ('status' in answer && answer.status < 300) {
     io.out(`${path}: applied\n`);
     return 'applied';
@@ -139,14 +148,29 @@ async function applyPolicy(
   io.err(
     `${path}: not applied: ${refusal(answer)}\n` +
       `${TEMPLATE_PATH}: not written: without its policy nothing would ever be deleted. Mend the cause` +
-      ('status' in answer && answer.status === 403 ? ` (the user needs the right ${RIGHTS[options.flavour]})` : '') +
+      remedy(answer, method, options.flavour) +
       ', or say that you keep logs in another way: --without-policy\n',
   );
   return 'failed';
 }
 
-/** What a user needs for the policy (Elasticsearch reference, "Create or update lifecycle policy"; OpenSearch Security, ISM permissions). */
-const RIGHTS = { elasticsearch: 'manage_ilm', opensearch: 'cluster:admin/opendistro/ism/policy/write' } as const;
+/**
+ * What a user needs for the policy (Elasticsearch reference, "Create or update lifecycle policy" and "Security privileges"; OpenSearch
+ * documentation, Security, "Permissions", ISM).
+ */
+const RIGHTS = {
+  elasticsearch: { GET: 'read_ilm', PUT: 'manage_ilm' },
+  opensearch: { GET: 'cluster:admin/opendistro/ism/policy/get', PUT: 'cluster:admin/opendistro/ism/policy/write' },
+} as const;
+
+/** What to do about a 403 to the policy, in brackets; nothing about other answers. */
+function remedy(answer: ApiAnswer, method: 'GET' | 'PUT', flavour: Flavour): string {
+  if ('problem' in answer || answer.status !== 403) return '';
+  const service = awsRefusal(answer);
+  if (service === undefined)
+    return ` (${gateWords(answer) === undefined ? `the user needs the right ${RIGHTS[flavour][method]}` : GATE_DENIED})`;
+  return ` (${awsDenied(service, method, PATHS[flavour].policy, 'opensearch-domain-templates.json')})`;
+}
 
 async function applyTemplate(cluster: ClusterConnection, io: CommandIo, options: TemplateOptions): Promise<boolean> {
   let answer = await callApi(cluster, 'PUT', TEMPLATE_PATH, indexTemplate(options));
@@ -178,15 +202,24 @@ async function flavourOf(cluster: ClusterConnection): Promise<Flavour> {
   });
 }
 
-/** OpenSearch takes a policy that exists only with the version that it has (ISM API, update policy); 404 is that there is none yet. */
-async function putPolicy(cluster: ClusterConnection, options: TemplateOptions): Promise<ApiAnswer> {
+/**
+ * OpenSearch takes a policy that exists only with the version that it has (ISM API, update policy); 404 is that there is none yet. Gives
+ * the last answer, and what it answers.
+ */
+async function putPolicy(
+  cluster: ClusterConnection,
+  options: TemplateOptions,
+): Promise<{ readonly method: 'GET' | 'PUT'; readonly answer: ApiAnswer }> {
   const { policy: path } = PATHS[options.flavour];
   const body = lifecyclePolicy(options);
-  if (options.flavour === 'elasticsearch') return callApi(cluster, 'PUT', path, body);
+  const put = async (query = ''): Promise<{ method: 'PUT'; answer: ApiAnswer }> => ({
+    method: 'PUT',
+    answer: await callApi(cluster, 'PUT', `${path}${query}`, body),
+  });
+  if (options.flavour === 'elasticsearch') return put();
   const found = await callApi(cluster, 'GET', path);
-  if ('problem' in found) return found;
-  if (found.status === 404) return callApi(cluster, 'PUT', path, body);
-  if (found.status !== 200) return found;
+  if ('status' in found && found.status === 404) return put();
+  if ('problem' in found || found.status !== 200) return { method: 'GET', answer: found };
   const [seqNo, term] = ['_seq_no', '_primary_term'].map((name) => String(memberOf(found.body, name)));
-  return callApi(cluster, 'PUT', `${path}?if_seq_no=${seqNo ?? ''}&if_primary_term=${term ?? ''}`, body);
+  return put(`?if_seq_no=${seqNo ?? ''}&if_primary_term=${term ?? ''}`);
 }

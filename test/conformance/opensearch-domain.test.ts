@@ -189,6 +189,11 @@ describe('a domain of Amazon OpenSearch Service', () => {
     assert.equal(await runTemplates(['apply'], io, env()), 0, text);
     policies = ['opensearch-domain-write.json', 'opensearch-domain-check.json'];
     assert.equal(await runTemplates(['apply'], io, env()), 1, text);
+    assert.match(
+      text,
+      /403 User: .*Mend the cause \(allow es:ESHttpGet on .*_ism\/policies.*opensearch-domain-templates\.json/s,
+    );
+    assert.doesNotMatch(text, /the user needs the right/);
     const read = async (): Promise<number> => {
       let count = 0;
       for await (const _ of elasticsearchRecords(forwarderConfig(env()), 'logs-logtender-shop', 'uid')) count += 1;

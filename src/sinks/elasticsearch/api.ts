@@ -5,6 +5,7 @@
  */
 import type { ClusterConnection } from './connection.ts';
 import { apiPath } from './request.ts';
+import type { AwsService } from './request.ts';
 import type { Flavour } from './templates.ts';
 
 /** A person waits. */
@@ -16,12 +17,20 @@ export type ApiAnswer =
       readonly status: number;
       readonly body: unknown;
       readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+      /** Whom the request was signed for; undefined where requests are not signed. */
+      readonly awsService: AwsService | undefined;
     }
   /** No answer: what is wrong, for people. */
   | { readonly problem: string };
 
-/** What Amazon OpenSearch Service itself says, before a request gets to the cluster: `message` or `Message`, and no `error`. */
-export function awsWords({ body }: { readonly body: unknown }): string | undefined {
+/** Who refuses with the words of Amazon OpenSearch Service itself; undefined where the cluster does, or a gateway that nobody signs for. */
+export function awsRefusal(answer: ApiAnswer): AwsService | undefined {
+  if ('problem' in answer || answer.status !== 403 || gateWords(answer) === undefined) return undefined;
+  return answer.awsService;
+}
+
+/** What stands before a cluster says, Amazon OpenSearch Service or a gateway: `message` or `Message`, and no `error`. */
+export function gateWords({ body }: { readonly body: unknown }): string | undefined {
   if (memberOf(body, 'error') !== undefined) return undefined;
   const said = memberOf(body, 'message') ?? memberOf(body, 'Message');
   return typeof said === 'string' ? said : undefined;
@@ -50,9 +59,9 @@ export async function callApi(
     signal: new AbortController().signal,
   }));
   if ('problem' in outcome) return outcome;
-  const { exchange, host } = outcome;
+  const { exchange, host, awsService } = outcome;
   if (exchange.kind === 'failed') return { problem: `${host}: ${exchange.text}` };
-  return { status: exchange.status, headers: exchange.headers, body: parsed(exchange.body) };
+  return { status: exchange.status, headers: exchange.headers, body: parsed(exchange.body), awsService };
 }
 
 /** A member of a member, where the answer has it. */
@@ -69,7 +78,7 @@ export function memberOf(value: unknown, ...path: readonly string[]): unknown {
 /** What an answer says went wrong, in a few words. */
 export function wordsOf({ status, body }: { readonly status: number; readonly body: unknown }): string {
   const said = [
-    awsWords({ body }),
+    gateWords({ body }),
     memberOf(body, 'error', 'type'),
     memberOf(body, 'error', 'reason'),
     memberOf(body, 'error', 'caused_by', 'reason'),

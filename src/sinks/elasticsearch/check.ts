@@ -9,9 +9,9 @@ import { exampleSource } from '../check-record.ts';
 import { checkClock, checkNetwork } from '../network-check.ts';
 import { AWS_SECRET_KEYS } from '../aws/static-credentials.ts';
 import { createSecretFiles } from '../secret-files.ts';
-import { awsWords, callApi, memberOf, productOf, wordsOf } from './api.ts';
+import { awsRefusal, callApi, gateWords, memberOf, productOf, wordsOf } from './api.ts';
 import type { ApiAnswer, Product } from './api.ts';
-import { AWS_DENIED } from './classify.ts';
+import { awsWriteDenied, GATE_DENIED } from './aws-denied.ts';
 import { ClusterConnection } from './connection.ts';
 import { indexName } from './encode.ts';
 import { ELASTICSEARCH_SECRET_KEYS, endpointOf, signingScope } from './request.ts';
@@ -93,11 +93,13 @@ function productStep(root: Extract<ApiAnswer, { readonly status: number }>, prod
   if (root.status === 401) return { name: 'auth', outcome: 'failed', text: wordsOf(root), remedy: CREDENTIALS };
   const what =
     `${product.flavour ?? 'neither Elasticsearch nor OpenSearch by its own words'} ${product.version ?? ''}`.trimEnd();
-  const refusedByAws = root.status === 403 ? awsWords(root) : undefined;
+  const refusedByAws = awsRefusal(root) === undefined ? undefined : gateWords(root);
   if (refusedByAws !== undefined) {
     // The same status for a right that no writer needs and for a signature that is wrong: the next step tells them apart.
     return { name: 'auth', outcome: 'skipped', text: `OpenSearch Service does not let us ask: 403 ${refusedByAws}` };
   }
+  if (root.status === 403 && gateWords(root) !== undefined)
+    return { name: 'auth', outcome: 'warning', text: wordsOf(root), remedy: GATE_DENIED };
   // 403: known, but without the right to ask for the version, which nobody needs to write.
   if (root.status === 403) return { name: 'auth', outcome: 'ok', text: `the credentials are known to ${what}` };
   if (root.status >= 300 && root.status < 400) {
@@ -153,8 +155,9 @@ async function awsRightStep(cluster: ClusterConnection, index: string): Promise<
     const text = `es:ESHttpPost on ${index}/_bulk; what the domain itself allows (fine-grained access control) only a record tells`;
     return { name: 'privilege', outcome: 'ok', text, remedy: 'send one record: check sink --write' };
   }
-  const isOfAws = answer.status === 403 && awsWords(answer) !== undefined;
-  const remedy = isOfAws ? AWS_DENIED : answer.status === 403 ? ROLE : 'see docs/errors.md';
+  const refusing = awsRefusal(answer);
+  const ofCluster = answer.status === 403 ? ROLE : 'see docs/errors.md';
+  const remedy = refusing === undefined ? ofCluster : awsWriteDenied(refusing);
   return { name: 'privilege', outcome: 'failed', text: wordsOf(answer), remedy };
 }
 

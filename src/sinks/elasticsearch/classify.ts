@@ -14,6 +14,8 @@
  * Sources: Bulk API reference (Elasticsearch, OpenSearch); Elasticsearch reference, "Failure store"; RFC 9110 sections 10.2.3 and 15. May import: core.
  */
 import type { Delivery, Rejection, RetryReason } from '../sink.ts';
+import { awsWriteDenied, GATE_DENIED } from './aws-denied.ts';
+import type { AwsService } from './request.ts';
 
 /** A server's words in a Rejection or a log line. */
 const TEXT_CHARS_MAX = 1024;
@@ -25,11 +27,6 @@ const IN_FAILURE_STORE = Buffer.from('"failure_store":"used"');
 const FAILURE_STORE_WORDS =
   'stored in the failure store of the data stream, not in the data stream: its mapping or a pipeline refuses the record; ' +
   'the reason stands in DATA_STREAM::failures';
-
-/** One status for a right that is missing, a signature that does not fit and a token that is over; its words stand before this. */
-export const AWS_DENIED =
-  'allow es:ESHttpPost on the index to this identity (deploy/iam/opensearch-domain-write.json, and the access policy of the domain); where ' +
-  'the signature is refused, check the keys, the region that is signed for and the clock';
 
 /** Longest Retry-After that is obeyed: a typing error must not stop the shipping for days. */
 const RETRY_AFTER_MS_MAX = 5 * 60_000;
@@ -59,6 +56,8 @@ export interface BulkAnswer {
   readonly retryAfter: string | undefined;
   readonly location: string | undefined;
   readonly body: Buffer;
+  /** Whom the request was signed for; undefined where it was not. */
+  readonly awsService?: AwsService | undefined;
 }
 
 export interface SentRecords {
@@ -129,7 +128,7 @@ function classifyWhole(answer: BulkAnswer): Delivery {
     case 403:
       // The whole cluster is read-only: before Elasticsearch 8 a 403.
       if (error.type === 'cluster_block_exception') return retryable('throttled');
-      if (error.isOfAws) return retryable('credentials', AWS_DENIED);
+      if (error.isOfGate) return retryable('credentials', gateRemedy(answer.awsService));
       return retryable('credentials', 'the user needs the privileges create_doc and auto_configure on the index');
     case 404:
       if (error.type === 'index_not_found_exception') return retryable('not_found', 'correct data-stream or the index');
@@ -150,6 +149,11 @@ function classifyWhole(answer: BulkAnswer): Delivery {
       // A 4xx that the bulk API does not document comes from something in between; the records are not to blame.
       return retryable('server_error');
   }
+}
+
+/** A gateway says `message` as AWS does: only who signs talks to AWS. */
+function gateRemedy(awsService: AwsService | undefined): string {
+  return awsService === undefined ? GATE_DENIED : awsWriteDenied(awsService);
 }
 
 /** Only Elasticsearch itself can say that records are bad, and then it names a type; a proxy's page proves nothing about them. */
@@ -243,19 +247,19 @@ function itemResult(item: unknown): { status: number; error: unknown; isInFailur
 }
 
 /** Type and words of an error body: `{"error":{"type","reason","caused_by"}}`, or a text. */
-function serverError(body: unknown): { type: string; text: string; isOfAws: boolean } {
-  if (typeof body === 'string') return { type: '', text: shortened(body), isOfAws: false };
-  // Amazon OpenSearch Service says what is wrong with identity or signature as `message` or `Message`.
-  const ofAws = member(body, 'message') ?? member(body, 'Message');
-  const error = member(body, 'error') ?? ofAws;
-  const isOfAws = error !== undefined && error === ofAws;
-  if (typeof error === 'string') return { type: '', text: shortened(error), isOfAws };
+function serverError(body: unknown): { type: string; text: string; isOfGate: boolean } {
+  if (typeof body === 'string') return { type: '', text: shortened(body), isOfGate: false };
+  // Amazon OpenSearch Service says what is wrong with identity or signature as `message` or `Message`; so do gateways.
+  const ofGate = member(body, 'message') ?? member(body, 'Message');
+  const error = member(body, 'error') ?? ofGate;
+  const isOfGate = error !== undefined && error === ofGate;
+  if (typeof error === 'string') return { type: '', text: shortened(error), isOfGate };
   const type = member(error, 'type');
   const words = [type, member(error, 'reason'), member(member(error, 'caused_by'), 'reason')];
   return {
     type: typeof type === 'string' ? type : '',
     text: shortened(words.filter((word) => typeof word === 'string').join(': ')),
-    isOfAws: false,
+    isOfGate: false,
   };
 }
 

@@ -18,7 +18,7 @@ import { NodeHealth } from '../node-health.ts';
 import { createSecretFiles } from '../secret-files.ts';
 import type { SecretFiles, SecretValues } from '../secret-files.ts';
 import { ELASTICSEARCH_SECRET_KEYS, endpointOf, firstNode, signingScope } from './request.ts';
-import type { Endpoint } from './request.ts';
+import type { AwsService, Endpoint } from './request.ts';
 
 /** Answers by which a node, or what stands before it, says that it cannot serve: another one may. */
 const UNABLE: ReadonlySet<number> = new Set([502, 503, 504]);
@@ -30,7 +30,8 @@ const GZIP_LEVEL = 1;
 export type NodeRequest = (url: URL, authorization: string | undefined) => ExchangeRequest;
 
 export type ClusterExchange =
-  | { readonly exchange: Exchange; readonly host: string }
+  /** `awsService`: whom the request was signed for; undefined where requests are not signed. */
+  | { readonly exchange: Exchange; readonly host: string; readonly awsService: AwsService | undefined }
   /** Nothing was sent: what the configuration or the Secret lacks, for people. */
   | { readonly problem: string; readonly reason: 'not_found' | 'credentials' };
 
@@ -102,7 +103,8 @@ export class ClusterConnection {
     const isUnable = exchange.kind === 'answer' ? UNABLE.has(exchange.status) : exchange.reason !== 'aborted';
     if (isUnable) health.failed(index, this.#clock.monotonic());
     else health.succeeded(index);
-    return { exchange, host: url.host };
+    const awsService = sign === undefined ? undefined : signingScope(this.#config, url).service;
+    return { exchange, host: url.host, awsService };
   }
 
   #open(url: URL, { ca, client }: Endpoint): Promise<HttpConnection> {

@@ -92,9 +92,11 @@ const AWS_HOST_DUAL_STACK = /\.aos\.([a-z0-9-]+)\.on\.aws$/;
 
 export interface SigningScope {
   readonly region: string | undefined;
-  /** A collection is another service than a domain (developer guide, "Signing HTTP requests" of both). */
-  readonly service: 'es' | 'aoss';
+  readonly service: AwsService;
 }
+
+/** A collection is another service than a domain (developer guide, "Signing HTTP requests" of both). */
+export type AwsService = 'es' | 'aoss';
 
 /**
  * What requests to a domain are signed for. The region that was configured for it wins, then that of its own name: AWS_REGION may be that of

@@ -86,12 +86,12 @@ export class ElasticsearchSink implements Sink {
       const { problem: text, reason } = outcome;
       return { status: 'retryable', reason, retryAfterMs: CONFIGURATION_RETRY_MS, text };
     }
-    const { exchange, host } = outcome;
+    const { exchange, host, awsService } = outcome;
     if (exchange.kind === 'failed') return failed(exchange, host);
     const { status, headers, body } = exchange;
     if (mustNameIndex && status < 300) await this.#noticeIndexes(batch, options, isResend, body);
     return classifyBulk(
-      { status, body, retryAfter: headers['retry-after'], location: headers.location },
+      { status, body, retryAfter: headers['retry-after'], location: headers.location, awsService },
       {
         count,
         indexAt: (position) => selectedIndex(options.selection, position),

@@ -114,6 +114,21 @@ describe('logtender templates apply', () => {
     assert(sent.every(({ call }) => call.startsWith('GET')));
   });
 
+  it('a 403 names the right that is missing, by what was asked; that of a gateway names none', async () => {
+    const refused = error(403, 'security_exception');
+    answers = policyAnswers(refused);
+    assert.match((await apply('--flavour', 'elasticsearch')).text, /\(the user needs the right manage_ilm\)/);
+    const get = await apply('--flavour', 'opensearch');
+    assert.match(get.text, /\(the user needs the right cluster:admin\/opendistro\/ism\/policy\/get\)/);
+    answers = (call) => (call.startsWith('GET') ? error(404, 'status_exception') : refused);
+    const put = await apply('--flavour', 'opensearch');
+    assert.match(put.text, /\(the user needs the right cluster:admin\/opendistro\/ism\/policy\/write\)/);
+    answers = policyAnswers({ status: 403, body: '{"message":"forbidden"}' });
+    const gate = await apply('--flavour', 'opensearch');
+    assert.match(gate.text, /403 forbidden\n[^]*\(what stands before the cluster refuses/);
+    assert.doesNotMatch(gate.text, /the right|es:ESHttp/);
+  });
+
   it('a connection that is cut stops it', async () => {
     server.faults.push('cut_before');
     const { code, text } = await apply('--flavour', 'elasticsearch');

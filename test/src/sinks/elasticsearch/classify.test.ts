@@ -12,10 +12,14 @@ const sent = {
   sentBefore: (index: number): boolean => index === 5,
 };
 
-function classify(status: number, body: unknown, headers: { retryAfter?: string; location?: string } = {}): Delivery {
+function classify(
+  status: number,
+  body: unknown,
+  more: { retryAfter?: string; location?: string; awsService?: 'es' | 'aoss' } = {},
+): Delivery {
   const text = typeof body === 'string' ? body : JSON.stringify(body);
-  const { retryAfter, location } = headers;
-  return classifyBulk({ status, retryAfter, location, body: Buffer.from(text) }, sent);
+  const { retryAfter, location, awsService } = more;
+  return classifyBulk({ status, retryAfter, location, body: Buffer.from(text), awsService }, sent);
 }
 
 function items(...results: ReadonlyArray<readonly [status: number, type?: string]>): unknown {
@@ -194,6 +198,22 @@ describe('classifyBulk', () => {
     const delivery = classify(200, items([403, 'security_exception'], [201], [201]));
     assert(delivery.status === 'partial');
     assert.equal(delivery.retryText, '403 security_exception: because: of it');
+  });
+
+  it('a 403 with a message is that of AWS only where requests are signed, and names the right of domain or collection', () => {
+    for (const [awsService, says] of [
+      [undefined, /what stands before the cluster refuses/],
+      ['es', /allow es:ESHttpPost on the index .*opensearch-domain-write/],
+      ['aoss', /allow aoss:APIAccessAll .*data access policy/],
+    ] as const) {
+      const delivery = classify(403, { message: 'Forbidden' }, awsService === undefined ? {} : { awsService });
+      assert(delivery.status === 'retryable' && delivery.reason === 'credentials');
+      assert.match(delivery.text, says);
+      assert.equal(/es:ESHttp|aoss:/.test(delivery.text), awsService !== undefined);
+    }
+    const ofCluster = classify(403, { error: { type: 'security_exception' } }, { awsService: 'es' });
+    assert(ofCluster.status === 'retryable');
+    assert.match(ofCluster.text, /create_doc/);
   });
 
   it('names the index that has a record, and whether it is new there', () => {
