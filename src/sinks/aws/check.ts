@@ -11,6 +11,7 @@ import { openConnection } from '../http-exchange.ts';
 import type { Exchange } from '../http-exchange.ts';
 import { checkNetwork } from '../network-check.ts';
 import type { NetworkTarget } from '../network-check.ts';
+import { proxyOf } from '../proxy-way.ts';
 import type { SecretValues } from '../secret-files.ts';
 import { credentialProvider } from './credentials.ts';
 import { NO_CREDENTIALS_REMEDY, staticCredentials } from './static-credentials.ts';
@@ -25,13 +26,12 @@ export async function* checkWay(
   clock: Clock,
   proxy: ProxySettings,
 ): AsyncGenerator<CheckStep, boolean> {
-  const through = target.url.protocol === 'https:' ? proxy.HTTPS_PROXY : proxy.HTTP_PROXY;
+  const through = proxyOf(target.url, proxy);
   if (through !== undefined) {
-    const { host } = new URL(through);
     yield {
       name: 'network',
       outcome: 'skipped',
-      text: `the proxy ${host} is configured: name and connection are its own`,
+      text: `the proxy ${through.host} is configured: name and connection are its own`,
     };
     return true;
   }

@@ -8,6 +8,7 @@ import type { CheckOptions, CheckStep } from '../check.ts';
 import { exampleSource } from '../check-record.ts';
 import { checkClock, checkNetwork } from '../network-check.ts';
 import { AWS_SECRET_KEYS } from '../aws/static-credentials.ts';
+import { proxyOf } from '../proxy-way.ts';
 import { createSecretFiles } from '../secret-files.ts';
 import { awsRefusal, callApi, gateWords, memberOf, productOf, wordsOf } from './api.ts';
 import type { ApiAnswer, Product } from './api.ts';
@@ -35,11 +36,15 @@ export async function* checkElasticsearch(options: CheckOptions): AsyncGenerator
   }
   const { urls, ca, client } = endpoint;
   let reached = 0;
-  // Through a proxy the pod needs neither the name nor the way.
-  const isProxied = config.proxy.HTTP_PROXY !== undefined || config.proxy.HTTPS_PROXY !== undefined;
-  if (isProxied)
-    yield { name: 'network', outcome: 'skipped', text: 'a proxy is configured: name and connection are its own' };
-  for (const url of isProxied ? [] : urls) {
+  for (const url of urls) {
+    const through = proxyOf(url, config.proxy);
+    if (through !== undefined) {
+      // The pod needs neither the name nor the way.
+      const text = `the proxy ${through.host} is configured: name and connection of ${url.host} are its own`;
+      yield { name: 'network', outcome: 'skipped', text };
+      reached += 1;
+      continue;
+    }
     let last: CheckStep | undefined;
     for await (const step of checkNetwork({ url, ca, client, caPlace: CA_PLACE }, clock)) {
       last = step;
@@ -47,7 +52,7 @@ export async function* checkElasticsearch(options: CheckOptions): AsyncGenerator
     }
     if (last?.outcome !== 'failed') reached += 1;
   }
-  if (!isProxied && reached === 0) return;
+  if (reached === 0) return;
   if (isSigned) {
     const region = regionStep(config, urls);
     yield region;
