@@ -15,6 +15,7 @@ import { problemText } from './config/fields.ts';
 import type { ForwardFile } from './config/forward-file.ts';
 import { CONFIG_FILE, DEFAULTS, ENV, parseForwarderEnv, readEndOrder } from './config/forwarder-config.ts';
 import type { EndOrder, ForwarderConfig, SinkName } from './config/forwarder-config.ts';
+import { aborted } from './core/abort.ts';
 import { backoffMs } from './core/backoff.ts';
 import { randomHex, systemClock, systemRandom } from './core/clock.ts';
 import { errorText } from './core/errors.ts';
@@ -442,7 +443,9 @@ async function end(
   const isEmpty = await forwarder.drain(ending);
   const left = volumes.lastWords();
   volumes.stop();
-  const isSaved = await forwarder.close();
+  // No sink has a say in when we end, nor in whether positions are saved.
+  const patience = aborted(ending).then(() => systemClock.sleep(marginMs(config) / 4));
+  const isSaved = await forwarder.close(patience);
   const summary = exitSummary(forwarder.summaries(), [...own(), ...lastWords({ isEmpty, isSaved }), ...left]);
   for (const line of summary.split('\n')) log.info('exit summary', { summary: line });
   await said();

@@ -109,7 +109,7 @@ class S3Reader {
     if (region === undefined) throw unreadable('no AWS region: set AWS_REGION');
     const keys = [...AWS_SECRET_KEYS, 's3-ca.crt'];
     const secret = await createSecretFiles({ dir: config.sinkSecretDir, keys, clock: systemClock }).read();
-    const credentials = credentialProvider(secret, config.proxy);
+    const credentials = credentialProvider(secret, config.proxy, systemClock);
     const sign = createSigner({ region, service: 's3', credentials, isPathLiteral: true, hasBodyHash: true });
     return new S3Reader(config, region, sign, secret.value('s3-ca.crt'));
   }

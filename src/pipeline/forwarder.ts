@@ -8,6 +8,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import type { FileGlob, SinkName } from '../config/forwarder-config.ts';
 import type { RecordRules } from '../config/record-rules.ts';
+import { aborted } from '../core/abort.ts';
 import type { Clock, Random } from '../core/clock.ts';
 import { BUFFER_BYTES_MAX } from '../core/limits.ts';
 import type { Log } from '../core/log.ts';
@@ -243,11 +244,7 @@ export class Forwarder {
 
   /** After `run`: waits for the requests in flight, at most until the signal is aborted. Nothing new is sent. */
   async settle(signal: AbortSignal): Promise<void> {
-    const over = new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      else signal.addEventListener('abort', () => resolve(), { once: true });
-    });
-    await Promise.race([Promise.all(this.lanes.map((lane) => lane.settle())), over]);
+    await Promise.race([Promise.all(this.lanes.map((lane) => lane.settle())), aborted(signal)]);
   }
 
   /** Bytes of files that have no name any more and are not delivered: only this process can still read them. */
@@ -270,11 +267,16 @@ export class Forwarder {
     return this.#budget.heldBytes;
   }
 
-  /** Saves positions and lets go of everything. True when the positions are on the disk. */
-  async close(): Promise<boolean> {
+  /**
+   * Saves positions and lets go of everything. True when the positions are on the disk.
+   *
+   * @param patience when it resolves, sinks that still hang are left behind: for who ends the process next
+   */
+  async close(patience?: Promise<unknown>): Promise<boolean> {
     this.#closed = true;
     this.abort();
-    await Promise.all(this.lanes.map((lane) => lane.close()));
+    const closed = Promise.all(this.lanes.map((lane) => lane.close()));
+    await (patience === undefined ? closed : Promise.race([closed, patience]));
     this.#watch?.close();
     this.#unreadAtClose = new Map(this.lanes.map((lane) => [lane, this.#unreadBytes(lane)]));
     this.#files.close();

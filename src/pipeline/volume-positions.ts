@@ -8,6 +8,7 @@
 import { stat } from 'node:fs/promises';
 
 import type { FileGlob, PodIdentity } from '../config/forwarder-config.ts';
+import { aborted } from '../core/abort.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { Forwarder } from './forwarder.ts';
@@ -210,11 +211,4 @@ async function close(files: StateFiles, log: Log): Promise<void> {
   } catch (error) {
     log.debug('files of positions cannot be closed', { error: String(error) });
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

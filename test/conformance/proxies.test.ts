@@ -16,6 +16,9 @@ import { silentLog } from '../../src/core/log.ts';
 import { createMetrics } from '../../src/core/metrics.ts';
 import { checkOf } from '../../src/sinks/check.ts';
 import { CloudWatchLogsSink } from '../../src/sinks/cloudwatch-logs/sink.ts';
+import { checkIdentity } from '../../src/sinks/aws/check.ts';
+import { CREDENTIALS_MS_MAX, LATE_REMEDY } from '../../src/sinks/aws/late-credentials.ts';
+import { ElasticsearchSink } from '../../src/sinks/elasticsearch/sink.ts';
 import { S3Sink } from '../../src/sinks/s3/sink.ts';
 import type { Delivery, Sink } from '../../src/sinks/sink.ts';
 import { podIdentityAgent, securityTokenService } from '../fakes/aws-credential-servers.ts';
@@ -23,7 +26,9 @@ import { FakeCloudWatchLogs } from '../fakes/cloudwatch-logs-server.ts';
 import { forwarderConfig, sourceInfo } from '../fakes/forwarder-config.ts';
 import { FAKE_KEYS, FakeS3 } from '../fakes/s3-server.ts';
 import type { ScriptedServer } from '../fakes/scripted-server.ts';
+import { SilentServer } from '../fakes/silent-server.ts';
 import { TlsFront } from '../fakes/tls-front.ts';
+import { VirtualClock } from '../fakes/virtual-clock.ts';
 import { selfSigned } from '../servers/kubernetes/self-signed.ts';
 
 type Env = Readonly<Record<string, string>>;
@@ -180,4 +185,75 @@ describe('proxies', () => {
       assert(!seen.some((line) => line.includes(hostOf(agent))), seen.join());
     });
   }
+
+  describe('one that takes the connection and never answers', () => {
+    let silent: SilentServer;
+    let clock: VirtualClock;
+    let keyless: Env;
+
+    beforeEach(async () => {
+      silent = new SilentServer();
+      keyless = { SINK_SECRET_DIR: join(dir, 'nothing'), HTTPS_PROXY: await silent.start() };
+      stops.push(() => silent.stop());
+      clock = new VirtualClock(Date.now());
+      writeFileSync(join(dir, 'token'), 'jwt');
+      Object.assign(process.env, {
+        AWS_ROLE_ARN: 'arn:aws:iam::111122223333:role/logs',
+        AWS_WEB_IDENTITY_TOKEN_FILE: join(dir, 'token'),
+        AWS_REGION: 'eu-central-1',
+      });
+    });
+
+    /** The delivery of one line; nobody answers, so no server is needed. */
+    const deliverTo = (name: 's3' | 'cloudwatch' | 'elasticsearch', signal: AbortSignal): Promise<Delivery> => {
+      const signed = {
+        ELASTICSEARCH_URL: 'https://search-x.eu-central-1.es.amazonaws.com',
+        ELASTICSEARCH_SIGNING: 'aws',
+      };
+      const config = configOf({ ...keyless, ...(name === 'elasticsearch' ? signed : {}) });
+      const options = { config, clock, log: silentLog, metrics: createMetrics() };
+      const made = { s3: S3Sink, cloudwatch: CloudWatchLogsSink, elasticsearch: ElasticsearchSink }[name];
+      const sink = new made(options);
+      sinks.push(sink);
+      const encoder = sink.createEncoder();
+      encoder.append(sourceInfo(), Buffer.from('x\n'), 0, 2, 0, Date.now());
+      return sink.deliver(encoder.finish(), { selection: undefined, sentBefore: () => false, signal });
+    };
+
+    for (const name of ['s3', 'cloudwatch', 'elasticsearch'] as const) {
+      it(`${name}: credentials that do not come are a failed request with what to look at`, async () => {
+        const delivering = deliverTo(name, new AbortController().signal);
+        await silent.asked;
+        await clock.quiet(1);
+        await clock.advance(CREDENTIALS_MS_MAX, 0);
+        const delivery = await delivering;
+        assert(delivery.status === 'retryable' && delivery.reason === 'credentials', JSON.stringify(delivery));
+        assert.match(
+          delivery.text,
+          /credentials were not there within 10 s: .*; look at proxy, NO_PROXY and network policy$/,
+        );
+      });
+
+      it(`${name}: a request that is given up does not wait for credentials`, async () => {
+        const control = new AbortController();
+        const delivering = deliverTo(name, control.signal);
+        await silent.asked;
+        // The clock stands still: only the signal can end it.
+        control.abort();
+        const delivery = await delivering;
+        assert(delivery.status === 'retryable' && delivery.reason === 'unreachable', JSON.stringify(delivery));
+      });
+    }
+
+    it('check sink says so, and that the identity is not at fault', async () => {
+      const secret = { version: 0, value: () => undefined };
+      const checking = checkIdentity(secret, { HTTPS_PROXY: keyless['HTTPS_PROXY'] ?? '' }, clock);
+      await silent.asked;
+      await clock.quiet(1);
+      await clock.advance(CREDENTIALS_MS_MAX, 0);
+      const { outcome, text, remedy } = await checking;
+      assert.deepEqual({ outcome, remedy }, { outcome: 'failed', remedy: LATE_REMEDY });
+      assert.match(text, /^no AWS credentials: credentials were not there within 10 s/);
+    });
+  });
 });

@@ -23,7 +23,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
+import { CREDENTIALS_MS_MAX } from '../../src/sinks/aws/late-credentials.ts';
 import { loopbackTls } from '../bench/forwarder.ts';
+import { SilentServer } from '../fakes/silent-server.ts';
 
 const MAIN = resolve(import.meta.dirname, '../../src/main.ts');
 const DEADLINE_MS = 20_000;
@@ -263,6 +265,47 @@ describe('forwarder process', function () {
     assert.equal(await forwarder.ended, 'SIGKILL');
     assert.match(termination(), /^killed while it drained; at SIGTERM it stood so\n.*read=1 delivered=0 .*pending=1/);
   });
+
+  for (const [sink, env] of Object.entries({
+    s3: { S3_BUCKET: 'logs', S3_OBJECT_AGE: '1s' },
+    cloudwatch: {},
+    elasticsearch: {
+      ELASTICSEARCH_URL: 'https://search-x.eu-central-1.es.amazonaws.com',
+      ELASTICSEARCH_SIGNING: 'aws',
+    },
+  })) {
+    it(`ends within its grace period, with its positions saved, though STS does not answer: ${sink}`, async () => {
+      const sts = new SilentServer();
+      writeFileSync(join(folder, 'token'), 'jwt');
+      writeFileSync(log('a.log'), 'one\n');
+      const forwarder = start({
+        ...env,
+        SINKS: sink,
+        GRACE_PERIOD: '2s',
+        AWS_REGION: 'eu-central-1',
+        AWS_ROLE_ARN: 'arn:aws:iam::111122223333:role/logs',
+        AWS_WEB_IDENTITY_TOKEN_FILE: join(folder, 'token'),
+        AWS_ENDPOINT_URL_STS: await sts.start(),
+        AWS_CONFIG_FILE: '/nonexistent',
+        AWS_SHARED_CREDENTIALS_FILE: '/nonexistent',
+      });
+      try {
+        await sts.asked;
+        forwarder.child.kill('SIGTERM');
+        // Later the request ends by its own bound: that would prove nothing.
+        const over = new Promise<string>((resolve) =>
+          setTimeout(resolve, CREDENTIALS_MS_MAX - 1_000, 'still there').unref(),
+        );
+        assert.equal(await Promise.race([forwarder.ended, over]), 0, forwarder.stderr());
+        assert.match(
+          termination(),
+          /^not everything was delivered; positions are saved\n.*read=1 delivered=0 .*pending=1/,
+        );
+      } finally {
+        await sts.stop();
+      }
+    });
+  }
 
   it('does not say that positions are saved when they are not', async () => {
     server.isDown = true;

@@ -14,7 +14,8 @@ import type { NetworkTarget } from '../network-check.ts';
 import { proxyOf } from '../proxy-way.ts';
 import type { SecretValues } from '../secret-files.ts';
 import { credentialProvider } from './credentials.ts';
-import { NO_CREDENTIALS_REMEDY, staticCredentials } from './static-credentials.ts';
+import { credentialsRemedy } from './late-credentials.ts';
+import { staticCredentials } from './static-credentials.ts';
 
 /** A person waits. */
 const CALL_TIMEOUT_MS = 10_000;
@@ -66,10 +67,10 @@ export async function askUnsigned(
 }
 
 /** Whose name the requests bear, by the id of its access key, which is no secret (IAM user guide, "Access keys"). */
-export async function checkIdentity(secret: SecretValues, proxy: ProxySettings): Promise<CheckStep> {
+export async function checkIdentity(secret: SecretValues, proxy: ProxySettings, clock: Clock): Promise<CheckStep> {
   const isStatic = staticCredentials(secret) !== undefined;
   try {
-    const { accessKeyId, sessionToken } = await credentialProvider(secret, proxy)();
+    const { accessKeyId, sessionToken } = await credentialProvider(secret, proxy, clock)();
     const kind = sessionToken === undefined ? 'access key' : 'session key';
     const from = isStatic ? 'of the sink Secret' : 'found by the chain of the SDK (env, role, container, instance)';
     return { name: 'identity', outcome: 'ok', text: `${kind} ${accessKeyId} ${from}` };
@@ -78,7 +79,7 @@ export async function checkIdentity(secret: SecretValues, proxy: ProxySettings):
       name: 'identity',
       outcome: 'failed',
       text: `no AWS credentials: ${errorText(error)}`,
-      remedy: NO_CREDENTIALS_REMEDY,
+      remedy: credentialsRemedy(error),
     };
   }
 }

@@ -62,7 +62,7 @@ async function* checkConnected(
   const date = answer.kind === 'answer' ? answer.headers['date'] : undefined;
   yield checkClock(typeof date === 'string' ? date : undefined, clock);
   const secret = await createSecretFiles({ dir: config.sinkSecretDir, keys: AWS_SECRET_KEYS, clock }).read();
-  const identity = await checkIdentity(secret, config.proxy);
+  const identity = await checkIdentity(secret, config.proxy, clock);
   yield identity;
   if (identity.outcome === 'failed') return;
   const destination = logDestination(config, exampleSource(config));

@@ -6,6 +6,7 @@
  */
 import type { RejectedLogEventsInfo } from '@aws-sdk/client-cloudwatch-logs';
 import { errorText } from '../../core/errors.ts';
+import { LATE_CREDENTIALS } from '../aws/late-credentials.ts';
 import type { Delivery, Rejection, RetryReason } from '../sink.ts';
 import { DENIED_ADVICE, RULE_OF } from './errors.ts';
 import type { ErrorRule } from './errors.ts';
@@ -60,7 +61,8 @@ function failedWith(rule: ErrorRule | undefined, parts: ErrorParts, context: Cal
   const reason = retryReasonOf(rule) ?? reasonOfStatus(parts);
   const advice = rule?.advice ?? (reason === 'credentials' ? DENIED_ADVICE : '');
   const words = advice === '' ? parts.text : `${parts.text}; ${adviceText(advice, context)}`;
-  const isIdentity = reason === 'credentials' && advice !== DENIED_ADVICE;
+  // Late ones need no new client: its chain has them as soon as they come.
+  const isIdentity = reason === 'credentials' && advice !== DENIED_ADVICE && parts.name !== LATE_CREDENTIALS;
   return {
     kind: 'failed',
     delivery: retryable(reason, words),

@@ -18,7 +18,9 @@ import {
 } from '@aws-sdk/client-cloudwatch-logs';
 import type { LogGroupClass, PutLogEventsCommandOutput } from '@aws-sdk/client-cloudwatch-logs';
 import type { ProxySettings } from '../../config/forwarder-config.ts';
+import type { Clock } from '../../core/clock.ts';
 import type { Log } from '../../core/log.ts';
+import { chainProvider } from '../aws/credentials.ts';
 import { proxyAgentOptions } from '../aws/request-handler.ts';
 import type { LogDestination } from './request.ts';
 
@@ -33,7 +35,9 @@ export interface LogsClientOptions {
   /** Undefined: the SDK's default chain (env, web identity, container, profile, instance role). */
   readonly credentials: { accessKeyId: string; secretAccessKey: string; sessionToken?: string } | undefined;
   readonly log: Log;
-  /** STS is asked through it as well: the chain of credentials has the client's own handler. */
+  /** Bounds the asking for credentials. */
+  readonly clock: Clock;
+  /** STS is asked through it as well. */
   readonly proxy?: ProxySettings;
   /** How a host name becomes an address; the system's way unless given. */
   readonly lookup?: LookupFunction | undefined;
@@ -81,7 +85,7 @@ export function createLogsClient(options: LogsClientOptions): LogsClient {
     maxAttempts: 1,
     ...(options.region === undefined ? {} : { region: options.region }),
     ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint }),
-    ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
+    credentials: options.credentials ?? chainProvider(options.proxy ?? {}, options.clock),
     ...(options.fips ? { useFipsEndpoint: true } : {}),
     // No time-out of idle sockets: the caller has the only clock, and a time-out without a code is that of the connection.
     requestHandler: {

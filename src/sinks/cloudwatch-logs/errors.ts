@@ -4,8 +4,9 @@
  *
  * Sources: CloudWatch Logs API reference, "Errors" of PutLogEvents, CreateLogGroup, CreateLogStream, PutRetentionPolicy and GetLogEvents, and
  * "Common Errors"; Security Token Service API reference, "Errors" of AssumeRoleWithWebIdentity; Node.js documentation, "Common system
- * errors" and X509 certificate error codes. May import: sinks/sink.ts (types).
+ * errors" and X509 certificate error codes. May import: sinks/sink.ts (types), sinks/aws.
  */
+import { LATE_CREDENTIALS, LATE_REMEDY } from '../aws/late-credentials.ts';
 import type { RetryReason } from '../sink.ts';
 
 export type ErrorMeaning =
@@ -138,6 +139,7 @@ export const ERROR_RULES: readonly ErrorRule[] = [
     ['CredentialsProviderError', 'TokenProviderError'],
     ADVICE_ROLE,
   ),
+  undone('credentials', 'no answer of whoever gives them', [LATE_CREDENTIALS], LATE_REMEDY),
   undone('credentials', STS, ['AccessDenied'], ADVICE_TRUST),
   undone('credentials', STS, ['InvalidIdentityToken', 'InvalidIdentityTokenException'], ADVICE_TRUST),
   undone('credentials', STS, ['IDPRejectedClaim', 'IDPRejectedClaimException'], ADVICE_TRUST),

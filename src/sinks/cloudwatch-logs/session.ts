@@ -5,6 +5,7 @@
  * May import: core, config, sinks.
  */
 import type { ForwarderConfig } from '../../config/forwarder-config.ts';
+import { unlessAborted } from '../../core/abort.ts';
 import type { Clock } from '../../core/clock.ts';
 import { errorText } from '../../core/errors.ts';
 import { REQUEST_TIMEOUT_MS } from '../../core/limits.ts';
@@ -78,6 +79,7 @@ export class Session {
         fips: config.cloudwatch.fips,
         credentials,
         log,
+        clock,
         proxy: config.proxy,
       });
     let client = create(config.awsRegion);
@@ -119,7 +121,7 @@ export class Session {
     };
   }
 
-  /** One call, bounded in time. */
+  /** One call, bounded in time and by the signal, whatever the SDK waits for: its signal is not that of its credentials. */
   async #bounded<T>(signal: AbortSignal, run: (signal: AbortSignal) => Promise<T>): Promise<Outcome<T>> {
     const timer = new AbortController();
     const call = new AbortController();
@@ -134,15 +136,16 @@ export class Session {
     };
     void watch();
     try {
-      return { kind: 'done', value: await run(call.signal) };
+      const done = await unlessAborted(run(call.signal), call.signal);
+      if (done !== undefined) return { kind: 'done', value: done.value };
     } catch (error) {
-      if (signal.aborted) return { kind: 'over', reason: 'unreachable', text: 'the request was given up' };
-      if (isLate) return { kind: 'over', reason: 'timeout', text: `no answer within ${REQUEST_TIMEOUT_MS} ms` };
-      return { kind: 'thrown', error };
+      if (!signal.aborted && !isLate) return { kind: 'thrown', error };
     } finally {
       signal.removeEventListener('abort', giveUp);
       timer.abort();
     }
+    if (signal.aborted) return { kind: 'over', reason: 'unreachable', text: 'the request was given up' };
+    return { kind: 'over', reason: 'timeout', text: `no answer within ${REQUEST_TIMEOUT_MS} ms` };
   }
 }
 

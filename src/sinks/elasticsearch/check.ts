@@ -59,7 +59,7 @@ export async function* checkElasticsearch(options: CheckOptions): AsyncGenerator
     if (region.outcome === 'failed') return;
     // The SDK's chain of credentials is loaded only where requests are signed.
     const { checkIdentity } = await import('../aws/check.ts');
-    const identity = await checkIdentity(secret, config.proxy);
+    const identity = await checkIdentity(secret, config.proxy, clock);
     yield identity;
     if (identity.outcome === 'failed') return;
   }

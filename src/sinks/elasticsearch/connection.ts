@@ -8,10 +8,12 @@ import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import type { LookupFunction } from 'node:net';
 import type { ForwarderConfig } from '../../config/forwarder-config.ts';
+import { unlessAborted } from '../../core/abort.ts';
 import type { Clock } from '../../core/clock.ts';
 import { errorText } from '../../core/errors.ts';
+import { credentialsProblem } from '../aws/late-credentials.ts';
 import type { Signer } from '../aws/signature.ts';
-import { AWS_SECRET_KEYS, NO_CREDENTIALS_REMEDY } from '../aws/static-credentials.ts';
+import { AWS_SECRET_KEYS } from '../aws/static-credentials.ts';
 import { openConnection } from '../http-exchange.ts';
 import type { Exchange, ExchangeRequest, HttpConnection } from '../http-exchange.ts';
 import { NodeHealth } from '../node-health.ts';
@@ -25,6 +27,8 @@ const UNABLE: ReadonlySet<number> = new Set([502, 503, 504]);
 
 /** The lowest level: bodies shrink to about an eighth already, the others cost twice the CPU for a tenth of the bytes. */
 const GZIP_LEVEL = 1;
+
+const GIVEN_UP: Exchange = { kind: 'failed', reason: 'aborted', text: 'the request was given up' };
 
 /** What the caller makes of the node that was chosen. */
 export type NodeRequest = (url: URL, authorization: string | undefined) => ExchangeRequest;
@@ -95,9 +99,11 @@ export class ClusterConnection {
     let parts = request(url, sign === undefined ? endpoint.authorization(url) : undefined);
     if (parts.headers['content-encoding'] === 'gzip') parts = { ...parts, body: [await compressed(parts.body)] };
     if (sign !== undefined) {
-      const headers = await signed(sign, url, parts, this.#clock.now());
-      if ('problem' in headers) return headers;
-      parts = { ...parts, headers: headers.headers };
+      // Credentials come from elsewhere, maybe late: a request that is given up does not wait for them.
+      const done = await unlessAborted(signed(sign, url, parts, this.#clock.now()), parts.signal);
+      if (done === undefined) return { exchange: GIVEN_UP, host: url.host };
+      if ('problem' in done.value) return done.value;
+      parts = { ...parts, headers: done.value.headers };
     }
     const exchange = await connection.exchange(parts);
     const isUnable = exchange.kind === 'answer' ? UNABLE.has(exchange.status) : exchange.reason !== 'aborted';
@@ -142,7 +148,7 @@ export class ClusterConnection {
     }
     const { createSigner } = await import('../aws/signature.ts');
     const { credentialProvider } = await import('../aws/credentials.ts');
-    const credentials = credentialProvider(secret, this.#config.proxy);
+    const credentials = credentialProvider(secret, this.#config.proxy, this.#clock);
     return createSigner({ region, service, credentials, isPathLiteral: false, hasBodyHash: true });
   }
 }
@@ -165,7 +171,7 @@ async function signed(
   try {
     return { headers: await sign(unsigned, now) };
   } catch (error) {
-    return { problem: `no AWS credentials: ${errorText(error)}; ${NO_CREDENTIALS_REMEDY}`, reason: 'credentials' };
+    return { problem: credentialsProblem(error), reason: 'credentials' };
   }
 }
 

@@ -71,7 +71,7 @@ async function* checkBucket(options: CheckOptions, place: Place): AsyncGenerator
   const region = regionStep(place, said('x-amz-bucket-region'));
   yield region;
   if (region.outcome === 'failed') return;
-  const identity = await checkIdentity(secret, config.proxy);
+  const identity = await checkIdentity(secret, config.proxy, clock);
   yield identity;
   if (identity.outcome === 'failed') return;
   const permission = await permissionStep(config, clock, place);

@@ -6,13 +6,15 @@
  */
 import type { LookupFunction } from 'node:net';
 import type { ForwarderConfig } from '../../config/forwarder-config.ts';
+import { unlessAborted } from '../../core/abort.ts';
 import type { Clock } from '../../core/clock.ts';
 import { errorText } from '../../core/errors.ts';
 import { credentialProvider } from '../aws/credentials.ts';
 import type { InstanceRegion } from '../aws/instance-region.ts';
+import { credentialsProblem } from '../aws/late-credentials.ts';
 import { createSigner } from '../aws/signature.ts';
 import type { Signer } from '../aws/signature.ts';
-import { AWS_SECRET_KEYS, NO_CREDENTIALS_REMEDY } from '../aws/static-credentials.ts';
+import { AWS_SECRET_KEYS } from '../aws/static-credentials.ts';
 import { openConnection } from '../http-exchange.ts';
 import type { Exchange, HttpConnection } from '../http-exchange.ts';
 import { createSecretFiles } from '../secret-files.ts';
@@ -41,9 +43,12 @@ export interface PutOptions {
   readonly signal: AbortSignal;
 }
 
-export type PutOutcome =
-  | ({ readonly kind: 'answer'; readonly region: string } & PutAnswer)
-  | { readonly kind: 'failed'; readonly delivery: Delivery };
+interface FailedPut {
+  readonly kind: 'failed';
+  readonly delivery: Delivery;
+}
+
+export type PutOutcome = ({ readonly kind: 'answer'; readonly region: string } & PutAnswer) | FailedPut;
 
 export interface ObjectStoreOptions {
   readonly config: ForwarderConfig;
@@ -52,6 +57,15 @@ export interface ObjectStoreOptions {
   readonly lookup?: LookupFunction | undefined;
   /** Asked where no region is configured; nobody is asked unless given. */
   readonly instanceRegion?: InstanceRegion | undefined;
+}
+
+/** A request that can be sent. */
+interface Prepared {
+  readonly kind: 'ready';
+  readonly address: ObjectAddress;
+  readonly region: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly connection: HttpConnection;
 }
 
 interface Connected {
@@ -83,8 +97,20 @@ export class ObjectStore {
     this.#secret = createSecretFiles({ dir, keys: S3_SECRET_KEYS, clock: options.clock });
   }
 
-  /** Puts an object unless one of that key is there. Never rejects. */
+  /** Puts an object unless one of that key is there. Ends with the signal, whatever it waits for. Never rejects. */
   async put(bucket: string, key: string, body: Buffer, options: PutOptions): Promise<PutOutcome> {
+    const { sha256, timeoutMs, answerBytesMax, signal } = options;
+    const prepared = await unlessAborted(this.#prepare(bucket, key, sha256), signal);
+    if (prepared === undefined) return failed('unreachable', 'the request was given up', 0);
+    if (prepared.value.kind === 'failed') return prepared.value;
+    const { address, region, headers, connection } = prepared.value;
+    const limits = { timeoutMs, answerBytesMax, signal };
+    const exchange = await connection.exchange({ method: 'PUT', path: address.path, headers, body: [body], ...limits });
+    return outcomeOf(exchange, address, region);
+  }
+
+  /** Address, credentials, signature and connection. */
+  async #prepare(bucket: string, key: string, sha256: Buffer): Promise<Prepared | FailedPut> {
     const { s3 } = this.#config;
     const region = signingRegion(this.#config) ?? (await this.#instanceRegion?.());
     if (region === undefined) return failed('not_found', 'no AWS region: set AWS_REGION', CONFIGURATION_RETRY_MS);
@@ -97,12 +123,11 @@ export class ObjectStore {
         method: 'PUT',
         host: address.host,
         path: address.path,
-        headers: putHeaders(s3, options.sha256),
+        headers: putHeaders(s3, sha256),
       };
       headers = await sign(unsigned, this.#clock.now());
     } catch (error) {
-      const text = `no AWS credentials: ${errorText(error)}; ${NO_CREDENTIALS_REMEDY}`;
-      return failed('credentials', text, CONFIGURATION_RETRY_MS);
+      return failed('credentials', credentialsProblem(error), CONFIGURATION_RETRY_MS);
     }
     let connection: HttpConnection;
     try {
@@ -111,10 +136,7 @@ export class ObjectStore {
       const text = `open connection: ${errorText(error)}; check s3-ca.crt of the sink Secret`;
       return failed('not_found', text, CONFIGURATION_RETRY_MS);
     }
-    const { timeoutMs, answerBytesMax, signal } = options;
-    const limits = { timeoutMs, answerBytesMax, signal };
-    const exchange = await connection.exchange({ method: 'PUT', path: address.path, headers, body: [body], ...limits });
-    return outcomeOf(exchange, address, region);
+    return { kind: 'ready', address, region, headers, connection };
   }
 
   close(): void {
@@ -127,7 +149,7 @@ export class ObjectStore {
     const secret = await this.#secret.read();
     if (this.#connected?.version === secret.version) return this.#connected;
     this.close();
-    const credentials = credentialProvider(secret, this.#config.proxy);
+    const credentials = credentialProvider(secret, this.#config.proxy, this.#clock);
     const sign = createSigner({ region, service: 's3', credentials, isPathLiteral: true, hasBodyHash: true });
     this.#connected = { version: secret.version, secret, sign, hosts: new Map() };
     return this.#connected;
@@ -176,6 +198,6 @@ function failed(
   reason: 'not_found' | 'credentials' | 'unreachable' | 'timeout',
   text: string,
   retryAfterMs: number,
-): PutOutcome {
+): FailedPut {
   return { kind: 'failed', delivery: { status: 'retryable', reason, retryAfterMs, text } };
 }

@@ -27,7 +27,7 @@ import { createMetrics } from '../../../src/core/metrics.ts';
 import { recordBytes } from '../../../src/core/record.ts';
 import { decodeLines } from '../../../src/pipeline/checkpoint-codec.ts';
 import { Forwarder } from '../../../src/pipeline/forwarder.ts';
-import type { Encoder, Sink } from '../../../src/sinks/sink.ts';
+import type { Delivery, Encoder, Sink } from '../../../src/sinks/sink.ts';
 import { MemoryDisk } from '../../fakes/memory-state-files.ts';
 import type { Fault, StateCall } from '../../fakes/memory-state-files.ts';
 import { whileTimePasses } from '../../fakes/passing-time.ts';
@@ -932,6 +932,22 @@ describe('forwarder', () => {
     await start();
     assert.equal(await drain(), true);
     assert.deepEqual(destination.texts, ['one\n', 'two\n']);
+  });
+
+  it('saves its positions and ends though a sink hangs that takes no notice of its signal', async () => {
+    forwarder = await open();
+    const sink = fakeSink({ destination });
+    const hanging = Promise.withResolvers<Delivery>();
+    let isAsked = false;
+    forwarder.attach(Object.assign(sink, { deliver: () => ((isAsked = true), hanging.promise) }));
+    writeFileSync(at('a.log'), 'one\n');
+    await run(2 * FLUSH_MS);
+    assert(isAsked);
+    const patience = Promise.withResolvers<void>();
+    const closing = forwarder.close(patience.promise);
+    patience.resolve();
+    assert.equal(await closing, true);
+    hanging.resolve(UNREACHABLE);
   });
 
   it('follows a writer that is still at it until it is quiet', async () => {
