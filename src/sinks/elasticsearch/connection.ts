@@ -98,10 +98,11 @@ export class ClusterConnection {
     connected.connections.set(index, connection);
     let parts = request(url, sign === undefined ? endpoint.authorization(url) : undefined);
     if (parts.headers['content-encoding'] === 'gzip') parts = { ...parts, body: [await compressed(parts.body)] };
+    const awsService = sign === undefined ? undefined : signingScope(this.#config, url).service;
     if (sign !== undefined) {
       // Credentials come from elsewhere, maybe late: a request that is given up does not wait for them.
       const done = await unlessAborted(signed(sign, url, parts, this.#clock.now()), parts.signal);
-      if (done === undefined) return { exchange: GIVEN_UP, host: url.host };
+      if (done === undefined) return { exchange: GIVEN_UP, host: url.host, awsService };
       if ('problem' in done.value) return done.value;
       parts = { ...parts, headers: done.value.headers };
     }
@@ -109,7 +110,6 @@ export class ClusterConnection {
     const isUnable = exchange.kind === 'answer' ? UNABLE.has(exchange.status) : exchange.reason !== 'aborted';
     if (isUnable) health.failed(index, this.#clock.monotonic());
     else health.succeeded(index);
-    const awsService = sign === undefined ? undefined : signingScope(this.#config, url).service;
     return { exchange, host: url.host, awsService };
   }
 
