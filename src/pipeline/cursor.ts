@@ -14,7 +14,8 @@ import type { Checkpointer } from './checkpointer.ts';
 
 type SavedPlace = Omit<LaneEntry, 't' | 'sink' | 'id'>;
 
-const NOTHING_SAVED: SavedPlace = {
+/** Of a source that nothing is known of. */
+export const NOTHING_SAVED: SavedPlace = {
   acked: 0,
   tail: '',
   reserved: 0,

@@ -27,9 +27,9 @@ import type { FileSet } from '../source/file-set.ts';
 import { digest, readAt } from '../source/identity.ts';
 import type { SourceFile } from '../source/source-file.ts';
 import type { Checkpoints } from './checkpoints.ts';
-import type { LaneEntry, Part, Rest } from './checkpoint-codec.ts';
+import type { Part, Rest } from './checkpoint-codec.ts';
+import { NOTHING_SAVED } from './cursor.ts';
 import type { Cursor } from './cursor.ts';
-import { EMPTY_ACCOUNT } from './ledger.ts';
 import { firstRecordAt } from './pass-over.ts';
 import type { RecordStage } from './record-stage.ts';
 
@@ -457,7 +457,7 @@ export class TornLines {
     const { checkpoints, sink } = this.#options;
     const checkpointer = checkpoints.of(positions);
     if (!checkpointer.state.sources.has(id)) return;
-    const entry = checkpointer.lane(sink, id) ?? { ...NOTHING_READ, sink, id };
+    const entry = checkpointer.lane(sink, id) ?? { t: 'lane', ...NOTHING_SAVED, sink, id };
     if (entry.skips === undefined && entry.acked < (skips.at(-1)?.[1] ?? 0)) checkpointer.putLane({ ...entry, skips });
   }
 
@@ -473,14 +473,3 @@ export class TornLines {
 }
 
 const LF = 10;
-
-const NOTHING_READ: Omit<LaneEntry, 'sink' | 'id'> = {
-  t: 'lane',
-  acked: 0,
-  tail: '',
-  reserved: 0,
-  sent: 0,
-  sentTail: '',
-  cuts: [],
-  account: EMPTY_ACCOUNT,
-};

@@ -11,6 +11,7 @@ import type { SinkName } from '../../../src/config/forwarder-config.ts';
 import { KiB } from '../../../src/core/limits.ts';
 import { silentLog } from '../../../src/core/log.ts';
 import { createMetrics } from '../../../src/core/metrics.ts';
+import type { Metrics } from '../../../src/core/metrics.ts';
 import { ByteBudget } from '../../../src/pipeline/byte-budget.ts';
 import { Forwarder } from '../../../src/pipeline/forwarder.ts';
 import { MemoryDisk } from '../../fakes/memory-state-files.ts';
@@ -49,19 +50,11 @@ describe('byte budget', () => {
     const names: readonly SinkName[] = ['elasticsearch', 'console', 's3'];
     const folder = mkdtempSync(join(tmpdir(), 'logtender-budget-'));
     const clock = new VirtualClock();
-    const forwarder = await Forwarder.open({
-      files: [{ container: 'app', path: '/log/*.log', directory: '/log', mount: folder }],
-      sinks: names,
-      uid: 'uid',
-      epoch: 'epoch',
-      flushIntervalMs: 200,
-      rules: PLAIN_RULES,
-      stateFiles: new MemoryDisk().mount(() => true),
+    const forwarder = await openForwarder({
+      folder,
       clock,
-      random: () => 0.5,
-      log: silentLog,
+      sinks: names,
       metrics: createMetrics(),
-      watch: false,
       bufferBytesMax: 2 * BATCH_BYTES,
     });
     const attach = (name: SinkName): FakeDestination => {
@@ -102,21 +95,7 @@ describe('byte budget', () => {
     const metrics = createMetrics();
     const destinations = new Map(SINKS.map((name) => [name, new FakeDestination()]));
     for (const name of DOWN) (destinations.get(name) ?? assert.fail()).script = () => UNREACHABLE;
-    const forwarder = await Forwarder.open({
-      files: [{ container: 'app', path: '/log/*.log', directory: '/log', mount: folder }],
-      sinks: SINKS,
-      uid: 'uid',
-      epoch: 'epoch',
-      flushIntervalMs: 200,
-      rules: PLAIN_RULES,
-      stateFiles: new MemoryDisk().mount(() => true),
-      clock,
-      random: () => 0.5,
-      log: silentLog,
-      metrics,
-      watch: false,
-      bufferBytesMax: BUDGET_BYTES,
-    });
+    const forwarder = await openForwarder({ folder, clock, sinks: SINKS, metrics, bufferBytesMax: BUDGET_BYTES });
     for (const [name, destination] of destinations)
       forwarder.attach(fakeSink({ destination, name, bytesMax: BATCH_BYTES, recordsMax: 10_000 }));
     let peak = 0;
@@ -155,3 +134,29 @@ describe('byte budget', () => {
     }
   });
 });
+
+/** Over files of a folder, with a state that is in memory. */
+function openForwarder(about: {
+  folder: string;
+  clock: VirtualClock;
+  sinks: readonly SinkName[];
+  metrics: Metrics;
+  bufferBytesMax: number;
+}): Promise<Forwarder> {
+  const { folder, clock, sinks, metrics, bufferBytesMax } = about;
+  return Forwarder.open({
+    files: [{ container: 'app', path: '/log/*.log', directory: '/log', mount: folder }],
+    sinks,
+    uid: 'uid',
+    epoch: 'epoch',
+    flushIntervalMs: 200,
+    rules: PLAIN_RULES,
+    stateFiles: new MemoryDisk().mount(() => true),
+    clock,
+    random: () => 0.5,
+    log: silentLog,
+    metrics,
+    watch: false,
+    bufferBytesMax,
+  });
+}
