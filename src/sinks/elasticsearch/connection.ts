@@ -5,7 +5,6 @@
  * signing are loaded only where they are configured. May import: core, config.
  */
 import { createHash } from 'node:crypto';
-import { promisify } from 'node:util';
 import type { LookupFunction } from 'node:net';
 import type { ForwarderConfig } from '../../config/forwarder-config.ts';
 import { unlessAborted } from '../../core/abort.ts';
@@ -14,6 +13,7 @@ import { errorText } from '../../core/errors.ts';
 import { credentialsProblem } from '../aws/late-credentials.ts';
 import type { Signer } from '../aws/signature.ts';
 import { AWS_SECRET_KEYS } from '../aws/static-credentials.ts';
+import type { GzipStream } from '../gzip-stream.ts';
 import { openConnection } from '../http-exchange.ts';
 import type { Exchange, ExchangeRequest, HttpConnection } from '../http-exchange.ts';
 import { NodeHealth } from '../node-health.ts';
@@ -59,6 +59,7 @@ export class ClusterConnection {
   readonly #lookup: LookupFunction | undefined;
   readonly #secret: SecretFiles;
   #connected: Connected | undefined;
+  #gzip: GzipStream | undefined;
 
   constructor({ config, clock, lookup }: ClusterOptions) {
     this.#config = config;
@@ -85,6 +86,8 @@ export class ClusterConnection {
   }
 
   close(): void {
+    this.#gzip?.close();
+    this.#gzip = undefined;
     for (const connection of this.#connected?.connections.values() ?? []) connection.close();
     this.#connected = undefined;
   }
@@ -97,7 +100,7 @@ export class ClusterConnection {
     const connection = connected.connections.get(index) ?? (await this.#open(url, endpoint));
     connected.connections.set(index, connection);
     let parts = request(url, sign === undefined ? endpoint.authorization(url) : undefined);
-    if (parts.headers['content-encoding'] === 'gzip') parts = { ...parts, body: [await compressed(parts.body)] };
+    if (parts.headers['content-encoding'] === 'gzip') parts = { ...parts, body: [await this.#compressed(parts.body)] };
     const awsService = sign === undefined ? undefined : signingScope(this.#config, url).service;
     if (sign !== undefined) {
       // Credentials come from elsewhere, maybe late: a request that is given up does not wait for them.
@@ -111,6 +114,15 @@ export class ClusterConnection {
     if (isUnable) health.failed(index, this.#clock.monotonic());
     else health.succeeded(index);
     return { exchange, host: url.host, awsService };
+  }
+
+  /** A lane has one request at a time: what it sends stays as it is until the next one. */
+  async #compressed(body: readonly Buffer[]): Promise<Buffer> {
+    if (this.#gzip === undefined) {
+      const { GzipStream } = await import('../gzip-stream.ts');
+      this.#gzip = new GzipStream(GZIP_LEVEL);
+    }
+    return this.#gzip.compress(body);
   }
 
   #open(url: URL, { ca, client }: Endpoint): Promise<HttpConnection> {
@@ -173,10 +185,4 @@ async function signed(
   } catch (error) {
     return { problem: credentialsProblem(error), reason: 'credentials' };
   }
-}
-
-async function compressed(body: readonly Buffer[]): Promise<Buffer> {
-  const { gzip } = await import('node:zlib');
-  const gzipped = promisify<Buffer, { level: number }, Buffer>(gzip);
-  return gzipped(body.length === 1 && body[0] !== undefined ? body[0] : Buffer.concat(body), { level: GZIP_LEVEL });
 }

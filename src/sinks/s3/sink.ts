@@ -7,13 +7,14 @@
  */
 import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
-import { constants, gzip, zstdCompress } from 'node:zlib';
+import { constants, zstdCompress } from 'node:zlib';
 import type { ForwarderConfig } from '../../config/forwarder-config.ts';
 import type { S3Config } from '../../config/s3-config.ts';
 import { MiB, REQUEST_TIMEOUT_MS } from '../../core/limits.ts';
 import type { Counter, Metrics } from '../../core/metrics.ts';
 import type { Batch } from '../../core/record.ts';
 import { unparsedCounter } from '../document-encoder.ts';
+import { GzipStream } from '../gzip-stream.ts';
 import { selectedCount, selectedIndex, selectedSlices } from '../selection.ts';
 import type { Delivery, DeliverOptions, Encoder, Pace, Sink } from '../sink.ts';
 import { classifyPut } from './classify.ts';
@@ -33,7 +34,8 @@ const ANSWER_BYTES_MAX = 1 * MiB;
 const GZIP_LEVEL = 1;
 const ZSTD_LEVEL = 1;
 
-const gzipped = promisify(gzip);
+const NOTHING = Buffer.alloc(0);
+
 const zstdCompressed = promisify(zstdCompress);
 
 export class S3Sink implements Sink {
@@ -44,13 +46,15 @@ export class S3Sink implements Sink {
   readonly #replaced: Counter;
   readonly #onUnparsed: ((count: number) => void) | undefined;
   readonly #hours = new SourceHours();
+  readonly #gzip: GzipStream | undefined;
   /** The last body, for a resend of the same. */
   #body: { readonly batch: Batch; readonly key: string; readonly bytes: Buffer } | undefined;
 
   constructor(options: ObjectStoreOptions & { readonly metrics: Metrics }) {
     this.#config = options.config;
     this.#store = new ObjectStore(options);
-    const { objectAgeMs, objectBytes } = options.config.s3;
+    const { objectAgeMs, objectBytes, compression } = options.config.s3;
+    this.#gzip = compression === 'gzip' ? new GzipStream(GZIP_LEVEL) : undefined;
     this.pace = { ageMs: objectAgeMs, worthBytes: objectBytes };
     this.#onUnparsed = unparsedCounter(options.config, options.metrics, { sink: this.name });
     this.#replaced = options.metrics.counter(
@@ -96,20 +100,22 @@ export class S3Sink implements Sink {
 
   async close(): Promise<void> {
     this.#store.close();
+    this.#gzip?.close();
   }
 
   async #compressed(batch: Batch, key: string, { selection }: DeliverOptions): Promise<Buffer> {
     if (this.#body?.batch === batch && this.#body.key === key) return this.#body.bytes;
     this.#body = undefined;
-    const [first = batch.body, ...more] = selectedSlices(batch, selection);
-    const bytes = await compress(more.length === 0 ? first : Buffer.concat([first, ...more]), this.#config.s3);
+    const slices = selectedSlices(batch, selection);
+    const bytes = await (this.#gzip?.compress(slices) ?? bodyOf(slices, this.#config.s3));
     this.#body = { batch, key, bytes };
     return bytes;
   }
 }
 
-async function compress(bytes: Buffer, { compression }: S3Config): Promise<Buffer> {
-  if (compression === 'gzip') return gzipped(bytes, { level: GZIP_LEVEL });
+/** The body in one piece, compressed where the configuration says zstd. */
+async function bodyOf([first = NOTHING, ...more]: readonly Buffer[], { compression }: S3Config): Promise<Buffer> {
+  const bytes = more.length === 0 ? first : Buffer.concat([first, ...more]);
   if (compression === 'none') return bytes;
   return zstdCompressed(bytes, {
     params: { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL, [constants.ZSTD_c_checksumFlag]: 1 },
