@@ -68,8 +68,8 @@ for (const [name, entry] of Object.entries(ENTRIES)) {
     outExtension: { '.js': '.mjs' },
     minifySyntax: true,
     minifyWhitespace: true,
-    // A name is kept by a call for every function that is made: a tenth of what a review costs, and nothing there asks for one.
-    keepNames: name !== 'webhook',
+    // A name is kept by a call for every function that is made: a tenth of what a review costs, and neither webhook nor forwarder asks for one.
+    keepNames: name !== 'webhook' && name !== 'forwarder',
     legalComments: 'linked',
     metafile: true,
     plugins: [LEAN_CLIENT],

@@ -752,6 +752,7 @@ export class Lane {
       wentOut: wasNever
         ? () => false
         : (index) => (batch.offsets[index] ?? 0) < (spanAt(spans, index)?.cursor.sentTo ?? 0),
+      isFirstSend: wasNever,
       ...(only === undefined ? {} : { promise: (request: PromisedRequest) => this.#promise(only, request) }),
       onResend: (records) => this.#bookResend(spans, records),
       signal,

@@ -32,6 +32,8 @@ export interface DeliverOnceOptions {
   readonly sentBefore: (index: number) => boolean;
   /** Did it really go out before this call? Never true where `sentBefore` is not; absent where nobody knows better than that. */
   readonly wentOut?: (index: number) => boolean;
+  /** True: both are false of every record. */
+  readonly isFirstSend?: boolean;
   /** Makes range and name of a request durable before it is sent (see DeliverOptions). */
   readonly promise?: NonNullable<DeliverOptions['promise']>;
   /** Counts records that go out although they may be stored (see DeliverOptions). */
@@ -79,6 +81,7 @@ export class RetryingSink {
         selection: work.selection,
         sentBefore: (index) => work.wasSent(index) || options.sentBefore(index),
         pastSends: (index) => work.pastSends(index, wentOut(index)),
+        isFirstSend: options.isFirstSend === true && work.isUntried,
         ...(options.promise === undefined ? {} : { promise: options.promise }),
         ...(options.onResend === undefined ? {} : { onResend: options.onResend }),
         signal: options.signal,
@@ -160,6 +163,11 @@ class Work {
 
   get isOpen(): boolean {
     return this.#open.length > 0;
+  }
+
+  /** No request of this delivery was left unsettled so far. */
+  get isUntried(): boolean {
+    return this.#sent === undefined;
   }
 
   get selection(): readonly number[] | undefined {

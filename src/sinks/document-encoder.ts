@@ -21,7 +21,7 @@ import { RFC3339_BYTES, Rfc3339Writer } from '../kernel/rfc3339.ts';
 import { TextEscaper } from '../kernel/text-escaper.ts';
 import { JsonLineScanner } from '../kernel/json-line.ts';
 import { BatchRanges } from './batch-ranges.ts';
-import { FRAME_BYTES_MAX, renderFrame, renderHead } from './document-frame.ts';
+import { FRAME_BYTES_MAX, OPEN_TEXT, renderFrame, renderHead } from './document-frame.ts';
 import type { DocumentFrame, FrameOptions } from './document-frame.ts';
 import type { Encoder, HeadedLineEncoder, HeadedLines } from './sink.ts';
 import { Splice } from './splice.ts';
@@ -48,7 +48,7 @@ export interface DocumentEncoderOptions extends FrameOptions {
 
 const LF = 10;
 const DAY_MS = 24 * 60 * 60_000;
-const OPEN_MESSAGE = Buffer.from(',"message":"');
+const OPEN_MESSAGE = Buffer.from(OPEN_TEXT);
 const CLOSE_PLACES_OPEN_MESSAGE = Buffer.from('},"message":"');
 const CLOSE_PLACES = Buffer.from('}');
 const CLOSE = Buffer.from('"}\n');
@@ -476,11 +476,11 @@ export function unparsedCounter(
 
 /** A frame as the kernel takes it: the constant parts around offset and text. */
 function lineFrame(frame: DocumentFrame, takesObjects: boolean): LineFrame {
-  const { head, middle, hasPlaces } = frame;
+  const { head, middle, middleWithText, hasPlaces } = frame;
   return {
     ...(takesObjects ? { object: objectFrame(frame) } : {}),
     first: head,
-    second: hasPlaces ? middle : Buffer.concat([middle, OPEN_MESSAGE]),
+    second: hasPlaces ? middle : middleWithText,
     third: hasPlaces ? CLOSE_PLACES_OPEN_MESSAGE : EMPTY,
     closing: CLOSE,
     hasOffsetAfterFirst: head.length > 0,

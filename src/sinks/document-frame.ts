@@ -34,6 +34,8 @@ export interface DocumentFrame {
   readonly hasPlaces: boolean;
   /** The time that `middle` shows, milliseconds since the epoch. */
   timeMs: number;
+  /** `middle` and what opens the text of a record without places: one piece, whose first part `middle` is. */
+  readonly middleWithText: Buffer;
   /** `head` for records of another index than their batch's: the last such index, and its head. */
   elsewhere: { readonly index: string; readonly head: Buffer } | undefined;
 }
@@ -51,6 +53,8 @@ export function renderHead(source: SourceInfo, index: string): Buffer {
   return Buffer.from(`{"create":{"_index":${JSON.stringify(index)},"_id":"${source.id}-`);
 }
 
+/** Opens the text of a record. */
+export const OPEN_TEXT = ',"message":"';
 const TIME_NAME = '"@timestamp":"';
 const TIME_BLANK = '0'.repeat(RFC3339_BYTES);
 
@@ -62,9 +66,12 @@ export function renderFrame(source: SourceInfo, options: FrameOptions): Document
   const pod = placesOfPod(source, options.pod);
   const places = hasPlaces ? `,${pod},"log":{"file":{"path":${path}},"offset":` : '';
   const dotted = hasPlaces ? `,${pod},"log.file.path":${path},"log.offset":` : '';
+  const middle = `${open}${TIME_NAME}${TIME_BLANK}"${places}`;
+  const middleWithText = Buffer.from(`${middle}${OPEN_TEXT}`);
   const frame = {
     head: Buffer.from(options.hasAction ? `{"create":{"_id":"${source.id}-` : ''),
-    middle: Buffer.from(`${open}${TIME_NAME}${TIME_BLANK}"${places}`),
+    middle: middleWithText.subarray(0, middleWithText.length - OPEN_TEXT.length),
+    middleWithText,
     timeAt: open.length + TIME_NAME.length,
     openBytes: open.length,
     placesAt: open.length + TIME_NAME.length + RFC3339_BYTES + 1,

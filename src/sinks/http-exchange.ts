@@ -42,6 +42,9 @@ export interface HttpConnection {
 /** Connections that wait for the next request; a lane has one request in flight, a second one covers a server that is closing. */
 const IDLE_SOCKETS_MAX = 2;
 
+/** Why the wait for an answer ends early. The default reason is an exception with a stack, made for each request. */
+const SETTLED = Symbol('settled');
+
 export interface ConnectionOptions {
   readonly url: URL;
   /** PEM of the CA that signed the server's certificate; undefined trusts the system's. */
@@ -102,7 +105,7 @@ function send(
     const settle = (exchange: Exchange): void => {
       if (isSettled) return;
       isSettled = true;
-      timer.abort();
+      timer.abort(SETTLED);
       request.signal.removeEventListener('abort', onAbort);
       resolve(exchange);
       // A whole answer leaves the socket to the agent; after anything else nobody knows what still comes.

@@ -76,6 +76,8 @@ export interface DeliverOptions {
    * duplicates; absent where nobody knows better than `sentBefore`.
    */
   readonly pastSends?: (index: number) => PastSends;
+  /** True: `sentBefore` is false of every record, so that nobody has to ask for each. */
+  readonly isFirstSend?: boolean;
   /**
    * For sinks whose requests have names: makes range and name durable before the request, so that after a restart that very range goes
    * first, under that very name. Absent where nothing outlives the process.

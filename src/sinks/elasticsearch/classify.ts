@@ -24,6 +24,9 @@ const TEXT_CHARS_MAX = 1024;
 const NO_ERRORS = Buffer.from('{"errors":false');
 const IN_FAILURE_STORE = Buffer.from('"failure_store":"used"');
 
+const ITEMS_AROUND_BYTES = ',"items":[]}'.length;
+const SHORTEST_ITEM_BYTES = '{"create":{"status":201}}'.length;
+
 const FAILURE_STORE_WORDS =
   'stored in the failure store of the data stream, not in the data stream: its mapping or a pipeline refuses the record; ' +
   'the reason stands in DATA_STREAM::failures';
@@ -67,13 +70,19 @@ export interface SentRecords {
   readonly sentBefore: (index: number) => boolean;
 }
 
-/** Whether an answer says that every item was stored where it belongs. */
-export function saysNoErrors(body: Buffer): boolean {
+/** Whether an answer to `count` records says that every one was stored where it belongs. */
+export function saysNoErrors(body: Buffer, count: number): boolean {
   return (
-    !body.includes(IN_FAILURE_STORE) &&
     body.length >= NO_ERRORS.length &&
-    body.subarray(0, NO_ERRORS.length).equals(NO_ERRORS)
+    body.subarray(0, NO_ERRORS.length).equals(NO_ERRORS) &&
+    (hasNothingBesides(body, count) || !body.includes(IN_FAILURE_STORE))
   );
+}
+
+/** Is the answer too short to say more of any item than its status? The usual one is, and need not be looked through. */
+function hasNothingBesides(body: Buffer, count: number): boolean {
+  const shortest = NO_ERRORS.length + ITEMS_AROUND_BYTES + count * SHORTEST_ITEM_BYTES + (count - 1);
+  return body.length < shortest + IN_FAILURE_STORE.length;
 }
 
 /** The first index that an answer names and that is none of a failure store; its first bytes are enough. */
@@ -101,7 +110,7 @@ export function placesOf(body: Buffer): readonly (Place | undefined)[] {
 /** The outcome of one answer. */
 export function classifyBulk(answer: BulkAnswer, sent: SentRecords): Delivery {
   if (answer.status >= 200 && answer.status < 300) {
-    return saysNoErrors(answer.body) ? { status: 'delivered', duplicates: 0 } : classifyItems(answer, sent);
+    return saysNoErrors(answer.body, sent.count) ? { status: 'delivered', duplicates: 0 } : classifyItems(answer, sent);
   }
   return classifyWhole(answer);
 }

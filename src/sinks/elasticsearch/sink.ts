@@ -122,6 +122,7 @@ export class ElasticsearchSink implements Sink {
 }
 
 function hasResent(count: number, options: DeliverOptions): boolean {
+  if (options.isFirstSend === true) return false;
   for (let position = 0; position < count; position += 1) {
     if (pastSends(options, selectedIndex(options.selection, position)) !== 'none') return true;
   }

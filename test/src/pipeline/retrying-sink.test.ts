@@ -8,6 +8,7 @@ import { createMetrics } from '../../../src/core/metrics.ts';
 import type { Batch, SourceInfo } from '../../../src/core/record.ts';
 import { RetryingSink } from '../../../src/pipeline/retrying-sink.ts';
 import type { Settlement } from '../../../src/pipeline/retrying-sink.ts';
+import type { Sink } from '../../../src/sinks/sink.ts';
 import { FakeDestination, fakeSink, partial, UNREACHABLE } from '../../fakes/sink.ts';
 import type { Answer, Script } from '../../fakes/sink.ts';
 import { whileTimePasses } from '../../fakes/passing-time.ts';
@@ -67,6 +68,30 @@ describe('retrying sink', () => {
     const { settlement, sent } = await run(8, inTurn());
     assert.deepEqual(settlement, GOOD);
     assert.deepEqual(sent, [ALL]);
+  });
+
+  it('calls it a first send only where nothing went out before, this delivery included', async () => {
+    for (const isFirstSend of [true, false, undefined]) {
+      const said: (boolean | undefined)[] = [];
+      const destination = new FakeDestination();
+      destination.script = inTurn(UNREACHABLE);
+      const fake = fakeSink({ destination });
+      const sink: Sink = {
+        ...fake,
+        deliver: (batch, options) => {
+          said.push(options.isFirstSend);
+          return fake.deliver(batch, options);
+        },
+      };
+      const clock = new VirtualClock();
+      const log = createLog({ clock, level: 'error', write: () => {} });
+      const retrying = new RetryingSink({ sink, clock, random: () => 0.5, log, metrics: createMetrics() });
+      const { signal } = new AbortController();
+      const first = isFirstSend === undefined ? {} : { isFirstSend };
+      const delivery = retrying.deliver(batchOf(destination, 2), { sentBefore: () => false, ...first, signal });
+      assert((await whileTimePasses(clock, delivery, 600_000, 1_000)).settled);
+      assert.deepEqual(said, [isFirstSend === true, false]);
+    }
   });
 
   it('settles nothing to send', async () => {

@@ -257,10 +257,18 @@ describe('classifyBulk', () => {
   });
 
   it('knows an answer without errors only by its first bytes', () => {
-    assert(saysNoErrors(Buffer.from('{"errors":false}')));
-    assert(!saysNoErrors(Buffer.from('{"errors":fals')));
-    assert(!saysNoErrors(Buffer.from('{"errors":true,"x":{"errors":false}}')));
-    assert(!saysNoErrors(Buffer.from('{"errors":false,"items":[{"create":{"status":201,"failure_store":"used"}}]}')));
+    assert(saysNoErrors(Buffer.from('{"errors":false}'), 1));
+    assert(!saysNoErrors(Buffer.from('{"errors":fals'), 1));
+    assert(!saysNoErrors(Buffer.from('{"errors":true,"x":{"errors":false}}'), 1));
+    const items = (count: number, last: string): Buffer =>
+      Buffer.from(
+        `{"errors":false,"items":[${[...Array<string>(count - 1).fill('{"create":{"status":201}}'), last].join(',')}]}`,
+      );
+    for (const count of [1, 2, 8_000]) {
+      assert(saysNoErrors(items(count, '{"create":{"status":201}}'), count));
+      assert(!saysNoErrors(items(count, '{"create":{"status":201,"failure_store":"used"}}'), count));
+      assert(saysNoErrors(items(count, '{"create":{"_index":"used","status":201}}'), count));
+    }
   });
 
   it('takes a record in the failure store for rejected, and its index for no write index', () => {
