@@ -1,6 +1,6 @@
 /**
- * The usual header of a container runtime's line, `2016-10-06T00:17:09.669794202Z stdout F `: the form that the byte kernel takes. Whole
- * lines alone, in UTC, of a second of the calendar, with `stdout`, `stderr` or `-`, and one tag. Any other form is parse/cri-line.ts's.
+ * The usual header of a container runtime's line, `2016-10-06T00:17:09.669794202Z stdout F `: the form that the byte kernel takes. In UTC,
+ * of a second of the calendar, with `stdout`, `stderr` or `-`, and one tag, F or P. Any other form is parse/cri-line.ts's.
  *
  * Twin of `headerEnd` in assembly/line-kernel.ts. Source: Kubernetes, "CRI log format" (kuberuntime/logs/logs.go, parseCRILog). Nothing is
  * allocated. May import: core.
@@ -20,6 +20,8 @@ const STDIO = [Buffer.from('stdout '), Buffer.from('stderr '), Buffer.from('- ')
 export class LineHeader {
   /** After a `read` that found one: 0 for stdout, 1 for stderr, 2 where nobody said which. */
   stdio: 0 | 1 | 2 = 0;
+  /** The line goes on in the next one of the same stdio. */
+  isPartial = false;
   readonly #millis = Uint8Array.of(0x30, 0x30, 0x30);
 
   /** Where the text behind the header at `at` begins; -1 when there is none of the usual form. */
@@ -38,7 +40,8 @@ export class LineHeader {
     if (stdio < 0) return NONE;
     this.stdio = stdio === 0 ? 0 : stdio === 1 ? 1 : 2;
     i += STDIO[this.stdio].length;
-    return input[i] === 0x46 && input[i + 1] === 0x20 && i + 2 <= to ? i + 2 : NONE;
+    this.isPartial = input[i] === 0x50;
+    return (this.isPartial || input[i] === 0x46) && input[i + 1] === 0x20 && i + 2 <= to ? i + 2 : NONE;
   }
 
   /** Writes the time of the header at `from` that was just read, with milliseconds: 24 bytes at `at`. */

@@ -7,6 +7,12 @@
  */
 import { ESCAPED_LINE_BYTES_MAX } from './line-escaper.ts';
 
+/**
+ * The parts of one line of a container runtime that the kernel joins at most: their number fits a byte. The runtimes cut lines after 16 KiB,
+ * so LINE_BYTES_MAX has room for eight.
+ */
+export const PARTS_MAX = 255;
+
 /** What stands around the text of each line: first, offset, second, offset, third, text, closing. */
 export interface LineFrame {
   readonly first: Uint8Array;
@@ -42,6 +48,15 @@ export interface ObjectFrame {
 /**
  * What becomes of a header `2016-10-06T00:17:09.669794202Z stdout F `: its time, with milliseconds, stands in `second`, and a part by its
  * stdio takes the place of `third`, which is always written then. A line with any other header is unusual (see line-header.ts).
+ *
+ * A line that the runtime wrote in parts (tags P … P, F) is one record with the place, time and stdio of its first part, where
+ *
+ *   its parts follow each other, all of one stdio          | another line between them: unusual
+ *   they are PARTS_MAX at most                             | more: unusual
+ *   and LINE_BYTES_MAX, headers and line ends included     | longer: unusual
+ *   the text begins no object, as far as the rules ask     | `{` or white space first in the first part: unusual
+ *
+ * Unusual is then the whole of it: the kernel stops at its first part.
  */
 export interface HeaderFrame {
   /** Where the 24 bytes of a time stand in `second`. */
@@ -84,6 +99,8 @@ export interface LineKernel {
   /** `ends[i]` is where record i ends in `out`, `offsets[i]` where its line begins in the source. */
   readonly ends: Uint32Array;
   readonly offsets: Float64Array;
+  /** Where lines have headers: how many of the source record i was joined from. */
+  readonly lines: Uint8Array;
   /** Makes `frame` the one of the following runs; its bytes may change until the next `run` and are read again at each `frame`. */
   frame(frame: LineFrame): void;
   /** The lines to come stand in `input[from, to)`, which is well-formed UTF-8; `input[from]` is byte `offset` of the source. */

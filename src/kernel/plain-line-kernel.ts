@@ -5,7 +5,7 @@ import { LINE_BYTES_MAX } from '../core/limits.ts';
 import { DECIMAL_BYTES_MAX, writeDecimal } from './decimal.ts';
 import { LineEscaper } from './line-escaper.ts';
 import { LineHeader } from './line-header.ts';
-import { roomBytes } from './line-kernel.ts';
+import { PARTS_MAX, roomBytes } from './line-kernel.ts';
 import type { BatchFill, HeaderFrame, LineFrame, LineKernel, LineRules, ObjectFrame } from './line-kernel.ts';
 import { ObjectLine } from './object-line.ts';
 import { RFC3339_BYTES, Rfc3339Writer } from './rfc3339.ts';
@@ -21,6 +21,7 @@ export class PlainLineKernel implements LineKernel {
   readonly out: Buffer;
   readonly ends: Uint32Array;
   readonly offsets: Float64Array;
+  readonly lines: Uint8Array;
   readonly #rules: LineRules;
   readonly #escaper: LineEscaper;
   readonly #header = new LineHeader();
@@ -45,6 +46,7 @@ export class PlainLineKernel implements LineKernel {
     this.out = Buffer.allocUnsafeSlow(rules.bytesMax + roomBytes(rules.frameBytesMax) + 2 * DECIMAL_BYTES_MAX);
     this.ends = new Uint32Array(rules.recordsMax);
     this.offsets = new Float64Array(rules.recordsMax);
+    this.lines = new Uint8Array(rules.recordsMax);
     this.#escaper = new LineEscaper(this.out);
   }
 
@@ -65,7 +67,9 @@ export class PlainLineKernel implements LineKernel {
     while (line < this.#to && fill.records < recordsMax) {
       const text = this.#frame.header === undefined ? line : this.#header.read(this.#input, line, this.#to);
       if (text < line) break;
-      if (stopsAtObjects && beginsObject(this.#input, text, this.#to)) {
+      const isPart = this.#frame.header !== undefined && this.#header.isPartial;
+      if (isPart && stopsAtObjects && mayBeginObject(this.#input[text])) break;
+      if (!isPart && stopsAtObjects && beginsObject(this.#input, text, this.#to)) {
         const next = this.#spliced(line, text, fill);
         if (next === line) break;
         line = next;
@@ -74,8 +78,9 @@ export class PlainLineKernel implements LineKernel {
       const offset = this.#base + line;
       const end = this.#record(line, text, fill.bytes, offset);
       const counted = fill.countedBytes + this.#lineBytes + overheadBytes;
-      if (!this.#isUsual(line, text) || end > bytesMax || counted > countedBytesMax) break;
+      if (end < 0 || !this.#isUsual(line, text) || end > bytesMax || counted > countedBytesMax) break;
       this.ends[fill.records] = end;
+      this.lines[fill.records] = this.#parts;
       this.offsets[fill.records] = offset;
       fill.records += 1;
       fill.bytes = end;
@@ -97,6 +102,7 @@ export class PlainLineKernel implements LineKernel {
     if (end > this.#rules.bytesMax) return line;
     this.ends[fill.records] = end;
     this.offsets[fill.records] = offset;
+    this.lines[fill.records] = 1;
     fill.records += 1;
     fill.objects += 1;
     fill.bytes = end;
@@ -154,8 +160,9 @@ export class PlainLineKernel implements LineKernel {
     return at + to - from;
   }
 
-  /** Bytes of the last line as they are counted. */
+  /** Bytes of the last line as they are counted, and of how many parts it is. */
   #lineBytes = 0;
+  #parts = 1;
 
   #isUsual(line: number, text: number): boolean {
     const { next, messageBytes } = this.#escaper;
@@ -164,6 +171,7 @@ export class PlainLineKernel implements LineKernel {
     return (this.#frame.header === undefined ? messageBytes : next - 1 - line) <= LINE_BYTES_MAX;
   }
 
+  /** Gives where the record ends, negative when the line has unusual parts. */
   #record(line: number, text: number, begin: number, offset: number): number {
     const { out } = this;
     const { first, second, third, closing, hasOffsetAfterFirst, hasOffsetAfterSecond, header } = this.#frame;
@@ -179,6 +187,9 @@ export class PlainLineKernel implements LineKernel {
     o += part.length;
     o = this.#escaper.escapeLine(text, this.#to, o);
     this.#lineBytes = this.#escaper.messageBytes;
+    this.#parts = 1;
+    if (header !== undefined && this.#header.isPartial) o = this.#join(line, o);
+    if (o < 0) return o;
     if (this.#rules.padsEmpty && this.#lineBytes === 0) {
       out[o] = SPACE;
       o += 1;
@@ -187,11 +198,33 @@ export class PlainLineKernel implements LineKernel {
     for (let i = 0; i < closing.length; i += 1) out[o + i] = closing[i] ?? 0;
     return o + closing.length;
   }
+
+  /** Writes the other parts of the line at `line`, whose first one was just written; gives where the text ends, -1 when they are unusual. */
+  #join(line: number, at: number): number {
+    const { stdio } = this.#header;
+    let o = at;
+    while (this.#header.isPartial) {
+      const from = this.#escaper.next;
+      const text = this.#parts < PARTS_MAX ? this.#header.read(this.#input, from, this.#to) : -1;
+      if (text < 0 || this.#header.stdio !== stdio) return -1;
+      const newline = this.#input.indexOf(LF, text);
+      if (newline < 0 || newline >= this.#to || newline + 1 - line > LINE_BYTES_MAX) return -1;
+      o = this.#escaper.escapeLine(text, this.#to, o);
+      this.#lineBytes += this.#escaper.messageBytes;
+      this.#parts += 1;
+    }
+    return o;
+  }
 }
 
 function partOf({ stdout, stderr, unsaid }: HeaderFrame, stdio: LineHeader['stdio']): Uint8Array {
   if (stdio === 0) return stdout;
   return stdio === 1 ? stderr : unsaid;
+}
+
+/** Whether a line may begin an object whose first byte this is, where other parts of it follow elsewhere. */
+function mayBeginObject(byte = SPACE): boolean {
+  return byte <= SPACE || byte === OBJECT;
 }
 
 /** Whether the first byte of the line that is neither space nor tab is `{`. */

@@ -2,7 +2,7 @@
  * The byte kernel in WebAssembly SIMD: lays out its memory and hands it jobs. Contract: line-kernel.ts; program: assembly/line-kernel.ts.
  *
  * The memory holds, in this order: the job (32-bit words, named in JOB), the digits of an offset, the second that was read last, the names
- * of an object, the frame, ends, offsets, a window of the input, the output. Pages that nothing was written to cost nothing. May import: core.
+ * of an object, the frame, ends, offsets, lines, a window of the input, the output. Pages that nothing was written to cost nothing. May import: core.
  */
 import assert from 'node:assert/strict';
 import { LINE_BYTES_MAX, READ_BYTES } from '../core/limits.ts';
@@ -53,6 +53,7 @@ const JOB = {
   names: 36,
   objects: 37,
   openTextBytes: 38,
+  lines: 39,
 } as const;
 const JOB_BASE_BYTE = 96;
 const JOB_BYTES = 160;
@@ -99,6 +100,7 @@ export class WasmLineKernel implements LineKernel {
   readonly out: Buffer;
   readonly ends: Uint32Array;
   readonly offsets: Float64Array;
+  readonly lines: Uint8Array;
   readonly #job: Int32Array;
   readonly #base: Float64Array;
   readonly #bytes: Uint8Array;
@@ -137,6 +139,7 @@ export class WasmLineKernel implements LineKernel {
     this.#framePlace = take(rules.frameBytesMax);
     const ends = take(rules.recordsMax * 4);
     const offsets = take(rules.recordsMax * 8);
+    const lines = take(rules.recordsMax);
     this.#windowPlace = take(WINDOW_BYTES);
     this.#outPlace = take(outBytes);
     const { platform, module } = program;
@@ -151,6 +154,7 @@ export class WasmLineKernel implements LineKernel {
     this.out = Buffer.from(memory.buffer, this.#outPlace, outBytes);
     this.ends = new Uint32Array(memory.buffer, ends, rules.recordsMax);
     this.offsets = new Float64Array(memory.buffer, offsets, rules.recordsMax);
+    this.lines = new Uint8Array(memory.buffer, lines, rules.recordsMax);
     this.#base = new Float64Array(memory.buffer, JOB_BASE_BYTE, 1);
     this.#frameBytesMax = rules.frameBytesMax;
     this.#ruleFlags = (rules.stopsAtObjects ? FLAG.stopsAtObjects : 0) | (rules.padsEmpty ? FLAG.padsEmpty : 0);
@@ -160,6 +164,7 @@ export class WasmLineKernel implements LineKernel {
     job[JOB.recordsMax] = rules.recordsMax;
     job[JOB.ends] = ends;
     job[JOB.offsets] = offsets;
+    job[JOB.lines] = lines;
     job[JOB.countedMax] = rules.countedBytesMax;
     job[JOB.overhead] = rules.overheadBytes;
     job[JOB.lineBytesMax] = LINE_BYTES_MAX;

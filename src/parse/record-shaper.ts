@@ -52,7 +52,7 @@ export function needsShaping(rules: RecordRules): boolean {
   return lists > 0 || multiline !== undefined || parser === 'cri' || parser === 'logfmt';
 }
 
-/** Is a whole line of a container runtime a record as its encoder alone would make it, its time and stdio taken from the header? */
+/** Is a line of a container runtime, its parts joined, a record as its encoder alone would make it, its time and stdio taken from the header? */
 export function leavesHeadedLines(rules: RecordRules): boolean {
   const { parser, multiline, include, exclude, redact, sample, detect } = rules;
   const lists = include.length + exclude.length + redact.length + sample.length;

@@ -85,12 +85,12 @@ export class EntryLog {
     this.length = at + 1;
   }
 
-  /** One more record that is a cluster of its own and one line of its source. */
-  addLine(offset: number, bytes: number): void {
+  /** One more record that is a cluster of its own. */
+  addRecord(offset: number, lines: number, bytes: number): void {
     const at = this.length;
     this.#offset[at] = offset;
     this.#bytes[at] = bytes;
-    this.#lines[at] = 1;
+    this.#lines[at] = lines;
     this.#what[at] = RECORD;
     this.#begins[at] = 1;
     this.length = at + 1;

@@ -536,8 +536,9 @@ export class Lane {
     const input = this.#reader.buffer;
     const end = stage.appendRun(encoder, { source: source.info, input, from, to, offset, timeMs, isFresh });
     const records = encoder.records - first;
+    const { lines } = stage;
     if (records > 0)
-      this.#bookEntries(stage, cursor, { first, entry, records, lines: records, bytes: end - from, readMs: timeMs });
+      this.#bookEntries(stage, cursor, { first, entry, records, lines, bytes: end - from, readMs: timeMs });
     return end;
   }
 

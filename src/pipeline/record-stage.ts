@@ -18,15 +18,15 @@ import { EntryLog } from './entry-log.ts';
 const RUN_SKIP_MAX = 32;
 
 export class RecordStage {
-  /** After `append`: lines of the cluster in its source. */
+  /** After `append`: lines of the cluster in its source. After `appendRun`: those of the run. */
   lines = 0;
   readonly #shaper: RecordShaper;
   readonly #metrics: Metrics;
   readonly #sink: string;
   readonly #context: ShapeContext = { offset: 0, salt: 0, timeMs: 0, nowMs: 0, sentBefore: 0 };
-  /** Lines with headers that are whole are records as they are. */
+  /** Lines with headers are records as they are, whole or joined. */
   readonly #takesRuns: boolean;
-  /** Runs in a row that took nothing (unusual objects, partial lines), and clusters that went since the last: see RUN_SKIP_MAX. */
+  /** Runs in a row that took nothing (unusual objects, parts that interleave), and clusters that went since the last: see RUN_SKIP_MAX. */
   #fruitless = 0;
   #skipped = 0;
   /** The encoder has not seen what was read last. */
@@ -114,12 +114,15 @@ export class RecordStage {
     this.#isFresh = false;
     this.#skipped = 0;
     this.#fruitless = end > run.from ? 0 : this.#fruitless + 1;
-    const { offsets } = headedLines;
+    const { offsets, lines } = headedLines;
+    this.lines = 0;
     const last = encoder.records - 1;
     let offset = run.offset;
     for (let record = first; record <= last; record += 1) {
       const next = record === last ? run.offset + end - run.from : (offsets[record + 1] ?? 0);
-      log.addLine(offset, next - offset);
+      const count = lines[record] ?? 0;
+      log.addRecord(offset, count, next - offset);
+      this.lines += count;
       offset = next;
     }
     return end;

@@ -15,7 +15,7 @@ import type { Batch, ShapedRecord, SourceInfo } from '../core/record.ts';
 import { DECIMAL_BYTES_MAX, writeDecimal } from '../kernel/decimal.ts';
 import { createLineKernel } from '../kernel/create-line-kernel.ts';
 import { ESCAPED_LINE_BYTES_MAX, LineEscaper } from '../kernel/line-escaper.ts';
-import type { BatchFill, LineFrame, LineKernel, ObjectFrame } from '../kernel/line-kernel.ts';
+import type { BatchFill, LineFrame, LineKernel, LineRules, ObjectFrame } from '../kernel/line-kernel.ts';
 import { beginsObject } from '../kernel/plain-line-kernel.ts';
 import { RFC3339_BYTES, Rfc3339Writer } from '../kernel/rfc3339.ts';
 import { TextEscaper } from '../kernel/text-escaper.ts';
@@ -44,6 +44,8 @@ export interface DocumentEncoderOptions extends FrameOptions {
   readonly onReplaced: (count: number) => void;
   /** Told how many lines of a batch were not what the parser reads and went as text, if any. */
   readonly onUnparsed?: (count: number) => void;
+  /** Absent: the form that the platform runs best. */
+  readonly createKernel?: (rules: LineRules) => LineKernel;
 }
 
 const LF = 10;
@@ -98,7 +100,8 @@ export class DocumentEncoder implements Encoder {
     assert(ESCAPED_LINE_BYTES_MAX + FRAME_BYTES_MAX * 2 <= options.bytesMax, 'the largest record fits a batch');
     this.#options = options;
     this.#takesObjects = options.parser !== 'none' && options.recordDestinationOf === undefined;
-    this.#kernel = createLineKernel({
+    const { createKernel = createLineKernel } = options;
+    this.#kernel = createKernel({
       bytesMax: options.bytesMax,
       recordsMax: options.recordsMax,
       frameBytesMax: FRAME_BYTES_MAX * 2,
@@ -113,8 +116,8 @@ export class DocumentEncoder implements Encoder {
     this.#ranges = new BatchRanges(this.#kernel);
     // Where the name of the index follows each record's time they go one by one.
     const isOneDestination = options.recordDestinationOf === undefined && options.recordsMax <= BULK_RECORDS_MAX;
-    const { offsets } = this.#kernel;
-    this.headedLines = isOneDestination ? { offsets, append: (lines) => this.#appendHeaded(lines) } : undefined;
+    const { offsets, lines } = this.#kernel;
+    this.headedLines = isOneDestination ? { offsets, lines, append: (run) => this.#appendHeaded(run) } : undefined;
   }
 
   get records(): number {
@@ -135,6 +138,8 @@ export class DocumentEncoder implements Encoder {
     this.#destination = '';
     this.#unparsed = 0;
     this.#replacedBefore = this.#escaper.replaced;
+    // A run that found the batch full was not bound, and comes again: it must not be taken for the one before it.
+    this.#headedFrame = undefined;
   }
 
   append(source: SourceInfo, input: Buffer, from: number, to: number, offset: number, timeMs: number): number {

@@ -92,7 +92,7 @@ export interface DeliverOptions {
   readonly signal: AbortSignal;
 }
 
-/** Whole lines with the headers of a container runtime, one record each. */
+/** Lines with the headers of a container runtime; a record begins with the first of them. */
 export interface HeadedLines {
   source: SourceInfo;
   /** `input[from, to)`. */
@@ -107,12 +107,14 @@ export interface HeadedLines {
   isFresh: boolean;
 }
 
-/** The fast road for such lines: what it takes is what `appendRecord` would have made of each of them. */
+/** The fast road for such lines: what it takes is what `appendRecord` would have made of each, or of the parts of each together. */
 export interface HeadedLineEncoder {
   /** Takes the usual ones from the beginning on; gives where it stopped: at an unusual one, at the end, or where the batch is full. */
   append(lines: HeadedLines): number;
   /** By record of the batch: where it begins in its source. */
   readonly offsets: Float64Array;
+  /** By record of the batch, of those that `append` added: how many lines of the source it is. */
+  readonly lines: Uint8Array;
 }
 
 /** Builds batches for one sink, in buffers that are allocated once and reused. */

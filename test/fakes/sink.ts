@@ -17,7 +17,7 @@ import type {
 } from '../../src/sinks/sink.ts';
 
 /** What a real encoder takes for a usual line of a container runtime. */
-const USUAL_LINE = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z (?:stdout|stderr|-) F ([^\r\n]*)\n/;
+const USUAL_LINE = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z (stdout|stderr|-) ([FP]) ([^\r\n]*)\n/;
 
 export interface StoredRecord {
   readonly id: string;
@@ -170,23 +170,27 @@ class FakeEncoder implements Encoder {
     return at;
   }
 
-  readonly headedLines: HeadedLineEncoder = { offsets: new Float64Array(1_000), append: (run) => this.#headed(run) };
+  readonly headedLines: HeadedLineEncoder = {
+    offsets: new Float64Array(1_000),
+    lines: new Uint8Array(1_000),
+    append: (run) => this.#headed(run),
+  };
 
   /** As a run of shaped records would be. */
   #headed({ source, input, from, to, offset }: HeadedLines): number {
     let at = from;
     while (at < to) {
-      const [line, text] = USUAL_LINE.exec(input.toString('latin1', at, Math.min(to, at + 1_000))) ?? [];
-      if (line === undefined || text === undefined) break;
-      const textTo = at + line.length - 1;
-      const place = { text: input, from: textTo - text.length, to: textTo, offset: offset + at - from };
-      const record = { ...place, bytes: line.length, json: undefined, jsonBytes: 0, timeMs: 0, level: -1 };
+      const { text, lines, bytes } = usualRecord(input, at, to);
+      if (text === undefined) break;
+      const place = { text, from: 0, to: text.length, offset: offset + at - from, bytes };
+      const record = { ...place, json: undefined, jsonBytes: 0, timeMs: 0, level: -1 };
       this.mark();
       // Unlike a cluster's, these need not fit an empty batch.
       if (this.records >= Math.min(this.#options.recordsMax ?? 100, 1_000)) break;
       if (!this.appendRecord(source, { ...record, showsLevel: false, stdio: '', isPart: false })) break;
       this.headedLines.offsets[this.records - 1] = place.offset;
-      at += line.length;
+      this.headedLines.lines[this.records - 1] = lines;
+      at += bytes;
     }
     return at;
   }
@@ -247,4 +251,26 @@ export function partial(parts: {
 }): Delivery {
   const { retry = [], rejected = [], conflicts = [], duplicates = 0 } = parts;
   return { status: 'partial', duplicates, retry, retryReason: 'throttled', rejected, conflicts };
+}
+
+/** The line of a container runtime at `at`, its parts joined; no text where they are unusual. */
+function usualRecord(
+  input: Buffer,
+  at: number,
+  to: number,
+): { readonly text: Buffer | undefined; readonly lines: number; readonly bytes: number } {
+  const texts: string[] = [];
+  const read = input.toString('latin1', at, Math.min(to, at + 2_000));
+  let bytes = 0;
+  let first = '';
+  for (;;) {
+    const [line, stdio, tag, text] = USUAL_LINE.exec(read.slice(bytes)) ?? [];
+    if (line === undefined || stdio === undefined || text === undefined) break;
+    if (texts.length === 0) first = stdio;
+    if (stdio !== first) break;
+    texts.push(text);
+    bytes += line.length;
+    if (tag === 'F') return { text: Buffer.from(texts.join(''), 'latin1'), lines: texts.length, bytes };
+  }
+  return { text: undefined, lines: 0, bytes: 0 };
 }

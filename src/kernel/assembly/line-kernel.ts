@@ -36,6 +36,8 @@ const PADS_EMPTY: i32 = 8;
 const HAS_HEADERS: i32 = 16;
 const TAKES_OBJECTS: i32 = 32;
 const TIME_BYTES: usize = 24;
+/** ../line-kernel.ts */
+const PARTS_MAX: i32 = 255;
 
 /** Position behind the last byte that `escapeLine` wrote; 0 when the line is not for us. */
 let outEnd: usize = 0;
@@ -43,6 +45,12 @@ let outEnd: usize = 0;
 /** Of the header that `headerEnd` read: place of its part of the frame among those of stdout, stderr and unsaid; three digits, as bytes. */
 let headerStdio: usize = 0;
 let headerMillis: u32 = 0;
+/** And whether the line goes on in the next one. */
+let headerIsPartial: bool = false;
+
+/** Of the line that `joinParts` put together: bytes of its text, of how many parts. */
+let joinedBytes: i32 = 0;
+let joinedParts: i32 = 0;
 
 // @ts-ignore: decorator
 @inline
@@ -90,6 +98,7 @@ export function encodeLines(job: usize): void {
   const timeAt: usize = word(job, 26);
   const table: usize = word(job, 36);
   let objects: i32 = word(job, 37);
+  const lines: usize = word(job, 39);
   // What reads an object stops at a line feed: so it does at the end.
   if (flags & TAKES_OBJECTS) store<u8>(to, <u8>LF);
   while (at < to && records < recordsMax) {
@@ -99,7 +108,12 @@ export function encodeLines(job: usize): void {
       if (begin == 0) break;
     }
     let lineEnd: usize = 0;
-    if (flags & STOPS_AT_OBJECTS) {
+    const isPartial = (flags & HAS_HEADERS) != 0 && headerIsPartial;
+    if (isPartial && flags & STOPS_AT_OBJECTS) {
+      // Where all that stands there is white space the object may begin in the next part.
+      const byte: u32 = load<u8>(begin);
+      if (byte <= 0x20 || byte == OBJECT) break;
+    } else if (flags & STOPS_AT_OBJECTS) {
       const object = objectBegin(begin, to);
       if (object != 0) {
         if (!(flags & TAKES_OBJECTS)) break;
@@ -117,6 +131,7 @@ export function encodeLines(job: usize): void {
       if (end > outLimit) break;
       store<u32>(ends + (records << 2), <u32>(end - outBase));
       store<f64>(offsets + (records << 3), offset);
+      store<u8>(lines + records, 1);
       records += 1;
       objects += 1;
       out = end;
@@ -130,13 +145,19 @@ export function encodeLines(job: usize): void {
     if (flags & HAS_HEADERS) o = copy(word(job, 27 + headerStdio), word(job, 28 + headerStdio), o);
     else if (flags & OFFSET_AFTER_SECOND) o = copy(third, thirdBytes, o);
     const limit = min(to, at + lineBytesMax);
-    const next = escapeLine(begin, to, limit, o);
+    let next = escapeLine(begin, to, limit, o);
     if (next == 0) break;
     // With headers the whole line counts, its line end but for the newline too: so does whoever takes those that are left.
     if (flags & HAS_HEADERS && next - at > lineBytesMax + 1) break;
+    let bytes = textBytes(begin, next);
+    let parts: i32 = 1;
+    if (isPartial) {
+      next = joinParts(next, to, at + lineBytesMax, seen);
+      if (next == 0) break;
+      bytes += joinedBytes;
+      parts += joinedParts;
+    }
     let end = outEnd;
-    let bytes: i32 = <i32>(next - begin) - 1;
-    if (bytes > 0 && load<u8>(next - 2) == CR) bytes -= 1;
     if (flags & PADS_EMPTY && bytes == 0) {
       store<u8>(end, 0x20);
       end += 1;
@@ -148,6 +169,7 @@ export function encodeLines(job: usize): void {
     if (end > outLimit || sum > countedMax) break;
     store<u32>(ends + (records << 2), <u32>(end - outBase));
     store<f64>(offsets + (records << 3), offset);
+    store<u8>(lines + records, parts);
     counted = sum;
     records += 1;
     out = end;
@@ -158,6 +180,33 @@ export function encodeLines(job: usize): void {
   setWord(job, 5, <i32>records);
   setWord(job, 18, counted);
   setWord(job, 37, objects);
+}
+
+/**
+ * Writes the other parts of a line behind its first one, whose text ends at `outEnd`; its header was read last, and the next part begins
+ * at `at`. Gives where the line behind them begins; 0 when one is not for us or ends behind `limit`.
+ */
+function joinParts(at: usize, to: usize, limit: usize, seen: usize): usize {
+  const stdio = headerStdio;
+  let i = at;
+  joinedBytes = 0;
+  joinedParts = 0;
+  while (headerIsPartial) {
+    const begin = headerEnd(i, to, seen);
+    if (begin == 0 || headerStdio != stdio || joinedParts + 1 == PARTS_MAX) return 0;
+    const next = escapeLine(begin, to, min(to, limit), outEnd);
+    if (next == 0 || next > limit) return 0;
+    joinedBytes += textBytes(begin, next);
+    joinedParts += 1;
+    i = next;
+  }
+  return i;
+}
+
+/** Bytes of a text that was escaped: from its beginning to the line end before the next line. */
+function textBytes(begin: usize, next: usize): i32 {
+  const bytes = <i32>(next - begin) - 1;
+  return bytes > 0 && load<u8>(next - 2) == CR ? bytes - 1 : bytes;
 }
 
 /**
@@ -226,7 +275,7 @@ function writeObject(job: usize, at: usize, to: usize, digits: usize, digitsByte
 }
 
 /**
- * Reads the header of a whole line as container runtimes write it (`2016-10-06T00:17:09.669794202Z stdout F `): gives where the text
+ * Reads the header of a line as container runtimes write it (`2016-10-06T00:17:09.669794202Z stdout F `, or `P`): gives where the text
  * begins, 0 for any other form of it. `seen`: time.ts.
  */
 function headerEnd(at: usize, to: usize, seen: usize): usize {
@@ -259,8 +308,10 @@ function headerEnd(at: usize, to: usize, seen: usize): usize {
   } else {
     return 0;
   }
-  // `F `
-  if (load<u16>(i) != 0x2046 || i + 2 > to) return 0;
+  // `F ` or `P `
+  const tag: u32 = load<u16>(i);
+  headerIsPartial = tag == 0x2050;
+  if ((tag != 0x2046 && tag != 0x2050) || i + 2 > to) return 0;
   return i + 2;
 }
 

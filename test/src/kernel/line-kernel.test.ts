@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { LINE_BYTES_MAX, READ_BYTES } from '../../../src/core/limits.ts';
 import { JSON_DEPTH_MAX, JSON_MEMBERS_MAX } from '../../../src/kernel/json-line.ts';
+import { PARTS_MAX } from '../../../src/kernel/line-kernel.ts';
 import type { BatchFill, LineFrame, LineKernel, LineRules } from '../../../src/kernel/line-kernel.ts';
 import { PlainLineKernel } from '../../../src/kernel/plain-line-kernel.ts';
 import { WasmLineKernel } from '../../../src/kernel/wasm-line-kernel.ts';
@@ -152,6 +153,8 @@ interface Outcome {
   readonly fill: BatchFill;
   readonly offsets: readonly number[];
   readonly ends: readonly number[];
+  /** Only with headers. */
+  readonly lines: readonly number[];
 }
 
 interface Job {
@@ -188,6 +191,7 @@ function encode(make: (rules: LineRules) => LineKernel, input: Buffer, job: Job 
     fill,
     offsets: [...kernel.offsets.subarray(0, fill.records)],
     ends: [...kernel.ends.subarray(0, fill.records)],
+    lines: job.frame?.header === undefined ? [] : [...kernel.lines.subarray(0, fill.records)],
   };
 }
 
@@ -266,6 +270,42 @@ const HEADERS: readonly (readonly [header: string, time: string | undefined])[] 
   ['', undefined],
 ];
 
+const HEADER = { stdout: '2016-10-06T00:17:09.669794202Z stdout', stderr: '2016-10-06T00:17:09.669Z stderr' };
+const LATER = '2016-10-06T00:17:10.1Z';
+
+/** Lines in parts that are one record, its text, and of how many parts. */
+const PARTS: readonly (readonly [lines: string, text: string, parts: number, rules?: Partial<LineRules>])[] = [
+  [`${HEADER.stdout} P one\n${LATER} stdout F two\n`, 'onetwo', 2],
+  [`${HEADER.stderr} P one\n${LATER} stderr P \n${LATER} stderr F two\n`, 'onetwo', 3],
+  ['2016-10-06T00:17:09.669Z - P "1\r\n2016-10-06T00:17:10Z - F \t2\r\r\n', '"1\t2\r', 2],
+  [`${HEADER.stdout} P \n${LATER} stdout F \n`, '', 2],
+  [`${HEADER.stdout} P \n${LATER} stdout F {\n`, '{', 2],
+  [`${HEADER.stdout} P {"a":\n${LATER} stdout F 1}\n`, '{"a":1}', 2],
+  [`${HEADER.stdout} P one \n${LATER} stdout F {"a":1}\n`, 'one {"a":1}', 2, { stopsAtObjects: true }],
+  [`${HEADER.stdout} P ü\n${LATER} stdout F 漢\n`, 'ü漢', 2, { stopsAtObjects: true }],
+  [`${HEADER.stdout} P ${'x'.repeat(100)}\n${LATER} stdout F ${'"'.repeat(40)}\n`, 'x'.repeat(100) + '"'.repeat(40), 2],
+  [`${HEADER.stdout} P \n${LATER} stdout F \r\n`, ' ', 2, { padsEmpty: true }],
+];
+
+/** Lines whose first part the kernel stops at. */
+const UNUSUAL_PARTS: readonly (readonly [lines: string, rules?: Partial<LineRules>])[] = [
+  [`${HEADER.stdout} P one\n`],
+  [`${HEADER.stdout} P one`],
+  [`${HEADER.stdout} P one\n${HEADER.stdout} F two`],
+  [`${HEADER.stdout} P one\n${HEADER.stdout} P two\n`],
+  [`${HEADER.stdout} P one\n${HEADER.stderr} F two\n${HEADER.stdout} F three\n`],
+  [`${HEADER.stdout} P one\n${LATER} - F two\n`],
+  [`${HEADER.stdout} P one\ntwo\n`],
+  [`${HEADER.stdout} P one\n${LATER} stdout F:x two\n`],
+  [`${HEADER.stdout} P one\n2016-10-06T00:17:10+01:00 stdout F two\n`],
+  [`${HEADER.stdout} P:x one\n${LATER} stdout F two\n`],
+  [`${HEADER.stdout} P {"a":\n${LATER} stdout F 1}\n`, { stopsAtObjects: true }],
+  [`${HEADER.stdout} P  \n${LATER} stdout F {"a":1}\n`, { stopsAtObjects: true }],
+  [`${HEADER.stdout} P \n${LATER} stdout F {"a":1}\n`, { stopsAtObjects: true }],
+  [`${HEADER.stdout} P \r\n${LATER} stdout F {"a":1}\n`, { stopsAtObjects: true }],
+  [`${HEADER.stdout} P \tx\n${LATER} stdout F y\n`, { stopsAtObjects: true }],
+];
+
 /** Lines of a container runtime as they may be, usual and not. */
 function randomHeadedLines(random: SeededRandom): Buffer {
   const lines = randomLines(random).toString('utf8').split('\n').slice(0, -1);
@@ -274,7 +314,7 @@ function randomHeadedLines(random: SeededRandom): Buffer {
     lines
       .map((text) => {
         const [header] = (random.below(8) === 0 ? HEADERS : usual)[random.below(9)] ?? [''];
-        return `${header}${text}\n`;
+        return `${random.below(3) === 0 ? header.replace(/F $/, 'P ') : header}${text}\n`;
       })
       .join(''),
   );
@@ -403,6 +443,53 @@ for (const [name, make] of Object.entries(FORMS)) {
       assert.equal(stopsAt(`${'x'.repeat(room + 1)}\n`), before);
       assert.equal(stopsAt(`${'x'.repeat(room)}\r\n`), before);
       assert.equal(stopsAt('\n'), before + header.length + 1);
+    });
+
+    it('joins the parts of a line, with the time and place of the first', () => {
+      for (const [lines, text, parts, rules = {}] of PARTS) {
+        const before = `${HEADER.stdout} F before\n`;
+        const input = Buffer.from(`${before}${lines}${HEADER.stdout} F after\n`);
+        const got = encode(make, input, { frame: HEADED, rules });
+        const stdio = lines.includes('stderr') ? 'stderr' : lines.includes(' - ') ? '-' : 'stdout';
+        const records = [
+          headed(0, '2016-10-06T00:17:09.669Z', 'stdout', 'before'),
+          headed(before.length, '2016-10-06T00:17:09.669Z', stdio, text),
+          headed(before.length + Buffer.byteLength(lines), '2016-10-06T00:17:09.669Z', 'stdout', 'after'),
+        ];
+        assert.equal(got.text, records.join(''), lines);
+        assert.deepEqual([got.lines, got.next], [[1, parts, 1], input.length], lines);
+      }
+    });
+
+    it('leaves a line with unusual parts as a whole', () => {
+      for (const [lines, rules = {}] of UNUSUAL_PARTS) {
+        const before = `${HEADER.stdout} F before\n`;
+        const got = encode(make, Buffer.from(`${before}${lines}`), { frame: HEADED, rules });
+        assert.deepEqual([got.next, got.lines], [before.length, [1]], lines.slice(0, 1_000));
+      }
+    });
+
+    it('bounds the parts of a line by number and by bytes, and takes all of them or none into a batch', () => {
+      const part = `${HEADER.stdout} P x\n`;
+      const last = `${HEADER.stdout} F y\n`;
+      const records = (text: string, rules: Partial<LineRules> = {}): readonly number[] =>
+        encode(make, Buffer.from(text), { frame: HEADED, rules }).lines;
+      assert.deepEqual(records(`${part.repeat(PARTS_MAX - 1)}${last}`), [PARTS_MAX]);
+      assert.deepEqual(records(`${part.repeat(PARTS_MAX)}${last}`), []);
+      const room = LINE_BYTES_MAX - `${HEADER.stdout} F \n`.length - part.length;
+      for (const end of ['\n', '\r\n']) {
+        const long = (bytes: number): string => `${part}${HEADER.stdout} F ${'x'.repeat(bytes + 1 - end.length)}${end}`;
+        assert.deepEqual([records(long(room)), records(long(room + 1))], [[2], []]);
+      }
+      // Escaped six times as long, and the first part is as long as a line may be: nothing is written where there is no room.
+      const control = '\u0001'.repeat(LINE_BYTES_MAX - part.length + 1);
+      const widest = { bytesMax: 6 * LINE_BYTES_MAX };
+      assert.deepEqual(records(`${HEADER.stdout} P ${control}\n${HEADER.stdout} F ${control}\n`, widest), []);
+      const { text, fill } = encode(make, Buffer.from(part + last), { frame: HEADED, rules: { overheadBytes: 26 } });
+      assert.equal(fill.countedBytes, 2 + 26);
+      assert.deepEqual(records(part + last, { bytesMax: text.length }), [2]);
+      assert.deepEqual(records(part + last, { bytesMax: text.length - 1 }), []);
+      assert.deepEqual(records(part + last, { countedBytesMax: 1 }), []);
     });
 
     it('splices usual objects and leaves any other', () => {
@@ -558,6 +645,8 @@ describe('byte kernel', () => {
       assert.equal(cri.read(line, 0, line.length), true, header);
       assert.equal(cri.textFrom, header.length, header);
       assert.deepEqual([cri.timeMs, cri.isPartial], [Date.parse(time), false], header);
+      const part = Buffer.from(line.toString().replace(' F text', ' P text'));
+      assert.equal(cri.read(part, 0, part.length) && cri.isPartial, true, header);
     }
   });
 });
