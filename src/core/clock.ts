@@ -14,6 +14,9 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
+/** What a timer can count: beyond it Node ends at once. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
@@ -26,7 +29,8 @@ export const systemClock: Clock = {
         signal?.removeEventListener('abort', end);
         resolve();
       };
-      const timer = setTimeout(end, ms);
+      // Timers count whole milliseconds and may end almost one too soon: who waits until something is due would wait again.
+      const timer = setTimeout(end, Math.min(Math.ceil(ms) + 1, TIMER_MS_MAX));
       signal?.addEventListener('abort', end);
     }),
 };

@@ -131,6 +131,11 @@ export class Checkpointer {
     return this.#dirty.size > 0 || this.#needsSnapshot;
   }
 
+  /** Is there a write that `tick` is yet to begin? */
+  get isPending(): boolean {
+    return this.dirty || this.#unsynced;
+  }
+
   /** Begins a write when one is due. Does not wait for it. */
   tick(): void {
     const now = this.#clock.monotonic();

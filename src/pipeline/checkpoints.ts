@@ -48,6 +48,13 @@ export class Checkpoints {
     return all.length === 0 ? undefined : all.join('; ');
   }
 
+  /** Is there anything that `tick` is yet to write? */
+  get isPending(): boolean {
+    if (this.own.isPending) return true;
+    for (const checkpointer of this.#volumes.values()) if (checkpointer.isPending) return true;
+    return false;
+  }
+
   /** Begins the writes that are due. Does not wait for them. */
   tick(): void {
     this.own.tick();

@@ -21,6 +21,7 @@ import type { RestRule } from '../source/descriptors.ts';
 import { FileSet } from '../source/file-set.ts';
 import type { KnownSource, SourceFile } from '../source/source-file.ts';
 import { FolderWatch } from '../source/watch.ts';
+import type { WatchFolder } from '../source/watch.ts';
 import { ByteBudget } from './byte-budget.ts';
 import type { CheckpointState } from './checkpointer.ts';
 import { Checkpointer } from './checkpointer.ts';
@@ -32,19 +33,15 @@ import type { SinkSummary } from './exit-summary.ts';
 import { Lane } from './lane.ts';
 import type { LaneMode } from './lane.ts';
 import type { Account, AccountState } from './ledger.ts';
+import { LookSchedule, POLL_INTERVAL_MS } from './look-schedule.ts';
+import type { LookNeed } from './look-schedule.ts';
 import type { StateFiles } from './state-files.ts';
 import { Wake } from './wake.ts';
 
-/** Discovery: each folder at least this often (issue: within one second). */
-const SCAN_INTERVAL_MS = 1_000;
-/** A watch may ask for scans, but not more often than this: a burst of new names is one scan. */
-const SCAN_INTERVAL_MS_MIN = 50;
-/** What a watch says is looked at this often: an app that writes a thousand times a second costs forty looks. */
-const LOOK_INTERVAL_MS_MIN = 25;
-/** Growth of active files where no watch tells. */
-const POLL_INTERVAL_MS = 250;
 /** At the end, writers that were quiet for this long are done: longer than one poll, short beside the two seconds that may be left. */
 const DRAIN_QUIET_MS = 300;
+/** A watch whose files were quiet for this long takes over again. Some gaps longer than one look, short beside a person's patience. */
+const STAND_ASIDE_MS = 500;
 /** Sources on the ledger page. */
 const LEDGER_SOURCES_MAX = 1_000;
 
@@ -71,6 +68,8 @@ export interface ForwarderOptions {
   readonly metrics: Metrics;
   /** Without it growth is found by polling alone. */
   readonly watch: boolean;
+  /** Watches one folder; the system does unless given. */
+  readonly watchFolder?: WatchFolder | undefined;
   readonly holdBytesMax?: number;
   /** Encoded bytes of all lanes together; BUFFER_BYTES_MAX unless given. */
   readonly bufferBytesMax?: number;
@@ -94,10 +93,9 @@ export class Forwarder {
   readonly #broughtIn = new Map<string, number>();
   readonly #wake = new Wake();
   readonly #watch: FolderWatch | undefined;
-  #scannedAt = Number.NEGATIVE_INFINITY;
-  #polledAt = Number.NEGATIVE_INFINITY;
-  #lookedAt = Number.NEGATIVE_INFINITY;
-  #scanHinted = false;
+  readonly #schedule = new LookSchedule();
+  /** When a watch first told of what was not looked at yet, on the monotonic clock. */
+  #hintedAt: number | undefined;
   #stopped = false;
   #closed = false;
 
@@ -139,7 +137,12 @@ export class Forwarder {
       putSource: (source: SourceFile) => this.#putSource(source),
     };
     this.lanes = options.sinks.map((name) => new Lane({ ...shared, ...hooks, name }));
-    this.#watch = options.watch ? new FolderWatch({ wake, log: options.log }) : undefined;
+    const hinted = (): void => {
+      this.#hintedAt = clock.monotonic();
+      wake();
+    };
+    const { watchFolder } = options;
+    this.#watch = options.watch ? new FolderWatch({ wake: hinted, log, watchFolder }) : undefined;
   }
 
   /** Gives a lane its sink; lanes may get theirs at any time. */
@@ -199,7 +202,7 @@ export class Forwarder {
     let waitMs = Number.POSITIVE_INFINITY;
     for (const lane of this.lanes) waitMs = Math.min(waitMs, lane.step());
     this.#checkpoints.tick();
-    return Math.max(0, Math.min(waitMs, this.#nextLook(now)));
+    return Math.max(0, Math.min(waitMs, this.#schedule.nextMs(now, this.#need(now))));
   }
 
   /** Runs until `stop`. Rejects on a bug. */
@@ -227,14 +230,16 @@ export class Forwarder {
     this.#setMode('draining');
     signal.addEventListener('abort', () => this.abort(), { once: true });
     let quietSince: number | undefined;
+    // What grew may have been sent and acknowledged within one turn: its writer is not quiet all the same.
+    const isQuiet = (since: number): boolean => this.#now() - Math.max(since, this.#files.grewAt) >= DRAIN_QUIET_MS;
     while (!signal.aborted) {
-      if (quietSince === undefined || this.#now() - quietSince >= DRAIN_QUIET_MS) this.#lookAtAll();
+      if (quietSince === undefined || isQuiet(quietSince)) this.#lookAtAll();
       await this.#pause(Math.min(this.turn(), POLL_INTERVAL_MS / 5));
       if (this.#options.isComplete?.() === false || !this.#isAtEnd()) {
         quietSince = undefined;
         this.#setMode('draining');
       } else if (quietSince === undefined) quietSince = this.#now();
-      else if (this.#now() - quietSince >= DRAIN_QUIET_MS) {
+      else if (isQuiet(quietSince)) {
         if (this.#isSettled()) return true;
         this.#setMode('flushing');
       }
@@ -399,33 +404,42 @@ export class Forwarder {
   }
 
   #look(now: number): void {
-    const hints = now - this.#lookedAt >= LOOK_INTERVAL_MS_MIN ? this.#watch?.take() : undefined;
-    if (hints !== undefined) this.#lookedAt = now;
-    if (hints?.scan === true) this.#scanHinted = true;
-    const sinceScan = now - this.#scannedAt;
-    const scanAfterMs = this.#scanHinted ? SCAN_INTERVAL_MS_MIN : SCAN_INTERVAL_MS;
-    if (this.#files.scanWanted || sinceScan >= scanAfterMs) {
-      this.#files.scan();
-      this.#releaseTruncated();
-      this.#watch?.follow(this.#files.folders);
-      this.#scannedAt = now;
-      this.#scanHinted = false;
+    const wasBusy = this.#watch?.isBusy === true;
+    const looks = this.#schedule.turn(now, this.#need(now));
+    this.#files.grownAfterMs = wasBusy ? looks.lastHintsAt : (this.#hintedAt ?? now);
+    let names: ReadonlySet<string> | undefined = NO_NAMES;
+    if (looks.hints && this.#watch !== undefined) {
+      const told = this.#watch.take(this.#mayStandAside(now));
+      this.#hintedAt = undefined;
+      if (told.scan) this.#schedule.hintScan();
+      names = told.names;
     }
-    const isDue = now - this.#polledAt >= POLL_INTERVAL_MS;
-    if (isDue) {
-      this.#files.sweep();
-      this.#polledAt = now;
-    }
-    const names = hints === undefined ? NO_NAMES : hints.names;
-    if (isDue || names === undefined || names.size > 0) this.#files.poll({ names, active: isDue });
+    if (looks.scan || this.#schedule.isScanDue(now, this.#files)) this.#scan(now);
+    if (looks.poll) this.#files.sweep();
+    if (looks.poll || names === undefined || names.size > 0) this.#files.poll({ names, active: looks.poll });
+    this.#files.grownAfterMs = now;
   }
 
-  /** Milliseconds until the files want to be looked at. */
-  #nextLook(now: number): number {
-    if (this.#files.scanWanted) return 0;
-    const scanAfterMs = this.#scanHinted ? SCAN_INTERVAL_MS_MIN : SCAN_INTERVAL_MS;
-    const hintAt = this.#watch?.isPending === true ? this.#lookedAt + LOOK_INTERVAL_MS_MIN : Number.POSITIVE_INFINITY;
-    return Math.min(this.#scannedAt + scanAfterMs, this.#polledAt + POLL_INTERVAL_MS, hintAt) - now;
+  #scan(now: number): void {
+    this.#files.scan();
+    this.#releaseTruncated();
+    this.#watch?.follow(this.#files.folders);
+    this.#schedule.scanned(now);
+  }
+
+  /** A timer does for a watch only what it can do as well: ask files that are open, and only while they grow. */
+  #mayStandAside(now: number): boolean {
+    return !this.#files.hasResting && now - this.#files.grewAt < STAND_ASIDE_MS;
+  }
+
+  #need(now: number): LookNeed {
+    return {
+      isHinted: this.#watch?.isPending === true,
+      isBusy: this.#watch?.isBusy === true,
+      isSendDue: this.lanes.some((lane) => lane.dueAt <= now),
+      scanWanted: this.#files.scanWanted,
+      isAtRest: this.#files.isAtRest && !this.#checkpoints.isPending,
+    };
   }
 
   /** A scan and a look at every size, not only at those that are due. */
@@ -433,8 +447,8 @@ export class Forwarder {
     this.#files.scan();
     this.#releaseTruncated();
     this.#files.poll({ names: undefined, active: true });
-    this.#scannedAt = this.#now();
-    this.#polledAt = this.#scannedAt;
+    this.#schedule.scanned(this.#now());
+    this.#schedule.polled(this.#now());
   }
 
   #setMode(mode: LaneMode): void {

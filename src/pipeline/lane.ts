@@ -32,6 +32,7 @@ import type { DeadLetter, DeadRecord } from './dead-letter.ts';
 import { Account } from './ledger.ts';
 import type { AccountState, DropReason } from './ledger.ts';
 import { lineCut } from './line-cut.ts';
+import { GATHER_MS } from './look-schedule.ts';
 import { passAt } from './pass-over.ts';
 import { RecordStage } from './record-stage.ts';
 import { RetryingSink } from './retrying-sink.ts';
@@ -134,6 +135,8 @@ export class Lane {
   /** The flush interval of the filling batch began here, on the monotonic clock. */
   #since: number | undefined;
   #closed = false;
+  /** The last step took all that is there: a batch that is due need not wait for another one. */
+  #isDry = false;
   #next = 0;
   #sending: Promise<void> | undefined;
   #flight: Flight | undefined;
@@ -218,6 +221,12 @@ export class Lane {
   /** Encoded bytes, filling and in flight. */
   get heldBytes(): number {
     return (this.#filling?.bytes ?? 0) + (this.#sending === undefined ? 0 : (this.#spare?.bytes ?? 0));
+  }
+
+  /** When the batch that is filling goes out if nothing else closes it, on the monotonic clock; infinite when it need not wait for that. */
+  get dueAt(): number {
+    const isWaiting = this.#spans.length > 0 && !this.#closed && this.#since !== undefined && this.mode === 'steady';
+    return isWaiting ? (this.#since ?? 0) + this.#pace.ageMs : Number.POSITIVE_INFINITY;
   }
 
   get batchBytesMax(): number {
@@ -360,7 +369,7 @@ export class Lane {
     const progress = !this.#closed && this.#fill(this.#filling, now);
     if (this.#spans.length === 0) return progress ? 0 : Number.POSITIVE_INFINITY;
     const waitMs = this.mode === 'steady' ? (this.#since ?? now) + this.#pace.ageMs - now : 0;
-    if (!progress && waitMs <= 0) this.#closed = true;
+    if (waitMs <= 0 && (!progress || this.#isDry)) this.#closed = true;
     if (this.#closed && this.#sending === undefined) {
       this.#send(this.#filling);
       return 0;
@@ -371,9 +380,11 @@ export class Lane {
 
   #fill(encoder: Encoder, now: number): boolean {
     let progress = false;
+    this.#isDry = false;
     for (let turn = 0; turn < READS_PER_STEP && !this.#closed; turn += 1) {
       if (this.#sending !== undefined && this.#options.budget.isSpent) break;
       const cursor = this.#candidate(now);
+      this.#isDry = cursor === undefined;
       if (cursor === undefined) break;
       if (this.#take(encoder, cursor, now)) progress = true;
     }
@@ -406,7 +417,8 @@ export class Lane {
       const cursor = this.cursorOf(source);
       if (this.#torn.isWaiting(cursor, { ...this.#endOf(source), now })) return undefined;
       if (this.#hasMore(cursor, now)) {
-        cursor.noticedAt ??= now;
+        // Not before the last look at it: what is counted from there goes out within the flush interval of when it was written.
+        cursor.noticedAt ??= Math.min(now, Math.max(source.grewAfter, now - GATHER_MS));
         return cursor.refusedBy === this.#serial || now < cursor.pausedUntil ? undefined : cursor;
       }
       if (source.awaitsCopy || (this.mode === 'steady' && !this.#options.files.isPassable(source))) return undefined;

@@ -139,7 +139,7 @@ function walk(walking: Walk, folder: readonly string[]): void {
 }
 
 /** Time of the last change of a folder's entries in nanoseconds; undefined when it cannot be asked. */
-function changedAt(folder: string): bigint | undefined {
+export function changedAt(folder: string): bigint | undefined {
   try {
     return statSync(folder, { bigint: true }).mtimeNs;
   } catch {

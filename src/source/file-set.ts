@@ -114,6 +114,10 @@ export class FileSet {
   /** A truncation asks for a scan at once: the copy, if there is one, is already there. */
   scanWanted = false;
   folders: readonly string[] = [];
+  /** When a file was last found or seen to grow, on the monotonic clock. */
+  grewAt = Number.NEGATIVE_INFINITY;
+  /** What is seen to have grown from now on was written after this time, on the monotonic clock: told by whoever looks. */
+  grownAfterMs = Number.POSITIVE_INFINITY;
   /** Told by whoever reads a file's beginning. */
   readonly encodings: ForeignEncodings;
 
@@ -167,6 +171,20 @@ export class FileSet {
     return this.#sources;
   }
 
+  /** Is a file closed for now, so that only its name can tell whether it grew? */
+  get hasResting(): boolean {
+    for (const { state } of this.#sources) if (state === 'resting') return true;
+    return false;
+  }
+
+  /** No file grew lately or is about to be done with: a poll and a sweep have nothing to find that a scan does not. */
+  get isAtRest(): boolean {
+    const now = this.#options.clock.monotonic();
+    for (const source of this.#sources)
+      if (source.state === 'orphan' || (source.fd !== undefined && isActive(source, now))) return false;
+    return true;
+  }
+
   /** Files that cannot be read, with the reason, for /readyz. */
   get problems(): ReadonlyMap<string, string> {
     return this.#access.unreadable.reasons;
@@ -216,8 +234,7 @@ export class FileSet {
         if (names !== undefined && named) this.#rouse(source);
         continue;
       }
-      const isActive = now - source.grewAt < ACTIVE_MS || source.detachedAt !== undefined;
-      if (named || (active && isActive)) this.measure(source);
+      if (named || (active && isActive(source, now))) this.measure(source);
     }
   }
 
@@ -257,8 +274,15 @@ export class FileSet {
       return;
     }
     Object.assign(source, extent);
-    source.grewAt = this.#options.clock.monotonic();
+    this.#noteGrowth(source);
     source.sealed = false;
+  }
+
+  #noteGrowth(source: SourceFile): void {
+    const now = this.#options.clock.monotonic();
+    source.grewAt = now;
+    source.grewAfter = Math.min(now, this.grownAfterMs);
+    this.grewAt = now;
   }
 
   /** The bytes of an open file are not what they were: what follows is another generation, under another id, from offset 0. */
@@ -673,12 +697,14 @@ export class FileSet {
       detachedAt: undefined,
       deletedAt: undefined,
       grewAt: now,
+      grewAfter: now,
       sealed: false,
       copy: false,
       awaitsCopy: false,
       copySeen: undefined,
       anchor: { offset: 0, hash: '' },
     };
+    this.grewAt = now;
     this.#sources.add(source);
     this.#owners.set(keyOf(opened.identity), source);
     this.#chains.add(source);
@@ -740,6 +766,10 @@ export class FileSet {
 
 function newestOf(known: readonly KnownSource[]): number {
   return known.reduce((newest, { order }) => Math.max(newest, order), 0);
+}
+
+function isActive({ grewAt, detachedAt }: SourceFile, now: number): boolean {
+  return now - grewAt < ACTIVE_MS || detachedAt !== undefined;
 }
 
 function isMissed({ missedAt }: SourceFile, now: number): boolean {

@@ -63,6 +63,8 @@ export interface SourceFile {
   deletedAt: number | undefined;
   /** When its last growth was noticed, on the monotonic clock. */
   grewAt: number;
+  /** That growth was written after this time, on the monotonic clock. */
+  grewAfter: number;
   /** Detached, read to its end as far as we know, and quiet: its last line is complete even without a newline. */
   sealed: boolean;
   copy: boolean;

@@ -5,27 +5,54 @@
  * scan. May import: core, node:.
  */
 import { watch } from 'node:fs';
-import type { FSWatcher } from 'node:fs';
 import { join } from 'node:path';
 
 import type { Log } from '../core/log.ts';
-import { codeOf } from './directory-scan.ts';
+import { changedAt, codeOf } from './directory-scan.ts';
 
 /** The kernel's default is 128 inotify instances for a user and libuv shares one; the folders of one pod are few. */
 const FOLDERS_MAX = 256;
+/**
+ * A folder that tells of more than one write in each of so many looks in a row is busy. Each event wakes the process (a fourteenth of a
+ * millisecond, a hundred times a second where an app writes as often), and a look by timer finds the same: its watch is closed for a while.
+ */
+const BUSY_EVENTS = 2;
+const BUSY_LOOKS = 2;
 /** Names that are kept between two turns; more of them mean: look at everything. */
 const NAMES_MAX = 1024;
 
 export interface Hints {
   /** A name appeared or went: scan. */
   readonly scan: boolean;
-  /** Files that were written to; undefined: too many to say. */
+  /** Files that were written to; undefined: too many to say, or nobody watched. */
   readonly names: ReadonlySet<string> | undefined;
 }
 
+/** What of Node's FSWatcher is used. */
+export interface Watcher {
+  close(): void;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+}
+
+/** Calls the listener for each event of a folder until it is closed. Throws the system's error. */
+export type WatchFolder = (folder: string, listener: (event: string, name: string | null) => void) => Watcher;
+
+const watchFolder: WatchFolder = (folder, listener) => watch(folder, { persistent: false }, listener);
+
+interface Watched {
+  /** Undefined while it stands aside. */
+  watcher: Watcher | undefined;
+  /** Events since the last look, and looks in a row with many of them. */
+  events: number;
+  busyLooks: number;
+  /** While it stands aside: when names last came or went. */
+  changedAt: bigint | undefined;
+}
+
 export class FolderWatch {
-  readonly #watchers = new Map<string, FSWatcher>();
+  readonly #watched = new Map<string, Watched>();
   readonly #failed = new Set<string>();
+  readonly #watchFolder: WatchFolder;
   readonly #wake: () => void;
   readonly #log: Log;
   #scan = false;
@@ -34,7 +61,8 @@ export class FolderWatch {
   #pending = false;
 
   /** @param options.wake called on each event; must be cheap */
-  constructor(options: { wake: () => void; log: Log }) {
+  constructor(options: { wake: () => void; log: Log; watchFolder?: WatchFolder | undefined }) {
+    this.#watchFolder = options.watchFolder ?? watchFolder;
     this.#wake = options.wake;
     this.#log = options.log;
   }
@@ -42,13 +70,13 @@ export class FolderWatch {
   /** Watches these folders and no others. */
   follow(folders: readonly string[]): void {
     const wanted = new Set(folders.slice(0, FOLDERS_MAX));
-    for (const [folder, watcher] of this.#watchers) {
+    for (const [folder, { watcher }] of this.#watched) {
       if (wanted.has(folder)) continue;
-      watcher.close();
-      this.#watchers.delete(folder);
+      watcher?.close();
+      this.#watched.delete(folder);
     }
     for (const folder of this.#failed) if (!wanted.has(folder)) this.#failed.delete(folder);
-    for (const folder of wanted) if (!this.#watchers.has(folder) && !this.#failed.has(folder)) this.#add(folder);
+    for (const folder of wanted) if (!this.#watched.has(folder) && !this.#failed.has(folder)) this.#add(folder);
   }
 
   /** Did anything happen since the last look? */
@@ -56,8 +84,23 @@ export class FolderWatch {
     return this.#pending;
   }
 
-  /** What happened since the last call. */
-  take(): Hints {
+  /** Does a watch stand aside, so that somebody has to look every now and then? */
+  get isBusy(): boolean {
+    for (const { watcher } of this.#watched.values()) if (watcher === undefined) return true;
+    return false;
+  }
+
+  /**
+   * What happened since the last call; whoever calls looks at it at once.
+   *
+   * @param mayStandAside watches of busy folders may be closed, and are told of only when this is called; else all of them are opened again
+   */
+  take(mayStandAside: boolean): Hints {
+    for (const [folder, watched] of this.#watched) {
+      if (watched.watcher === undefined) this.#askBusy(folder, watched, mayStandAside);
+      else if (mayStandAside && isBusy(watched)) this.#standAside(folder, watched);
+      watched.events = 0;
+    }
     const hints = { scan: this.#scan, names: this.#overflow ? undefined : this.#names };
     if (this.#names.size > 0) this.#names = new Set();
     this.#scan = false;
@@ -67,13 +110,41 @@ export class FolderWatch {
   }
 
   close(): void {
-    for (const watcher of this.#watchers.values()) watcher.close();
-    this.#watchers.clear();
+    for (const { watcher } of this.#watched.values()) watcher?.close();
+    this.#watched.clear();
+  }
+
+  /** Events that were on their way are lost: this look has to find what they told of. */
+  #standAside(folder: string, watched: Watched): void {
+    watched.watcher?.close();
+    watched.watcher = undefined;
+    watched.busyLooks = 0;
+    watched.changedAt = changedAt(folder);
+    this.#scan = true;
+    this.#overflow = true;
+  }
+
+  /** Two changes within one tick of the file system's clock (4 ms and less) look like one: the next scan finds the second. */
+  #askBusy(folder: string, watched: Watched, mayStandAside: boolean): void {
+    this.#overflow = true;
+    if (mayStandAside) {
+      const before = watched.changedAt;
+      watched.changedAt = changedAt(folder);
+      if (watched.changedAt !== before) this.#scan = true;
+      return;
+    }
+    // Open first: what happens from here on is told, what happened before is found by this look.
+    this.#add(folder);
+    this.#scan = true;
   }
 
   #add(folder: string): void {
+    const watched: Watched = { watcher: undefined, events: 0, busyLooks: 0, changedAt: undefined };
     try {
-      const watcher = watch(folder, { persistent: false }, (event, name) => {
+      const watcher = this.#watchFolder(folder, (event, name) => {
+        // What was on its way when it was closed.
+        if (watched.watcher === undefined) return;
+        watched.events += 1;
         if (event === 'rename') this.#scan = true;
         else if (name === null || this.#names.size >= NAMES_MAX) this.#overflow = true;
         else this.#names.add(join(folder, name));
@@ -81,17 +152,24 @@ export class FolderWatch {
         if (!this.#pending) this.#wake();
         this.#pending = true;
       });
+      watched.watcher = watcher;
       watcher.on('error', (error) => this.#fail(folder, error));
-      this.#watchers.set(folder, watcher);
+      this.#watched.set(folder, watched);
     } catch (error) {
       this.#fail(folder, error);
     }
   }
 
   #fail(folder: string, error: unknown): void {
-    this.#watchers.get(folder)?.close();
-    this.#watchers.delete(folder);
+    this.#watched.get(folder)?.watcher?.close();
+    this.#watched.delete(folder);
     this.#failed.add(folder);
     this.#log.info('folder is polled because it cannot be watched', { folder, code: codeOf(error) });
   }
+}
+
+/** Is the folder busy with this look? */
+function isBusy(watched: Watched): boolean {
+  watched.busyLooks = watched.events >= BUSY_EVENTS ? watched.busyLooks + 1 : 0;
+  return watched.busyLooks >= BUSY_LOOKS;
 }

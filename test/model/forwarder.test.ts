@@ -33,6 +33,7 @@ import { createMetrics } from '../../src/core/metrics.ts';
 import { Forwarder } from '../../src/pipeline/forwarder.ts';
 import { REST_RULE } from '../../src/source/descriptors.ts';
 import type { RestRule } from '../../src/source/descriptors.ts';
+import { FakeFolderWatches } from '../fakes/folder-watches.ts';
 import { MemoryDisk } from '../fakes/memory-state-files.ts';
 import { whileTimePasses } from '../fakes/passing-time.ts';
 import { seededRandom, testSeed } from '../fakes/seeded-random.ts';
@@ -156,6 +157,9 @@ class World {
   isPowerCut = false;
   /** When live files are closed: seldom as shipped, mostly as soon as may be. */
   readonly rest: RestRule;
+  /** In half of the worlds folders are watched: what is told is true, false, late or not told at all. */
+  watches: FakeFolderWatches | undefined;
+  readonly #isWatched: boolean;
   readonly #births = new Set<string>();
   /** When the app last cut off or deleted a file. */
   #changedNs = 0n;
@@ -180,6 +184,7 @@ class World {
     this.note(this.shape.name);
     this.knowsBoots = this.random.below(2) === 0;
     this.rest = this.random.below(4) === 0 ? REST_RULE : { openFiles: this.random.below(3), quietMs: 200 };
+    this.#isWatched = this.random.below(2) === 0;
     this.volume = this.random.below(2) === 0 ? new MemoryDisk() : undefined;
     this.destinations =
       this.random.below(4) === 0 ? [new FakeDestination(), new FakeDestination()] : [new FakeDestination()];
@@ -195,6 +200,7 @@ class World {
     this.#starts += 1;
     const life = this.#life;
     this.isPowerCut = false;
+    this.watches = this.#isWatched ? new FakeFolderWatches() : undefined;
     const isAlive = (): boolean => life === this.#life;
     const names = ['elasticsearch', 'console'] as const;
     const all = { container: 'app', path: '/log/*.log', directory: '/log', mount: this.folder };
@@ -214,7 +220,8 @@ class World {
       random: () => this.random.next(),
       log: silentLog,
       metrics: createMetrics(),
-      watch: false,
+      watch: this.watches !== undefined,
+      watchFolder: this.watches?.watchFolder,
       rest: this.rest,
       bootId: this.knowsBoots ? `boot-${this.#boot}` : undefined,
     });
@@ -328,9 +335,18 @@ class World {
 
   async turns(count: number, stepMs: number): Promise<void> {
     for (let i = 0; i < count && this.forwarder !== undefined; i += 1) {
+      this.#tell();
       this.forwarder.turn();
       await this.clock.advance(stepMs, 0);
     }
+  }
+
+  #tell(): void {
+    const { watches, random } = this;
+    if (watches === undefined) return;
+    const path = PATHS[random.below(PATHS.length)] ?? '';
+    for (let events = random.below(4); events > 0; events -= 1)
+      watches.tell(random.below(8) === 0 ? 'rename' : 'change', random.below(8) === 0 ? null : path);
   }
 
   /** A scan and a look at all: afterwards every file is held open. */

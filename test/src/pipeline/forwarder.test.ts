@@ -28,6 +28,7 @@ import { recordBytes } from '../../../src/core/record.ts';
 import { decodeLines } from '../../../src/pipeline/checkpoint-codec.ts';
 import { Forwarder } from '../../../src/pipeline/forwarder.ts';
 import type { Delivery, Encoder, Sink } from '../../../src/sinks/sink.ts';
+import { FakeFolderWatches } from '../../fakes/folder-watches.ts';
 import { MemoryDisk } from '../../fakes/memory-state-files.ts';
 import type { Fault, StateCall } from '../../fakes/memory-state-files.ts';
 import { whileTimePasses } from '../../fakes/passing-time.ts';
@@ -52,6 +53,7 @@ describe('forwarder', () => {
   /** Of the volume at `/volume`, which keeps the positions of its files. */
   let volume: MemoryDisk;
   let files: readonly FileGlob[];
+  let watches: FakeFolderWatches | undefined;
   /** What is written while it is false is lost. */
   let isAlive = true;
   /** Processes that are gone; their descriptors are closed at the end. */
@@ -86,7 +88,8 @@ describe('forwarder', () => {
       random: () => 0.5,
       log,
       metrics,
-      watch: false,
+      watch: watches !== undefined,
+      watchFolder: watches?.watchFolder,
       bootId,
       ...(holdBytesMax === undefined ? {} : { holdBytesMax }),
     });
@@ -121,6 +124,7 @@ describe('forwarder', () => {
   beforeEach(() => {
     bootId = undefined;
     stdioRoot = undefined;
+    watches = undefined;
     log = silentLog;
     volume = new MemoryDisk();
     folder = mkdtempSync(resolve(tmpdir(), 'logtender-forwarder-'));
@@ -1085,5 +1089,71 @@ describe('forwarder', () => {
     await run(3 * FLUSH_MS);
     assert.deepEqual(destination.texts, ['one\n']);
     assert.match(forwarder.problems()['positions'] ?? '', /EROFS/);
+  });
+
+  describe('of a file that is written to a hundred times a second', () => {
+    const STEP_MS = 10;
+    const written = new Map<string, number>();
+    const arrived = new Map<string, number>();
+    /** Everything is told, as long as somebody listens; the loop wakes for each of it, and for each step of the clock. */
+    const write = async (lines: number): Promise<void> => {
+      for (let i = 0; i < lines; i += 1) {
+        const text = `line ${written.size}\n`;
+        written.set(text, clock.monotonic());
+        appendFileSync(at('a.log'), text);
+        watches?.tell('change', 'a.log');
+        await step();
+      }
+    };
+    const step = async (): Promise<void> => {
+      for (let turn = 0; turn < 8 && forwarder.turn() === 0; turn += 1) await clock.advance(0, 0);
+      await clock.advance(STEP_MS, 0);
+      for (const text of destination.texts) if (!arrived.has(text)) arrived.set(text, clock.monotonic());
+    };
+    const steps = async (ms: number): Promise<void> => {
+      for (let passed = 0; passed < ms; passed += STEP_MS) await step();
+    };
+    const oldestMs = (): number =>
+      Math.max(...[...written].map(([text, ms]) => (arrived.get(text) ?? Number.POSITIVE_INFINITY) - ms));
+
+    beforeEach(async () => {
+      written.clear();
+      arrived.clear();
+      watches = new FakeFolderWatches();
+      await start();
+      await steps(2_000);
+    });
+
+    it('no line is older than the flush interval when its batch goes out, and a batch takes all that is there', async () => {
+      await write(500);
+      const watched = watches?.folders;
+      await steps(2 * FLUSH_MS);
+      assert.deepEqual(watched, [], 'the watch stood aside');
+      assert.deepEqual([...destination.texts], [...written.keys()]);
+      assert(oldestMs() <= FLUSH_MS + 2 * STEP_MS, `${oldestMs()} ms`);
+      const requests = (500 * STEP_MS) / FLUSH_MS + 1;
+      assert(destination.requests.length <= requests, `${destination.requests.length} requests`);
+    });
+
+    it('its folder is watched again once it is quiet, and the next line is told at once', async () => {
+      await write(100);
+      await steps(FLUSH_MS);
+      assert.deepEqual(watches?.folders, [folder]);
+      await steps(FLUSH_MS);
+      await write(1);
+      assert.equal(account().read.lines, 101);
+    });
+
+    it('what is rotated, made and cut off meanwhile is seen by the next look, no scan is waited for', async () => {
+      await write(50);
+      assert.deepEqual(watches?.folders, []);
+      renameSync(at('a.log'), at('a.log.1'));
+      // A time of its own, however coarse the file system's clock.
+      utimesSync(folder, 1, 1);
+      writeFileSync(at('b.log'), 'other\n');
+      await write(12);
+      forwarder.observe();
+      assert.equal(metrics.gauge('logtender_sources', '').value(), 3);
+    });
   });
 });
