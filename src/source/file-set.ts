@@ -180,6 +180,7 @@ export class FileSet {
   /** No file grew lately or is about to be done with: a poll and a sweep have nothing to find that a scan does not. */
   get isAtRest(): boolean {
     const now = this.#options.clock.monotonic();
+    if (now - this.grewAt < ACTIVE_MS) return false;
     for (const source of this.#sources)
       if (source.state === 'orphan' || (source.fd !== undefined && isActive(source, now))) return false;
     return true;

@@ -153,7 +153,9 @@ export class FolderWatch {
         this.#pending = true;
       });
       watched.watcher = watcher;
-      watcher.on('error', (error) => this.#fail(folder, error));
+      watcher.on('error', (error) => {
+        if (watched.watcher !== undefined) this.#fail(folder, error);
+      });
       this.#watched.set(folder, watched);
     } catch (error) {
       this.#fail(folder, error);

@@ -147,4 +147,35 @@ describe('folder watch', () => {
     watch.follow([]);
     assert.equal(watch.isBusy, false);
   });
+
+  it('tells of a write by the watch of the system, also after it stood aside', async () => {
+    const told = Promise.withResolvers<void>();
+    let wake = told.resolve;
+    const real = new FolderWatch({ wake: () => wake(), log: silentLog });
+    const write = (): void => writeFileSync(join(folder, 'a.log'), 'line\n', { flag: 'a' });
+    try {
+      real.follow([folder]);
+      write();
+      await told.promise;
+      for (let looks = 0; !real.isBusy; looks += 1) {
+        assert(looks < 100, 'it stands aside some time');
+        for (let i = 0; i < 8; i += 1) {
+          write();
+          await new Promise(setImmediate);
+        }
+        real.take(true);
+      }
+      write();
+      await new Promise(setImmediate);
+      assert.equal(real.isPending, false);
+      assert.deepEqual(real.take(false), { scan: true, names: undefined });
+      const again = Promise.withResolvers<void>();
+      wake = again.resolve;
+      write();
+      await again.promise;
+      assert.deepEqual(real.take(false).names, new Set([join(folder, 'a.log')]));
+    } finally {
+      real.close();
+    }
+  });
 });
