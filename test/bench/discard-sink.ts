@@ -8,6 +8,7 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'n
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
+import { bulkAnswer, infoAnswer } from './bulk-answer.ts';
 import { LineCounter } from './numbered-lines.ts';
 
 export interface DiscardOrders {
@@ -24,41 +25,46 @@ export type DiscardRequest = 'count' | { readonly absentMs: number };
 
 export type DiscardReport =
   | { readonly report: 'listening'; readonly port: number }
-  /** Every number has been seen. Times are those of the first request's arrival and the last answer, on the monotonic clock. */
-  | { readonly report: 'complete'; readonly elapsedMs: number; readonly cpuMs: number }
+  /** Every number has been seen. */
+  | { readonly report: 'complete' }
   | { readonly report: 'left' }
-  | { readonly report: 'counted'; readonly lost: number; readonly duplicates: number };
+  | ({ readonly report: 'counted' } & Counts);
+
+export interface Counts {
+  readonly lost: number;
+  readonly duplicates: number;
+  /** From the first lines' arrival to the answer to the last ones that were new, on the monotonic clock. */
+  readonly elapsedMs: number;
+  /** User and system time of this process between the two. */
+  readonly cpuMs: number;
+}
 
 process.once('message', (orders: DiscardOrders) => void serve(orders));
 
 async function serve(orders: DiscardOrders): Promise<void> {
   const counter = new LineCounter(orders.lines);
-  let firstMs: number | undefined;
-  let isComplete = false;
-  let cpuBefore = process.cpuUsage();
+  const stopwatch = new Stopwatch();
   const listener: RequestListener = (request, response) => {
-    if (firstMs === undefined) {
-      firstMs = performance.now();
-      cpuBefore = process.cpuUsage();
-    }
-    read(request, (body) => {
-      const found = counter.count(plain(body));
-      answer(orders.kind, found, response);
-      if (counter.lost > 0 || isComplete) return;
-      isComplete = true;
-      const cpu = process.cpuUsage(cpuBefore);
-      tell({
-        report: 'complete',
-        elapsedMs: performance.now() - (firstMs ?? 0),
-        cpuMs: (cpu.user + cpu.system) / 1000,
-      });
+    const isBulk = request.method === 'POST' || request.method === 'PUT';
+    if (!isBulk && orders.kind === 'elasticsearch')
+      return send(response, 'application/json', infoAnswer(request.url ?? '/'));
+    stopwatch.start();
+    read(request, (raw) => {
+      const before = counter.distinct;
+      const body = plain(raw);
+      const found = counter.count(body);
+      answer(orders.kind, { url: request.url ?? '/', body, documents: found }, response);
+      if (counter.distinct === before) return;
+      stopwatch.lap();
+      if (counter.lost === 0) tell({ report: 'complete' });
     });
   };
   const server: Server = orders.tls === undefined ? createServer(listener) : createTlsServer(orders.tls, listener);
   process.once('disconnect', () => process.exit(0));
   const port = await listen(server, 0);
   process.on('message', (request: DiscardRequest) => {
-    if (request === 'count') tell({ report: 'counted', lost: counter.lost, duplicates: counter.duplicates });
+    if (request === 'count')
+      tell({ report: 'counted', lost: counter.lost, duplicates: counter.duplicates, ...stopwatch.reading });
     else void leave(server, port, request.absentMs).then(() => tell({ report: 'left' }));
   });
   if (orders.absentMs > 0) await leave(server, port, orders.absentMs);
@@ -95,14 +101,34 @@ function plain(body: Buffer): Buffer {
   return body[0] === 0x1f && body[1] === 0x8b ? gunzipSync(body) : body;
 }
 
-/** S3: nothing but the status. Elasticsearch: one item per document, as with `filter_path=errors,items.*.status,items.*.error`; CloudWatch Logs: PutLogEvents. */
-function answer(kind: DiscardOrders['kind'], documents: number, response: ServerResponse): void {
-  const items = Array.from({ length: documents }, () => '{"create":{"status":201}}').join(',');
-  const [type, body] = {
-    elasticsearch: ['application/json', `{"errors":false,"items":[${items}]}`],
-    cloudwatch: ['application/x-amz-json-1.1', '{"nextSequenceToken":"1"}'],
-    s3: ['application/xml', ''],
-  }[kind] as [string, string];
+/** S3: nothing but the status. Elasticsearch: one item per document, with what was asked for; CloudWatch Logs: PutLogEvents. */
+function answer(
+  kind: DiscardOrders['kind'],
+  { url, body, documents }: { readonly url: string; readonly body: Buffer; readonly documents: number },
+  response: ServerResponse,
+): void {
+  if (kind === 'elasticsearch') send(response, 'application/json', bulkAnswer(url, body, documents));
+  else if (kind === 'cloudwatch') send(response, 'application/x-amz-json-1.1', '{"nextSequenceToken":"1"}');
+  else send(response, 'application/xml', '');
+}
+
+function send(response: ServerResponse, type: string, body: string): void {
   response.writeHead(200, { 'content-type': type, 'content-length': String(body.length) });
   response.end(body);
+}
+
+/** Time and CPU of this process from the first request to the last that brought something new. */
+class Stopwatch {
+  reading: Pick<Counts, 'elapsedMs' | 'cpuMs'> = { elapsedMs: 0, cpuMs: 0 };
+  #begin: { readonly ms: number; readonly cpu: NodeJS.CpuUsage } | undefined;
+
+  start(): void {
+    this.#begin ??= { ms: performance.now(), cpu: process.cpuUsage() };
+  }
+
+  lap(): void {
+    if (this.#begin === undefined) return;
+    const { user, system } = process.cpuUsage(this.#begin.cpu);
+    this.reading = { elapsedMs: performance.now() - this.#begin.ms, cpuMs: (user + system) / 1000 };
+  }
 }

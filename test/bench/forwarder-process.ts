@@ -2,15 +2,15 @@
  * The real forwarder as a process under measurement: its env as an admitted pod has it, its flags, and on demand a control group.
  */
 import { spawn } from 'node:child_process';
-import type { ChildProcess, SpawnOptions } from 'node:child_process';
-import { once } from 'node:events';
+import type { SpawnOptions } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { FORWARDER_NODE_FLAGS } from '../../src/config/forwarder-config.ts';
 import type { DiscardOrders } from './discard-sink.ts';
+import { underTest } from './process-under-test.ts';
+import type { ProcessUnderTest } from './process-under-test.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
-const END_MS_MAX = 30_000;
 
 export interface ForwarderRun {
   /** Folder for state, Secret and termination message. */
@@ -36,17 +36,7 @@ export interface ForwarderRun {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-export interface ForwarderUnderTest {
-  readonly pid: number;
-  /** Rejects when it ends before `stop`. */
-  readonly endedEarly: Promise<never>;
-  /** Resolves when it is gone, for whatever reason: its exit code, or undefined when a signal ended it. */
-  readonly ended: Promise<number | undefined>;
-  /** SIGKILL; resolves when it is gone. */
-  kill(): Promise<void>;
-  /** SIGTERM, and SIGKILL for one that does not end. */
-  stop(): Promise<void>;
-}
+export type ForwarderUnderTest = ProcessUnderTest;
 
 export function startForwarder(run: ForwarderRun): ForwarderUnderTest {
   const node = run.node ?? process.execPath;
@@ -56,35 +46,7 @@ export function startForwarder(run: ForwarderRun): ForwarderUnderTest {
     run.procsPath === undefined
       ? spawn(node, args, options)
       : spawn('sh', ['-c', 'echo $$ > "$0" && exec "$@"', run.procsPath, node, ...args], options);
-  const ended = once(child, 'exit');
-  const kill = (): void => void child.kill('SIGKILL');
-  process.once('exit', kill);
-  const endedEarly = ended.then(([code, signal]) =>
-    Promise.reject(new Error(`forwarder ended early with ${String(signal ?? code)}`)),
-  );
-  endedEarly.catch(() => {});
-  return {
-    pid: child.pid ?? 0,
-    endedEarly,
-    ended: ended.then(([code]) => (typeof code === 'number' ? code : undefined)),
-    kill: async () => {
-      child.kill('SIGKILL');
-      await ended;
-      process.off('exit', kill);
-    },
-    stop: async () => {
-      await end(child, ended);
-      process.off('exit', kill);
-    },
-  };
-}
-
-async function end(child: ChildProcess, ended: Promise<unknown>): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  child.kill('SIGTERM');
-  const timer = setTimeout(() => child.kill('SIGKILL'), END_MS_MAX);
-  await ended;
-  clearTimeout(timer);
+  return underTest(child, 'forwarder');
 }
 
 function environment({ root, logs, sink, metadata, port, ca, keys }: ForwarderRun): Record<string, string> {

@@ -1,7 +1,8 @@
 /**
  * `npm run -s bench -- admission|credentials|forwarder [--only CASE] [--runs N]`: one JSON line per measurement on stdout, all else on stderr.
  *
- * CASE is a part of a case's name, which is its words with slashes between them: `plain/elasticsearch/items`, `2x5/tls/32`.
+ * CASE is a part of a case's name, which is its words with slashes between them: `plain/elasticsearch/items`, `2x5/tls/32`. A case of the
+ * forwarder that others can do has theirs beside it: `plain/elasticsearch/items/rsyslog`; who cannot be had is told and left out.
  * For the forwarder also `--entry BUNDLE,BUNDLE`: each case with each of them in turn, for a comparison in one session; and
  * `--minutes N` (1 unless given) is the length of `outage`;
  * `--memory-limit MIB [--absent 30s] [--lines N]`: under a hard limit with the sink absent at first, beside the same without a limit.
@@ -12,15 +13,17 @@ import { ADMISSION_CASES, runAdmissionCase } from './admission.ts';
 import { runOverload, runRest } from './admission-limits.ts';
 import { PROVIDERS, runCredentialsCase } from './credentials.ts';
 import { durationMs } from '../../src/config/fields.ts';
-import { FORWARDER_CASES, runForwarderCase } from './forwarder.ts';
+import { FORWARDER_CASES, logtender, runForwarderCase } from './forwarder.ts';
 import { forwarderEntry } from './forwarder-process.ts';
 import { compareLimit, LIMIT_CASES } from './memory-limit.ts';
 import { runOutage } from './outage.ts';
+import { Peers } from './peers/peers.ts';
 import { runSteady, STEADY_CASES } from './steady.ts';
 
 interface Measurement {
   readonly name: string;
-  readonly run: () => Promise<object>;
+  /** Undefined when it cannot be had here, which it has said then. */
+  readonly run: () => Promise<object | undefined>;
 }
 
 const note = (text: string): void => void process.stderr.write(text);
@@ -58,18 +61,21 @@ function forwarderCases(given: Given): readonly Measurement[] | string {
   const minutes = integer(given.minutes, 1);
   if (minutes === undefined) return `--minutes: expected an integer from 1, got "${given.minutes}"`;
   const entries = entry?.split(',').map((path) => resolve(path)) ?? [forwarderEntry()];
-  const cases = [
-    ...FORWARDER_CASES.map((which) => ({
-      name: [which.workload, which.sink, which.variant].join('/'),
-      run: (path: string) => runForwarderCase(which, path, note),
-    })),
-    { name: 'outage', run: (path: string) => runOutage(minutes, path) },
-    ...STEADY_CASES.map((which) => ({ name: which.name, run: (path: string) => runSteady(which, path) })),
-  ];
+  const peers = new Peers(note);
   const said = (path: string): object => (entries.length > 1 ? { entry: path } : {});
-  return cases.flatMap(({ name, run }) =>
-    entries.map((path) => ({ name, run: async () => ({ ...(await run(path)), ...said(path) }) })),
-  );
+  const ours = (name: string, run: (path: string) => Promise<object>): readonly Measurement[] =>
+    entries.map((path) => ({ name, run: async () => ({ ...(await run(path)), ...said(path) }) }));
+  return [
+    ...FORWARDER_CASES.flatMap((which) => {
+      const name = [which.workload, which.sink, which.variant].join('/');
+      return [
+        ...ours(name, (path) => runForwarderCase(which, logtender(which, path), note)),
+        ...peers.beside(which).map((peer) => ({ name: `${name}/${peer.name}`, run: () => peers.run(peer, which) })),
+      ];
+    }),
+    ...ours('outage', (path) => runOutage(minutes, path)),
+    ...STEADY_CASES.flatMap((which) => ours(which.name, (path) => runSteady(which, path))),
+  ];
 }
 
 function limitedCases(given: Given): readonly Measurement[] | string {
@@ -126,7 +132,8 @@ async function main(): Promise<number> {
   for (let run = 1; run <= plan.runs; run += 1) {
     for (const { name, run: measure } of plan.measurements) {
       note(`${name}, run ${run} of ${plan.runs}\n`);
-      process.stdout.write(`${JSON.stringify(await measure())}\n`);
+      const figures = await measure();
+      if (figures !== undefined) process.stdout.write(`${JSON.stringify(figures)}\n`);
     }
   }
   return 0;

@@ -1,9 +1,10 @@
 /**
- * What a process costs, from /proc: CPU time so far, and the peak of its memory while it is watched. Linux only.
+ * What a process costs, from /proc: CPU time so far, and the peak of its memory, its children's included, while it is watched. Linux only.
  *
- * Sources: proc(5), /proc/PID/stat (utime, stime in clock ticks) and /proc/PID/smaps_rollup (Rss, Anonymous in kB).
+ * Sources: proc(5), /proc/PID/stat (utime, stime in clock ticks; cutime, cstime of children that have ended), /proc/PID/smaps_rollup (Rss,
+ * Anonymous in kB) and /proc/PID/task/TID/children.
  */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** USER_HZ: 100 on every architecture that Node runs on. */
 const TICKS_PER_SECOND = 100;
@@ -18,10 +19,40 @@ export interface PeakMemory {
 
 /** User and system time of all threads of a process, in seconds. */
 export function cpuSeconds(pid: number): number {
+  const [user, system] = cpuFields(pid);
+  return (user + system) / TICKS_PER_SECOND;
+}
+
+/** The same with its children and theirs, those that have ended included. */
+export function treeCpuSeconds(pid: number): number {
+  const sum = processTree(pid)
+    .flatMap(cpuFields)
+    .reduce((all, ticks) => all + ticks, 0);
+  return sum / TICKS_PER_SECOND;
+}
+
+/** utime, stime, cutime, cstime. */
+function cpuFields(pid: number): readonly [number, number, number, number] {
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  // The second field is the name in brackets and may hold spaces; utime and stime are fields 14 and 15.
+  // The second field is the name in brackets and may hold spaces; these are fields 14 to 17.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+  return [Number(fields[11]), Number(fields[12]), Number(fields[13]), Number(fields[14])];
+}
+
+/** The process, first, and its children and theirs. */
+function processTree(pid: number): readonly number[] {
+  return [pid, ...childrenOf(pid).flatMap(processTree)];
+}
+
+function childrenOf(pid: number): readonly number[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
+      readFileSync(`/proc/${pid}/task/${thread}/children`, 'latin1').split(' ').filter(Boolean).map(Number),
+    );
+  } catch {
+    // It ended meanwhile, or the kernel does not list children (CONFIG_PROC_CHILDREN): those are then not counted.
+    return [];
+  }
 }
 
 /** Watches the memory of a process until it is stopped. */
@@ -30,9 +61,9 @@ export function watchMemory(pid: number): { stop: () => PeakMemory } {
   let anon = 0;
   const sample = (): void => {
     try {
-      const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1');
-      rss = Math.max(rss, kib(rollup, 'Rss'));
-      anon = Math.max(anon, kib(rollup, 'Anonymous'));
+      const rollups = processTree(pid).map((id) => readFileSync(`/proc/${id}/smaps_rollup`, 'latin1'));
+      rss = Math.max(rss, kib(rollups, 'Rss'));
+      anon = Math.max(anon, kib(rollups, 'Anonymous'));
     } catch {
       // The process ended between two samples: the peak so far stands.
     }
@@ -48,8 +79,9 @@ export function watchMemory(pid: number): { stop: () => PeakMemory } {
   };
 }
 
-function kib(rollup: string, name: string): number {
-  return Number(new RegExp(`^${name}: *(\\d+) kB$`, 'm').exec(rollup)?.[1] ?? 0);
+function kib(rollups: readonly string[], name: string): number {
+  const field = new RegExp(`^${name}: *(\\d+) kB$`, 'm');
+  return rollups.reduce((sum, rollup) => sum + Number(field.exec(rollup)?.[1] ?? 0), 0);
 }
 
 /** A figure as it is printed. */

@@ -4,11 +4,13 @@
  * apt-get works on lists of its own here, so neither old lists of the machine nor their absence matter, and no right is needed.
  * May import: node:, test/servers/programs.ts.
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { findProgram, mustRun } from './programs.ts';
 
 const DOWNLOAD_MS_MAX = 5 * 60_000;
+/** Libraries that every Debian has and that its loader belongs to. */
+const BASE_LIBRARIES: readonly string[] = ['libc6', 'libgcc-s1'];
 
 export interface MissingTool {
   readonly reason: string;
@@ -36,19 +38,43 @@ export function debianRelease(): string {
   }
 }
 
-/** Downloads the packages and unpacks them under `root/` of the folder. Throws what apt-get or dpkg-deb said. */
-export async function unpackDebianPackages(target: string, packages: readonly string[]): Promise<void> {
+/**
+ * Downloads the packages and unpacks them under `root/` of the folder. Throws what apt-get or dpkg-deb said.
+ *
+ * @param libraries `add` brings every library that they need besides, as if the machine had none of its own but the C library's
+ */
+export async function unpackDebianPackages(
+  target: string,
+  packages: readonly string[],
+  libraries: 'none' | 'add' = 'none',
+): Promise<void> {
   const apt = join(target, 'apt');
   for (const name of ['state/lists/partial', 'cache/archives/partial', 'debs'])
     mkdirSync(join(apt, name), { recursive: true });
+  // Nothing is installed, by this list: what the machine has makes no difference to what is fetched.
+  writeFileSync(join(apt, 'status'), '');
   const own = [
     ...['-o', `Dir::State=${join(apt, 'state')}`, '-o', `Dir::Cache=${join(apt, 'cache')}`],
+    ...['-o', `Dir::State::status=${join(apt, 'status')}`],
     ...['-o', 'Acquire::Languages=none', '-o', 'APT::Sandbox::User=', '-o', 'Acquire::Retries=3', '-q'],
   ];
   const options = { cwd: join(apt, 'debs'), timeoutMs: DOWNLOAD_MS_MAX };
   await mustRun('apt-get', [...own, 'update'], options);
-  await mustRun('apt-get', [...own, 'download', ...packages], options);
+  const added =
+    libraries === 'none'
+      ? []
+      : librariesIn((await mustRun('apt-get', [...own, '--simulate', ...INSTALL, ...packages], options)).stdout);
+  await mustRun('apt-get', [...own, 'download', ...new Set([...packages, ...added])], options);
   for (const name of readdirSync(join(apt, 'debs')))
     await mustRun('dpkg-deb', ['-x', join(apt, 'debs', name), join(target, 'root')], options);
   rmSync(apt, { recursive: true });
+}
+
+const INSTALL = ['--no-install-recommends', 'install'];
+
+/** The libraries in what `apt-get --simulate install` says it would install ("Inst NAME (VERSION ...)"). */
+export function librariesIn(simulated: string): readonly string[] {
+  return [...simulated.matchAll(/^Inst (lib[a-z0-9.+-]+)/gm)]
+    .flatMap(([, name]) => (name === undefined ? [] : [name]))
+    .filter((name) => !BASE_LIBRARIES.includes(name));
 }

@@ -9,6 +9,7 @@ import { systemClock } from '../../src/core/clock.ts';
 import { availableServers, skipText } from './available.ts';
 import { defaultPreparation, type Preparation } from './cache.ts';
 import { buildHelm } from './helm.ts';
+import { PEER_NAMES, preparePeer } from './peer-packages.ts';
 import type { RunningServer } from './server-kind.ts';
 import {
   SERVERS,
@@ -74,17 +75,25 @@ async function prepareAll(names: readonly ServerName[], preparation: Preparation
   return complete;
 }
 
-/** What suites run beside the servers and would build themselves otherwise, in the middle of a run. */
+/** What suites run beside the servers and would build or fetch themselves otherwise, in the middle of a run. */
+const PROGRAMS: ReadonlyArray<readonly [name: string, prepare: (preparation: Preparation) => Promise<unknown>]> = [
+  ['helm', buildHelm],
+  ...PEER_NAMES.map((name) => [name, (preparation: Preparation) => preparePeer(name, preparation)] as const),
+];
+
 async function preparePrograms(preparation: Preparation): Promise<boolean> {
-  const begin = systemClock.monotonic();
-  try {
-    await buildHelm(preparation);
-    say(`helm: prepared in ${seconds(begin)}`);
-    return true;
-  } catch (error) {
-    say(`helm: ${errorText(error)}`);
-    return false;
+  let complete = true;
+  for (const [name, prepare] of PROGRAMS) {
+    const begin = systemClock.monotonic();
+    try {
+      await prepare(preparation);
+      say(`${name}: prepared in ${seconds(begin)}`);
+    } catch (error) {
+      complete = false;
+      say(`${name}: ${errorText(error)}`);
+    }
   }
+  return complete;
 }
 
 async function play(names: readonly ServerName[], preparation: Preparation): Promise<number> {

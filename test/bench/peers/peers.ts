@@ -1,0 +1,58 @@
+/**
+ * The peers beside our own cases, in the same run: same file, same sink, same figures.
+ *
+ * They are in the cases of Elasticsearch without gzip: in the versions that Debian ships neither compresses its requests, and neither has a
+ * destination for CloudWatch Logs or S3.
+ */
+import { errorText } from '../../../src/core/errors.ts';
+import { defaultPreparation } from '../../servers/cache.ts';
+import type { PeerName } from '../../servers/peer-packages.ts';
+import { LINES, runForwarderCase, type ForwarderCase, type Places } from '../forwarder.ts';
+import type { Peer } from './peer.ts';
+import { havePeer, PEERS, startPeer, type PreparedPeer } from './peer-process.ts';
+
+/** A peer gets the first quarter of our file: it is slower by more than that, and its start costs next to nothing. */
+const SLOWER = 4;
+
+export class Peers {
+  readonly #note: (text: string) => void;
+  readonly #had = new Map<PeerName, Promise<PreparedPeer | undefined>>();
+
+  /** @param note gets what is not a figure */
+  constructor(note: (text: string) => void) {
+    this.#note = note;
+  }
+
+  /** Who can do a case of ours. */
+  beside({ sink, env = {} }: ForwarderCase): readonly Peer[] {
+    return sink === 'elasticsearch' && env['ELASTICSEARCH_GZIP'] === undefined ? Object.values(PEERS) : [];
+  }
+
+  /** One measurement; undefined when the peer cannot be had here, which is said once. */
+  async run(peer: Peer, which: ForwarderCase): Promise<object | undefined> {
+    const prepared = await this.#prepare(peer);
+    if (prepared === undefined) return undefined;
+    const who = `${peer.name} ${prepared.version}`;
+    const subject = { who, start: (places: Places) => startPeer(prepared, which, places) };
+    try {
+      return await runForwarderCase(which, subject, this.#note, LINES[which.workload] / SLOWER);
+    } catch (error) {
+      // Its end is a result, and no reason to leave out the others.
+      const { workload, sink, variant } = which;
+      return { bench: 'forwarder', who, workload, sink, variant, failed: errorText(error) };
+    }
+  }
+
+  #prepare(peer: Peer): Promise<PreparedPeer | undefined> {
+    const found = this.#had.get(peer.name) ?? this.#fetch(peer);
+    this.#had.set(peer.name, found);
+    return found;
+  }
+
+  async #fetch(peer: Peer): Promise<PreparedPeer | undefined> {
+    const had = await havePeer(peer, defaultPreparation());
+    if (typeof had !== 'string') return had;
+    this.#note(`${peer.name} is left out: ${had}\n`);
+    return undefined;
+  }
+}
