@@ -72,7 +72,10 @@ export interface Places {
 }
 
 /** Our forwarder in a case. @param entry a bundle or a source file */
-export function logtender({ sink, metadata, env = {} }: ForwarderCase, entry: string): Subject {
+export function logtender(
+  { sink, metadata, env = {} }: Pick<ForwarderCase, 'sink' | 'metadata' | 'env'>,
+  entry: string,
+): Subject {
   return { who: 'logtender', start: (places) => startForwarder({ ...places, sink, metadata, entry, env }) };
 }
 

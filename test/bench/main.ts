@@ -18,7 +18,7 @@ import { forwarderEntry } from './forwarder-process.ts';
 import { compareLimit, LIMIT_CASES } from './memory-limit.ts';
 import { runOutage } from './outage.ts';
 import { Peers } from './peers/peers.ts';
-import { runSteady, STEADY_CASES } from './steady.ts';
+import { runSteady, STEADY_CASES, STEADY_SINK } from './steady.ts';
 
 interface Measurement {
   readonly name: string;
@@ -74,7 +74,13 @@ function forwarderCases(given: Given): readonly Measurement[] | string {
       ];
     }),
     ...ours('outage', (path) => runOutage(minutes, path)),
-    ...STEADY_CASES.flatMap((which) => ours(which.name, (path) => runSteady(which, path))),
+    ...STEADY_CASES.flatMap((which) => [
+      ...ours(which.name, (path) => runSteady(which, logtender({ sink: STEADY_SINK, metadata: 'full' }, path))),
+      ...peers.besideSteady(which).map((peer) => ({
+        name: `${which.name}/${peer.name}`,
+        run: () => peers.runSteady(peer, which),
+      })),
+    ]),
   ];
 }
 

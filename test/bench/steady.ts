@@ -11,7 +11,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../src/core/clock.ts';
-import { startForwarder } from './forwarder-process.ts';
+import { bulkAnswer, infoAnswer } from './bulk-answer.ts';
+import type { Subject } from './forwarder.ts';
 import { cpuSeconds, rounded, watchMemory } from './measured-process.ts';
 import { line, MARKER, NUMBER_DIGITS } from './numbered-lines.ts';
 
@@ -35,8 +36,10 @@ export const STEADY_CASES: readonly SteadyCase[] = [
   { name: 'rest/1000-files', files: 1_000, linesPerSecond: 0 },
 ];
 
-/** One measurement, as the object that is printed. */
-export async function runSteady({ name, files, linesPerSecond }: SteadyCase, entry: string): Promise<object> {
+export const STEADY_SINK = 'elasticsearch';
+
+/** One measurement, as the object that is printed. @param subject ships full metadata to Elasticsearch */
+export async function runSteady({ name, files, linesPerSecond }: SteadyCase, subject: Subject): Promise<object> {
   const root = mkdtempSync(join(tmpdir(), 'logtender-steady-'));
   const logs = join(root, 'logs');
   mkdirSync(logs);
@@ -46,8 +49,7 @@ export async function runSteady({ name, files, linesPerSecond }: SteadyCase, ent
   const path = (file: number): string => join(logs, `app-${file}.log`);
   for (let file = 0; file < files; file += 1) appendFileSync(path(file), line('plain', file));
   const startedMs = systemClock.monotonic();
-  const sink = 'elasticsearch';
-  const forwarder = startForwarder({ root, logs, sink, metadata: 'full', port, ca: undefined, entry });
+  const forwarder = subject.start({ root, logs, log: path(files - 1), port, ca: undefined });
   const memory = watchMemory(forwarder.pid);
   try {
     await Promise.race([arrivals.reach(1), forwarder.endedEarly]);
@@ -74,9 +76,9 @@ export async function runSteady({ name, files, linesPerSecond }: SteadyCase, ent
     const { rssMib, anonMib } = memory.stop();
     return {
       bench: 'forwarder',
-      who: 'logtender',
+      who: subject.who,
       workload: name,
-      sink,
+      sink: STEADY_SINK,
       lines_per_s: Math.round(((number - warm) * 1_000) / elapsedMs),
       start_ms: Math.round(startMs),
       cpu_percent: rounded((cpu * 100_000) / elapsedMs, 2),
@@ -111,9 +113,10 @@ class Arrivals {
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
       request.on('end', () => {
         const body = Buffer.concat(chunks);
+        const found = this.#arrived(body, systemClock.monotonic());
+        const url = request.url ?? '/';
         response.writeHead(200, { 'content-type': 'application/json' });
-        response.end('{"errors":false}');
-        this.#arrived(body, systemClock.monotonic());
+        response.end(request.method === 'POST' ? bulkAnswer(url, body, found) : infoAnswer(url));
       });
     });
     this.#server = server;
@@ -135,13 +138,17 @@ class Arrivals {
     this.#server?.closeAllConnections();
   }
 
-  #arrived(body: Buffer, nowMs: number): void {
+  /** Notes each line of a request; gives how many there were. */
+  #arrived(body: Buffer, nowMs: number): number {
+    let found = 0;
     for (let at = body.indexOf(MARKER); at >= 0; at = body.indexOf(MARKER, at + 1)) {
       const number = Number(body.toString('latin1', at + MARKER.length, at + MARKER.length + NUMBER_DIGITS));
       if (this.#count === 0) this.firstMs = nowMs;
       if (this.#arrivedMs[number] === 0) this.#count += 1;
       this.#arrivedMs[number] = nowMs;
+      found += 1;
     }
+    return found;
   }
 
   /** Resolves when so many different lines have come. */

@@ -4,6 +4,7 @@
 import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { errorText } from '../../../src/core/errors.ts';
 import type { Preparation } from '../../servers/cache.ts';
 import { peerAvailability, preparePeer, type PeerName, type PeerProgram } from '../../servers/peer-packages.ts';
 import { run } from '../../servers/programs.ts';
@@ -36,7 +37,8 @@ export async function havePeer(peer: Peer, preparation: Preparation): Promise<Pr
     if (version !== undefined) return { peer, program, version };
     return `expected its version, got "${`${said.stdout}${said.stderr}`.trim().split('\n')[0] ?? ''}"`;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    // What apt-get says has lines; this is one.
+    return errorText(error).replaceAll(/\s+/g, ' ');
   }
 }
 

@@ -7,8 +7,9 @@
 import { errorText } from '../../../src/core/errors.ts';
 import { defaultPreparation } from '../../servers/cache.ts';
 import type { PeerName } from '../../servers/peer-packages.ts';
-import { LINES, runForwarderCase, type ForwarderCase, type Places } from '../forwarder.ts';
-import type { Peer } from './peer.ts';
+import { LINES, runForwarderCase, type ForwarderCase, type Subject } from '../forwarder.ts';
+import { runSteady, STEADY_SINK, type SteadyCase } from '../steady.ts';
+import type { Peer, PeerCase } from './peer.ts';
 import { havePeer, PEERS, startPeer, type PreparedPeer } from './peer-process.ts';
 
 /** A peer gets the first quarter of our file: it is slower by more than that, and its start costs next to nothing. */
@@ -30,16 +31,37 @@ export class Peers {
 
   /** One measurement; undefined when the peer cannot be had here, which is said once. */
   async run(peer: Peer, which: ForwarderCase): Promise<object | undefined> {
+    const { workload, sink, variant } = which;
+    return this.#measure(peer, which, { workload, sink, variant }, (subject) =>
+      runForwarderCase(which, subject, this.#note, LINES[workload] / SLOWER),
+    );
+  }
+
+  /** Those that follow one file in the steady state. */
+  besideSteady({ files }: SteadyCase): readonly Peer[] {
+    return files === 1 ? Object.values(PEERS) : [];
+  }
+
+  /** The same of the steady state. */
+  async runSteady(peer: Peer, which: SteadyCase): Promise<object | undefined> {
+    const what = { workload: which.name, sink: STEADY_SINK };
+    return this.#measure(peer, { workload: 'plain', metadata: 'full' }, what, (subject) => runSteady(which, subject));
+  }
+
+  async #measure(
+    peer: Peer,
+    which: PeerCase,
+    what: object,
+    measure: (subject: Subject) => Promise<object>,
+  ): Promise<object | undefined> {
     const prepared = await this.#prepare(peer);
     if (prepared === undefined) return undefined;
     const who = `${peer.name} ${prepared.version}`;
-    const subject = { who, start: (places: Places) => startPeer(prepared, which, places) };
     try {
-      return await runForwarderCase(which, subject, this.#note, LINES[which.workload] / SLOWER);
+      return await measure({ who, start: (places) => startPeer(prepared, which, places) });
     } catch (error) {
       // Its end is a result, and no reason to leave out the others.
-      const { workload, sink, variant } = which;
-      return { bench: 'forwarder', who, workload, sink, variant, failed: errorText(error) };
+      return { bench: 'forwarder', who, ...what, failed: errorText(error) };
     }
   }
 
