@@ -126,10 +126,7 @@ async function page(
   for (let attempt = 1; attempt <= TRIES_MAX; attempt += 1) {
     const connected = await session.connect();
     if ('problem' in connected) throw unreadable(connected.problem);
-    const call = session.caller(connected, signal);
-    const called = await call('GetLogEvents', destination, (ending) =>
-      connected.client.getLogEvents(destination, window, ending),
-    );
+    const called = await connected.calls.getLogEvents(destination, window, signal);
     if (called.kind === 'done') return called.value;
     if (called.kind === 'missing') return undefined;
     if (called.kind !== 'failed' || called.delivery.status !== 'retryable') throw unreadable(JSON.stringify(called));

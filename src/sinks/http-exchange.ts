@@ -22,6 +22,10 @@ export type Exchange =
       readonly kind: 'failed';
       readonly reason: 'unreachable' | 'timeout' | 'aborted' | 'answer_too_large';
       readonly text: string;
+      /** Code of Node.js for what became of the connection, where it gives one. */
+      readonly code?: string | undefined;
+      /** There was no connection in all that time: nothing went out. */
+      readonly isUnsent?: boolean;
     };
 
 export interface ExchangeRequest {
@@ -112,11 +116,14 @@ function send(
       if (exchange.kind === 'failed') outgoing?.destroy();
     };
     const onAbort = (): void => settle({ kind: 'failed', reason: 'aborted', text: 'the request was given up' });
-    const onError = (error: unknown): void => settle({ kind: 'failed', reason: 'unreachable', text: errorText(error) });
+    const onError = (error: unknown): void => settle(unreachable(error));
     if (request.signal.aborted) return onAbort();
     request.signal.addEventListener('abort', onAbort);
     const text = `no answer within ${request.timeoutMs} ms`;
-    void clock.sleep(request.timeoutMs, timer.signal).then(() => settle({ kind: 'failed', reason: 'timeout', text }));
+    void clock.sleep(request.timeoutMs, timer.signal).then(() => {
+      const isUnsent = outgoing?.socket?.connecting !== false;
+      settle({ kind: 'failed', reason: 'timeout', text, isUnsent });
+    });
     try {
       // It throws for what a Secret may hold: a header with a control character, a CA that is no PEM.
       outgoing = open((answer) => readAnswer(answer, request, settle));
@@ -143,6 +150,11 @@ function readAnswer(answer: IncomingMessage, request: ExchangeRequest, settle: (
     }
   });
   // An answer that was cut is an error: the connection did not work.
-  answer.on('error', (error) => settle({ kind: 'failed', reason: 'unreachable', text: errorText(error) }));
+  answer.on('error', (error) => settle(unreachable(error)));
   answer.on('end', () => settle({ kind: 'answer', status, headers: answer.headers, body: Buffer.concat(chunks) }));
+}
+
+function unreachable(error: unknown): Exchange & { kind: 'failed' } {
+  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  return { kind: 'failed', reason: 'unreachable', text: errorText(error), code };
 }

@@ -1,33 +1,17 @@
 /**
- * The CloudWatch Logs sink, with the real SDK, against a strict server in memory.
+ * The CloudWatch Logs sink against a strict server in memory, which checks every signature, those of the real SDK included.
  */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { REQUEST_TIMEOUT_MS } from '../../src/core/limits.ts';
-import { silentLog } from '../../src/core/log.ts';
-import { createMetrics } from '../../src/core/metrics.ts';
-import { CloudWatchLogsSink } from '../../src/sinks/cloudwatch-logs/sink.ts';
 import type { Batch } from '../../src/core/record.ts';
 import type { Delivery, DeliverOptions } from '../../src/sinks/sink.ts';
-import { FakeCloudWatchLogs } from '../fakes/cloudwatch-logs-server.ts';
-import { forwarderConfig, sourceInfo } from '../fakes/forwarder-config.ts';
+import { sourceInfo } from '../fakes/forwarder-config.ts';
 import type { Fault } from '../fakes/scripted-server.ts';
-import { VirtualClock } from '../fakes/virtual-clock.ts';
+import { failure, GROUP, ImpatientClock, KEYS, seen, start, STREAM, words } from '../fakes/started-cloudwatch.ts';
+import type { Started } from '../fakes/started-cloudwatch.ts';
 import { describeSink } from './sink.ts';
 import type { Scripted } from './sink.ts';
-
-const GROUP = '/k8s/test/shop/web';
-const STREAM = 'web-7d9f-x2x/app/var/log/app/a.log';
-
-function failure(type: string, status = 400): Fault {
-  return {
-    status,
-    headers: { 'content-type': 'application/x-amz-json-1.1' },
-    body: JSON.stringify({ __type: type, message: 'words' }),
-  };
-}
 
 const FAULTS: Readonly<Partial<Record<Scripted, Fault>>> = {
   throttled: failure('ThrottlingException'),
@@ -40,52 +24,6 @@ const FAULTS: Readonly<Partial<Record<Scripted, Fault>>> = {
   silence: 'silence',
   credentials: failure('UnrecognizedClientException'),
 };
-
-async function secretDir(values: Readonly<Record<string, string>>): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), 'logtender-secret-'));
-  for (const [key, value] of Object.entries(values)) await writeFile(join(dir, key), value);
-  return dir;
-}
-
-const KEYS = { 'aws-access-key-id': 'AKIDTEST', 'aws-secret-access-key': 'secret' };
-
-interface Started {
-  readonly fake: FakeCloudWatchLogs;
-  readonly clock: VirtualClock;
-  readonly sink: CloudWatchLogsSink;
-  readonly dir: string;
-  readonly stop: () => Promise<void>;
-}
-
-/** Waits of seconds are over at once; the time limit of a request is not. */
-class ImpatientClock extends VirtualClock {
-  override sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    return ms < REQUEST_TIMEOUT_MS ? Promise.resolve() : super.sleep(ms, signal);
-  }
-}
-
-async function start(
-  env: Readonly<Record<string, string>> = {},
-  keys: Readonly<Record<string, string>> = KEYS,
-  clock: VirtualClock = new VirtualClock(Date.now()),
-): Promise<Started> {
-  const fake = new FakeCloudWatchLogs();
-  await fake.server.start();
-  const dir = await secretDir(keys);
-  const config = forwarderConfig({
-    CLOUDWATCH_ENDPOINT: fake.server.url,
-    AWS_REGION: 'eu-central-1',
-    SINK_SECRET_DIR: dir,
-    ...env,
-  });
-  const sink = new CloudWatchLogsSink({ config, clock, log: silentLog, metrics: createMetrics() });
-  const stop = async (): Promise<void> => {
-    await sink.close();
-    await fake.server.stop();
-    await rm(dir, { recursive: true });
-  };
-  return { fake, clock, sink, dir, stop };
-}
 
 describeSink('cloudwatch', {
   isIdempotent: false,
@@ -112,16 +50,6 @@ describeSink('cloudwatch', {
 });
 
 const EMPTY_GROUP = { logGroupClass: undefined, kmsKeyId: undefined, tags: undefined };
-
-/** Waits until an action was called so often. */
-async function seen(fake: FakeCloudWatchLogs, action: string, times: number): Promise<void> {
-  while (fake.calls.filter((call) => call === action).length < times)
-    await new Promise((resolve) => setImmediate(resolve));
-}
-
-function words(delivery: Delivery): string {
-  return 'text' in delivery ? delivery.text : delivery.status;
-}
 
 describe('CloudWatchLogsSink', () => {
   let started: Started;

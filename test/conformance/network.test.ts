@@ -28,7 +28,6 @@ import { silentLog } from '../../src/core/log.ts';
 import { createMetrics } from '../../src/core/metrics.ts';
 import type { Batch } from '../../src/core/record.ts';
 import { Forwarder } from '../../src/pipeline/forwarder.ts';
-import { createLogsClient } from '../../src/sinks/cloudwatch-logs/client.ts';
 import { CloudWatchLogsSink } from '../../src/sinks/cloudwatch-logs/sink.ts';
 import { ElasticsearchSink } from '../../src/sinks/elasticsearch/sink.ts';
 import { S3Sink } from '../../src/sinks/s3/sink.ts';
@@ -114,9 +113,7 @@ function cloudwatch(): Destination {
     env: (url) => ({ CLOUDWATCH_ENDPOINT: url, AWS_REGION: 'eu-central-1' }),
     sink: (env, clock, lookup) => {
       const config = forwarderConfig(env);
-      const createClient = (options: Parameters<typeof createLogsClient>[0]): ReturnType<typeof createLogsClient> =>
-        createLogsClient({ ...options, lookup });
-      return new CloudWatchLogsSink({ config, clock, log: silentLog, metrics: createMetrics(), createClient });
+      return new CloudWatchLogsSink({ config, clock, log: silentLog, metrics: createMetrics(), lookup });
     },
     // Trusted by the process (NODE_EXTRA_CA_CERTS), not by a key of the Secret.
     caKey: undefined,

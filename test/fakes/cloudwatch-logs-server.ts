@@ -1,15 +1,19 @@
 /**
  * CloudWatch Logs as strictly as its API reference words it, in memory: JSON 1.1, existence, every limit of test/servers/cloudwatch.
  *
- * It also checks what a body that goes past the SDK's serializer could break: content length and the payload hash that was signed
- * (AWS Signature Version 4, x-amz-content-sha256).
+ * It also checks what a request that no SDK made could break: content type, content length, the payload hash that was signed and, with a key
+ * given, the signature itself (AWS Signature Version 4).
  */
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { checkCall, FUTURE_MS_MAX, PAST_MS_MAX } from '../servers/cloudwatch/rules.ts';
 import type { LogEvent } from '../servers/cloudwatch/rules.ts';
+import { isSignedBy, signedAtMs } from './aws-signature.ts';
 import { ScriptedServer } from './scripted-server.ts';
 import type { Answer } from './scripted-server.ts';
+
+/** IAM user guide, "Elements of an AWS API request signature", X-Amz-Date. */
+const SKEW_MS_MAX = 15 * 60 * 1000;
 
 /** A log group as it was made. */
 export interface FakeLogGroup {
@@ -28,6 +32,10 @@ export class FakeCloudWatchLogs {
   rejectedLogEventsInfo: Readonly<Record<string, number>> | undefined;
   /** The access key that is known, if any is asked for. */
   accessKeyId: string | undefined;
+  /** The secret key that every request is signed with, if signatures are looked at. */
+  secretAccessKey: string | undefined;
+  /** How a request is refused that was signed more than 15 minutes ago or ahead by the clock of this machine; undefined takes it. */
+  skewError: string | undefined;
   /** Calls that are refused with AccessDeniedException. */
   readonly denied = new Set<string>();
   /** Members of CreateLogGroup that are refused with InvalidParameterException, as a KMS key that is disabled is. */
@@ -55,6 +63,10 @@ export class FakeCloudWatchLogs {
     this.calls.push(action);
     const { authorization = '' } = request.headers;
     const hash = createHash('sha256').update(body).digest('hex');
+    const { headers, method, url } = request;
+    if (method !== 'POST' || url !== '/' || headers['content-type'] !== 'application/x-amz-json-1.1')
+      return failure('UnknownOperationException');
+    if (Number(headers['content-length']) !== body.length) return failure('MalformedHttpRequestException');
     if (request.headers['x-amz-content-sha256'] !== hash) return failure('InvalidSignatureException');
     if (!authorization.includes('content-length') && !authorization.includes('x-amz-content-sha256')) {
       return failure('IncompleteSignature');
@@ -62,6 +74,10 @@ export class FakeCloudWatchLogs {
     if (this.accessKeyId !== undefined && !authorization.includes(`Credential=${this.accessKeyId}/`)) {
       return failure('UnrecognizedClientException', 'The security token included in the request is invalid.');
     }
+    if (this.secretAccessKey !== undefined && !isSignedBy(this.secretAccessKey, request, body))
+      return failure('InvalidSignatureException', 'The request signature we calculated does not match.');
+    if (this.skewError !== undefined && !(Math.abs(signedAtMs(request) - Date.now()) <= SKEW_MS_MAX))
+      return failure(this.skewError, 'Signature expired');
     const error = this.errors.get(action)?.shift();
     if (error !== undefined) return failure(error);
     if (this.denied.has(action)) return failure('AccessDeniedException', `not authorized to perform: logs:${action}`);

@@ -72,7 +72,7 @@ function lineOf({ letter: of, bytes: size }: Step): Buffer {
 
 /** What the service would read. */
 function inputOf(slices: readonly Buffer[]): Input {
-  return JSON.parse(putLogEventsBody({ group: 'g', stream: 's' }, slices, undefined).toString('utf8')) as Input;
+  return JSON.parse(Buffer.concat(putLogEventsBody({ group: 'g', stream: 's' }, slices)).toString('utf8')) as Input;
 }
 
 interface Reached {

@@ -16,7 +16,7 @@ import { checkClock } from '../network-check.ts';
 import type { NetworkTarget } from '../network-check.ts';
 import { createSecretFiles } from '../secret-files.ts';
 import { callContext } from './arns.ts';
-import { logDestination, putLogEventsBody } from './request.ts';
+import { logDestination } from './request.ts';
 import type { LogDestination } from './request.ts';
 import { Session } from './session.ts';
 import type { Connected } from './session.ts';
@@ -38,20 +38,16 @@ export async function* checkCloudWatch(options: CheckOptions): AsyncGenerator<Ch
       yield { name: 'region', outcome: 'failed', text: connected.problem, remedy };
       return;
     }
-    yield* checkConnected({ ...options, config: { ...config, awsRegion: connected.region } }, session, connected);
+    yield* checkConnected({ ...options, config: { ...config, awsRegion: connected.region } }, connected);
   } finally {
     session.close();
   }
 }
 
-async function* checkConnected(
-  options: CheckOptions,
-  session: Session,
-  connected: Connected,
-): AsyncGenerator<CheckStep> {
+async function* checkConnected(options: CheckOptions, connected: Connected): AsyncGenerator<CheckStep> {
   const { config, clock, writes } = options;
   const target: NetworkTarget = {
-    url: await connected.client.endpoint(),
+    url: connected.calls.endpoint,
     ca: undefined,
     client: undefined,
     caPlace: CA_PLACE,
@@ -66,7 +62,7 @@ async function* checkConnected(
   yield identity;
   if (identity.outcome === 'failed') return;
   const destination = logDestination(config, exampleSource(config));
-  const permission = await permissionStep(session, connected, destination, clock.now());
+  const permission = await permissionStep(connected, destination, clock.now());
   yield permission;
   if (permission.outcome === 'failed') return;
   if (!writes) {
@@ -81,21 +77,14 @@ async function* checkConnected(
   }
 }
 
-async function permissionStep(
-  session: Session,
-  connected: Connected,
-  destination: LogDestination,
-  now: number,
-): Promise<CheckStep> {
+async function permissionStep(connected: Connected, destination: LogDestination, now: number): Promise<CheckStep> {
   const name = 'permission';
   // Beside the pod's own: a policy may name the beginning of its log streams.
   const stream = `${destination.stream.slice(0, STREAM_CHARS_KEPT)}-logtender-check-${now.toString(36)}`;
   const absent = { group: destination.group, stream };
   const event = Buffer.from(`${JSON.stringify({ timestamp: now, message: 'logtender check sink' })},`);
-  const body = putLogEventsBody(absent, [event], undefined);
   const { action, resource } = callContext('PutLogEvents', absent, connected.region);
-  const call = session.caller(connected, new AbortController().signal);
-  const called = await call('PutLogEvents', absent, (signal) => connected.client.putLogEvents(absent, body, signal));
+  const called = await connected.calls.putLogEvents(absent, [event], new AbortController().signal);
   if (called.kind !== 'failed') return { name, outcome: 'ok', text: `${action} on ${resource}` };
   const { delivery } = called;
   const isIdentity =

@@ -4,14 +4,12 @@
  *
  * Source: CloudWatch Logs API reference, PutLogEvents (RejectedLogEventsInfo). May import: core.
  */
-import type { RejectedLogEventsInfo } from '@aws-sdk/client-cloudwatch-logs';
-import { errorText } from '../../core/errors.ts';
 import { LATE_CREDENTIALS } from '../aws/late-credentials.ts';
 import type { Delivery, Rejection, RetryReason } from '../sink.ts';
+import { thrownError } from './call-error.ts';
+import type { CallError } from './call-error.ts';
 import { DENIED_ADVICE, RULE_OF } from './errors.ts';
 import type { ErrorRule } from './errors.ts';
-
-const TEXT_CHARS_MAX = 1024;
 
 export type FailedDelivery = Extract<Delivery, { status: 'retryable' | 'too_large' | 'refused' }>;
 
@@ -31,6 +29,9 @@ export type CallFailure =
       readonly isIdentity?: true;
     };
 
+/** What became of a call. */
+export type Called<T> = { readonly kind: 'done'; readonly value: T } | CallFailure;
+
 /** Which call it was, for the words: the IAM action, what it acts on, and where. */
 export interface CallContext {
   /** `logs:PutLogEvents`. */
@@ -42,9 +43,13 @@ export interface CallContext {
 
 /** What a thrown error of the SDK means. */
 export function classifyError(error: unknown, context: CallContext): CallFailure {
-  const parts = partsOf(error);
-  const { name, status, text } = parts;
-  const rule = RULE_OF.get(parts.code) ?? RULE_OF.get(name);
+  return classifyFailure(thrownError(error), context);
+}
+
+/** What the error of a call means. */
+export function classifyFailure(error: CallError, context: CallContext): CallFailure {
+  const { name, code, status, text } = error;
+  const rule = RULE_OF.get(code) ?? RULE_OF.get(name);
   if (rule?.meaning === 'missing') return { kind: 'missing', text };
   if (rule?.meaning === 'exists' || rule?.meaning === 'stored') return { kind: rule.meaning };
   // About the name of the group or the stream: every record would be refused, and none is to blame.
@@ -54,19 +59,19 @@ export function classifyError(error: unknown, context: CallContext): CallFailure
     return { kind: 'failed', delivery: { status: 'refused', reason: 'rejected_by_sink', text } };
   if (rule?.meaning === 'too_large' || status === 413)
     return { kind: 'failed', delivery: { status: 'too_large', text } };
-  return failedWith(rule, parts, context);
+  return failedWith(rule, error, context);
 }
 
-function failedWith(rule: ErrorRule | undefined, parts: ErrorParts, context: CallContext): CallFailure {
-  const reason = retryReasonOf(rule) ?? reasonOfStatus(parts);
+function failedWith(rule: ErrorRule | undefined, error: CallError, context: CallContext): CallFailure {
+  const reason = retryReasonOf(rule) ?? reasonOfStatus(error);
   const advice = rule?.advice ?? (reason === 'credentials' ? DENIED_ADVICE : '');
-  const words = advice === '' ? parts.text : `${parts.text}; ${adviceText(advice, context)}`;
+  const words = advice === '' ? error.text : `${error.text}; ${adviceText(advice, context)}`;
   // Late ones need no new client: its chain has them as soon as they come.
-  const isIdentity = reason === 'credentials' && advice !== DENIED_ADVICE && parts.name !== LATE_CREDENTIALS;
+  const isIdentity = reason === 'credentials' && advice !== DENIED_ADVICE && error.name !== LATE_CREDENTIALS;
   return {
     kind: 'failed',
     delivery: retryable(reason, words),
-    ...(mayBeDone(rule, parts) ? { mayBeDone: true } : {}),
+    ...(mayBeDone(rule, error) ? { mayBeDone: true } : {}),
     ...(isIdentity ? { isIdentity } : {}),
   };
 }
@@ -92,14 +97,14 @@ function retryReasonOf(rule: ErrorRule | undefined): RetryReason | undefined {
   return isOther ? undefined : meaning;
 }
 
-function reasonOfStatus({ name, status }: ErrorParts): RetryReason {
+function reasonOfStatus({ name, status }: CallError): RetryReason {
   if (status === undefined) return name === 'TimeoutError' ? 'timeout' : 'unreachable';
   if (status === 401 || status === 403) return 'credentials';
   return status === 429 ? 'throttled' : 'server_error';
 }
 
 /** Whether the service may have done it although the call failed: yes, unless something says no. */
-function mayBeDone(rule: ErrorRule | undefined, { name, code, status }: ErrorParts): boolean {
+function mayBeDone(rule: ErrorRule | undefined, { name, code, status }: CallError): boolean {
   if (rule !== undefined) return !rule.isUndone;
   // 2xx whose body did not arrive whole; 5xx.
   if (status !== undefined) return status < 300 || status >= 500;
@@ -111,26 +116,11 @@ function adviceText(advice: string, { action, resource, region }: CallContext): 
   return advice.replace('{action}', action).replace('{resource}', resource).replace('{region}', region);
 }
 
-interface ErrorParts {
-  readonly name: string;
-  /** Code of Node.js, empty where there is none. */
-  readonly code: string;
-  readonly status: number | undefined;
-  readonly text: string;
-}
-
-function partsOf(error: unknown): ErrorParts {
-  if (!(error instanceof Error)) return { name: '', code: '', status: undefined, text: errorText(error) };
-  const metadata: unknown = '$metadata' in error ? error.$metadata : undefined;
-  const status =
-    typeof metadata === 'object' && metadata !== null && 'httpStatusCode' in metadata
-      ? metadata.httpStatusCode
-      : undefined;
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  const words =
-    error.name === 'Error' || error.name === 'AggregateError' ? errorText(error) : `${error.name}: ${errorText(error)}`;
-  const text = words.length <= TEXT_CHARS_MAX ? words : `${words.slice(0, TEXT_CHARS_MAX - 3)}...`;
-  return { name: error.name, code, status: typeof status === 'number' ? status : undefined, text };
+/** Part of the answer of PutLogEvents (API reference, RejectedLogEventsInfo). */
+export interface RejectedLogEventsInfo {
+  readonly tooOldLogEventEndIndex?: number | undefined;
+  readonly expiredLogEventEndIndex?: number | undefined;
+  readonly tooNewLogEventStartIndex?: number | undefined;
 }
 
 /**

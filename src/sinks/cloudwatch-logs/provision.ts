@@ -10,10 +10,10 @@ import type { ForwarderConfig } from '../../config/forwarder-config.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Log } from '../../core/log.ts';
 import { retryable } from './classify.ts';
-import type { CallFailure } from './classify.ts';
-import type { LogGroupSettings, LogsClient } from './client.ts';
+import type { Called, CallFailure } from './classify.ts';
+import type { LogsCalls } from './calls.ts';
+import type { LogGroupSettings } from './client.ts';
 import type { LogDestination } from './request.ts';
-import type { Call, Called } from './session.ts';
 
 /** The quota of PutRetentionPolicy is 5 a second for an account: a first wait of a minute, doubled up to an hour. */
 const RETENTION_RETRY_MS = { first: 60_000, most: 3_600_000 } as const;
@@ -41,27 +41,23 @@ export class Provisioner {
   }
 
   /** Makes stream and group. Gives why it could not be done, or undefined. */
-  async provide(client: LogsClient, destination: LogDestination, call: Call): Promise<CallFailure | undefined> {
-    const makeStream = (): Promise<Called<void>> =>
-      call('CreateLogStream', destination, (signal) => client.createLogStream(destination, signal));
-    const stream = await makeStream();
+  async provide(calls: LogsCalls, destination: LogDestination, signal: AbortSignal): Promise<CallFailure | undefined> {
+    const stream = await calls.createLogStream(destination, signal);
     if (stream.kind !== 'missing') return failureOf(stream);
-    const group = await this.#makeGroup(client, destination, call);
+    const group = await this.#makeGroup(calls, destination, signal);
     if (group !== undefined) return group;
-    return failureOf(await makeStream());
+    return failureOf(await calls.createLogStream(destination, signal));
   }
 
   /** Sets a retention that is due, if any. */
-  async finish(client: LogsClient, call: Call): Promise<void> {
+  async finish(calls: LogsCalls, signal: AbortSignal): Promise<void> {
     const now = this.#clock.monotonic();
     const due = [...this.#retention.values()].find(({ dueMs }) => dueMs <= now);
     if (due === undefined) return;
     const days = this.#config.retentionDays ?? 0;
     const { destination } = due;
     const { group } = destination;
-    const called = await call('PutRetentionPolicy', destination, (signal) =>
-      client.putRetentionPolicy(group, days, signal),
-    );
+    const called = await calls.putRetentionPolicy(destination, days, signal);
     if (called.kind === 'done') {
       this.#retention.delete(group);
       this.#log.info('log group retention set', { logGroup: group, retentionDays: days });
@@ -77,12 +73,16 @@ export class Provisioner {
     due.waitMs = Math.min(2 * due.waitMs, RETENTION_RETRY_MS.most);
   }
 
-  async #makeGroup(client: LogsClient, destination: LogDestination, call: Call): Promise<CallFailure | undefined> {
+  async #makeGroup(
+    calls: LogsCalls,
+    destination: LogDestination,
+    signal: AbortSignal,
+  ): Promise<CallFailure | undefined> {
     const { group } = destination;
     const wanted = settingsOf(this.#config);
     let called: Called<void> = { kind: 'exists' };
     for (const { settings, left } of fewerAndFewer(wanted)) {
-      called = await call('CreateLogGroup', destination, (signal) => client.createLogGroup(group, settings, signal));
+      called = await calls.createLogGroup(destination, settings, signal);
       if (called.kind === 'done' && left.length > 0)
         this.#log.error('log group was created without what the service refuses', { logGroup: group, left_out: left });
       if (called.kind !== 'failed' || !isRefusal(called)) break;

@@ -1,5 +1,5 @@
 /**
- * Which log group and log stream a source goes to, and the body of PutLogEvents as bytes: pure.
+ * Which log group and log stream a source goes to, and the bodies of PutLogEvents and CreateLogStream as bytes: pure.
  *
  * Source: CloudWatch Logs API reference, PutLogEvents, CreateLogGroup, CreateLogStream. May import: core, config.
  */
@@ -16,6 +16,7 @@ export interface LogDestination {
 /** Stands in no name of a log group or log stream. */
 const SEPARATOR = ':';
 const CLOSE = Buffer.from(']}');
+const NOTHING = Buffer.alloc(0);
 
 /**
  * Log group and log stream of a source, made legal. Two files of a container never share a log stream: where the template does
@@ -44,25 +45,23 @@ export function parseDestination(text: string): LogDestination {
 }
 
 /**
- * The whole body: names, then the events of the slices, each of which ends with a comma.
+ * The whole body of PutLogEvents: names, then the events of the slices, each of which ends with a comma. Nothing is copied.
  *
  * @param slices encoded events, at least one
- * @param reuse a buffer to write into if it is large enough
- * @returns a view on `reuse` or on a new buffer
+ * @returns views on the slices and what stands around them, to be sent one after another
  */
-export function putLogEventsBody(
-  destination: LogDestination,
-  slices: readonly Buffer[],
-  reuse: Buffer | undefined,
-): Buffer {
-  const names = `{"logGroupName":${JSON.stringify(destination.group)},"logStreamName":${JSON.stringify(destination.stream)}`;
-  const head = Buffer.from(`${names},"logEvents":[`);
-  const length = slices.reduce((sum, slice) => sum + slice.length, head.length) + 1;
-  const body =
-    reuse !== undefined && reuse.length >= length ? reuse.subarray(0, length) : Buffer.allocUnsafeSlow(length);
-  let at = head.copy(body, 0);
-  for (const slice of slices) at += slice.copy(body, at);
-  // The comma of the last event makes place for the bracket.
-  CLOSE.copy(body, at - 1);
-  return body;
+export function putLogEventsBody(destination: LogDestination, slices: readonly Buffer[]): readonly Buffer[] {
+  // Without the comma of the last event.
+  const last = slices.at(-1)?.subarray(0, -1) ?? NOTHING;
+  return [Buffer.from(`${namesOf(destination)},"logEvents":[`), ...slices.slice(0, -1), last, CLOSE];
+}
+
+/** The body of CreateLogStream. */
+export function createLogStreamBody(destination: LogDestination): Buffer {
+  return Buffer.from(`${namesOf(destination)}}`);
+}
+
+/** The object is left open. */
+function namesOf({ group, stream }: LogDestination): string {
+  return `{"logGroupName":${JSON.stringify(group)},"logStreamName":${JSON.stringify(stream)}`;
 }

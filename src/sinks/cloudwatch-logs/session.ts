@@ -1,26 +1,22 @@
 /**
- * The client of the moment: made for the keys of the Secret or the chain of the SDK, made anew when those change or are refused; and calls
- * through it, bounded in time, their failures as values.
+ * The calls of the moment: made for the keys of the Secret or the chain of the SDK, made anew when those change or are refused.
  *
  * May import: core, config, sinks.
  */
+import type { LookupFunction } from 'node:net';
 import type { ForwarderConfig } from '../../config/forwarder-config.ts';
-import { unlessAborted } from '../../core/abort.ts';
 import type { Clock } from '../../core/clock.ts';
 import { errorText } from '../../core/errors.ts';
-import { REQUEST_TIMEOUT_MS } from '../../core/limits.ts';
 import type { Log } from '../../core/log.ts';
+import { credentialProvider } from '../aws/credentials.ts';
 import type { InstanceRegion } from '../aws/instance-region.ts';
 import { AWS_SECRET_KEYS, staticCredentials } from '../aws/static-credentials.ts';
 import { createSecretFiles } from '../secret-files.ts';
-import type { SecretFiles } from '../secret-files.ts';
-import { callContext } from './arns.ts';
-import type { LogsAction } from './arns.ts';
-import { classifyError, retryable } from './classify.ts';
-import type { CallFailure } from './classify.ts';
-import { createLogsClient } from './client.ts';
-import type { LogsClient, LogsClientOptions } from './client.ts';
-import type { LogDestination } from './request.ts';
+import type { SecretFiles, SecretValues } from '../secret-files.ts';
+import { loadSdk, LogsCalls } from './calls.ts';
+import type { LoadSdk } from './calls.ts';
+import { logsEndpoint } from './endpoint.ts';
+import { ServiceClock } from './service-clock.ts';
 
 /** Credentials that the service refuses are asked for again at most this often: each asking costs STS or the node a call. */
 const CREDENTIALS_AGE_MS_MIN = 10_000;
@@ -29,25 +25,18 @@ export interface SessionOptions {
   readonly config: ForwarderConfig;
   readonly clock: Clock;
   readonly log: Log;
-  /** Makes the client; the SDK unless a test says otherwise. */
-  readonly createClient?: (options: LogsClientOptions) => LogsClient;
+  /** How a host name becomes an address; the system's way unless given. */
+  readonly lookup?: LookupFunction | undefined;
   /** Asked where no region is configured; nobody is asked unless given. */
   readonly instanceRegion?: InstanceRegion | undefined;
+  /** Loads the SDK, when a rare call or a profile asks for it. */
+  readonly loadSdk?: LoadSdk;
 }
 
-export type Called<T> = { readonly kind: 'done'; readonly value: T } | CallFailure;
-
-/** One call of the client, bounded in time, its failure as a value. */
-export type Call = <T>(
-  action: LogsAction,
-  destination: LogDestination,
-  run: (signal: AbortSignal) => Promise<T>,
-) => Promise<Called<T>>;
-
 export interface Connected {
-  /** Version of the Secret that it was made for. */
+  /** Version of the Secret that they were made for. */
   readonly version: number;
-  readonly client: LogsClient;
+  readonly calls: LogsCalls;
   readonly region: string;
   readonly hasOwnKeys: boolean;
   readonly sinceMs: number;
@@ -56,6 +45,7 @@ export interface Connected {
 export class Session {
   readonly #options: SessionOptions;
   readonly #secret: SecretFiles;
+  readonly #serviceClock = new ServiceClock();
   #connected: Connected | undefined;
 
   constructor(options: SessionOptions) {
@@ -64,92 +54,58 @@ export class Session {
     this.#secret = createSecretFiles({ dir: config.sinkSecretDir, keys: AWS_SECRET_KEYS, clock });
   }
 
-  /** The client for the credentials as they are now, or why there is none. */
+  /** What the service's clock is ahead of ours, in milliseconds, by the Date of its answers: to within a second or two. */
+  clockOffsetMs(): number {
+    return this.#serviceClock.offsetMs;
+  }
+
+  /** The calls for the credentials as they are now, or why there are none. */
   async connect(): Promise<Connected | { readonly problem: string }> {
     const secret = await this.#secret.read();
     if (this.#connected?.version === secret.version) return this.#connected;
-    this.#connected?.client.close();
-    this.#connected = undefined;
-    const { config, log, clock, createClient = createLogsClient } = this.#options;
-    const credentials = staticCredentials(secret);
-    const create = (given: string | undefined): LogsClient =>
-      createClient({
-        endpoint: config.cloudwatchEndpoint,
-        region: given,
-        fips: config.cloudwatch.fips,
-        credentials,
-        log,
-        clock,
-        proxy: config.proxy,
-      });
-    let client = create(config.awsRegion);
-    let region: string;
-    try {
-      region = await client.region();
-    } catch (error) {
-      client.close();
-      const found = await this.#options.instanceRegion?.();
-      if (found === undefined) return { problem: `no AWS region: set AWS_REGION (${errorText(error)})` };
-      client = create(found);
-      region = found;
-    }
+    this.close();
+    const region = await this.#region();
+    if (typeof region !== 'string') return region;
+    const calls = this.#calls(region, secret);
+    if (calls === undefined) return { problem: `no AWS region: expected a name such as eu-central-1, got ${region}` };
     const { version } = secret;
-    this.#connected = { version, client, region, hasOwnKeys: credentials !== undefined, sinceMs: clock.monotonic() };
+    const hasOwnKeys = staticCredentials(secret) !== undefined;
+    this.#connected = { version, calls, region, hasOwnKeys, sinceMs: this.#options.clock.monotonic() };
     return this.#connected;
   }
 
-  /** The SDK remembers credentials until they expire; those that the service refuses are forgotten with their client. */
+  /** The chain remembers credentials until they expire; those that the service refuses are forgotten with it. */
   renew(connected: Connected): void {
     const isYoung = this.#options.clock.monotonic() - connected.sinceMs < CREDENTIALS_AGE_MS_MIN;
     if (connected.hasOwnKeys || isYoung || this.#connected !== connected) return;
-    connected.client.close();
-    this.#connected = undefined;
+    this.close();
   }
 
   close(): void {
-    this.#connected?.client.close();
+    this.#connected?.calls.close();
     this.#connected = undefined;
   }
 
-  /** Calls that end with the signal. */
-  caller({ region }: Connected, signal: AbortSignal): Call {
-    return async (action, destination, run) => {
-      const outcome = await this.#bounded(signal, run);
-      if (outcome.kind === 'done') return outcome;
-      if (outcome.kind === 'thrown') return classifyError(outcome.error, callContext(action, destination, region));
-      return { kind: 'failed', delivery: retryable(outcome.reason, outcome.text), mayBeDone: true };
-    };
+  /** Configured, of a profile, or of the machine: in this order. */
+  async #region(): Promise<string | { readonly problem: string }> {
+    const { config, instanceRegion, loadSdk: load = loadSdk } = this.#options;
+    if (config.awsRegion !== undefined) return config.awsRegion;
+    try {
+      return await (await load()).configuredRegion();
+    } catch (error) {
+      const found = await instanceRegion?.();
+      return found ?? { problem: `no AWS region: set AWS_REGION (${errorText(error)})` };
+    }
   }
 
-  /** One call, bounded in time and by the signal, whatever the SDK waits for: its signal is not that of its credentials. */
-  async #bounded<T>(signal: AbortSignal, run: (signal: AbortSignal) => Promise<T>): Promise<Outcome<T>> {
-    const timer = new AbortController();
-    const call = new AbortController();
-    let isLate = false;
-    const giveUp = (): void => call.abort();
-    if (signal.aborted) giveUp();
-    signal.addEventListener('abort', giveUp);
-    const watch = async (): Promise<void> => {
-      await this.#options.clock.sleep(REQUEST_TIMEOUT_MS, timer.signal);
-      isLate = !timer.signal.aborted;
-      giveUp();
-    };
-    void watch();
-    try {
-      const done = await unlessAborted(run(call.signal), call.signal);
-      if (done !== undefined) return { kind: 'done', value: done.value };
-    } catch (error) {
-      if (!signal.aborted && !isLate) return { kind: 'thrown', error };
-    } finally {
-      signal.removeEventListener('abort', giveUp);
-      timer.abort();
-    }
-    if (signal.aborted) return { kind: 'over', reason: 'unreachable', text: 'the request was given up' };
-    return { kind: 'over', reason: 'timeout', text: `no answer within ${REQUEST_TIMEOUT_MS} ms` };
+  #calls(region: string, secret: SecretValues): LogsCalls | undefined {
+    const { config, clock, log, lookup, loadSdk: load } = this.#options;
+    const endpoint = logsEndpoint({ endpoint: config.cloudwatchEndpoint, region, fips: config.cloudwatch.fips });
+    if (endpoint === undefined) return undefined;
+    const credentials = credentialProvider(secret, config.proxy, clock);
+    return new LogsCalls({
+      ...{ endpoint, region, credentials, log, clock, proxy: config.proxy, lookup },
+      ...{ serviceClock: this.#serviceClock, loadSdk: load },
+    });
   }
 }
-
-type Outcome<T> =
-  | { readonly kind: 'done'; readonly value: T }
-  | { readonly kind: 'over'; readonly reason: 'unreachable' | 'timeout'; readonly text: string }
-  | { readonly kind: 'thrown'; readonly error: unknown };

@@ -5,24 +5,23 @@
  * Invariant: every record that goes out while it may be stored already is counted before it does (`onResend`).
  * May import: core, config, kernel, parse.
  */
-import type { PutLogEventsCommandOutput } from '@aws-sdk/client-cloudwatch-logs';
 import type { Counter, Metrics } from '../../core/metrics.ts';
 import type { Batch, SourceInfo } from '../../core/record.ts';
 import { pastSends } from '../past-sends.ts';
 import { selectedCount, selectedIndex, selectedSlices } from '../selection.ts';
 import type { Delivery, DeliverOptions, Encoder, Rejection, Sink } from '../sink.ts';
 import { rejectedEvents, retryable } from './classify.ts';
-import type { FailedDelivery } from './classify.ts';
+import type { Called, FailedDelivery, RejectedLogEventsInfo } from './classify.ts';
 import { Doubts } from './doubts.ts';
 import { LogEventsEncoder, StreamTimes } from './encode.ts';
 import { Pacer } from './pacer.ts';
 import { Provisioner } from './provision.ts';
 import { readBack } from './read-back.ts';
-import { destinationText, logDestination, parseDestination, putLogEventsBody } from './request.ts';
+import { destinationText, logDestination, parseDestination } from './request.ts';
 import type { LogDestination } from './request.ts';
 import { eventTimeMs, restampedSlices } from './restamp.ts';
 import { Session } from './session.ts';
-import type { Called, Connected, SessionOptions } from './session.ts';
+import type { Connected, SessionOptions } from './session.ts';
 
 /** Until somebody corrects a configuration: the Secret is looked at as often. */
 const CONFIGURATION_RETRY_MS = 10_000;
@@ -61,8 +60,6 @@ export class CloudWatchLogsSink implements Sink {
   readonly #provisioner: Provisioner;
   readonly #destinations = new WeakMap<SourceInfo, string>();
   readonly #closing = new AbortController();
-  /** The last request's body, for the next one; taken away while a request may still read it. */
-  #body: Buffer | undefined;
   #finishing: Promise<void> | undefined;
   /** Failed readings of this batch. */
   #readBackOf: { readonly batch: Batch; tries: number } | undefined;
@@ -128,11 +125,7 @@ export class CloudWatchLogsSink implements Sink {
     const first = await this.#put(request);
     if (first.kind !== 'missing') return this.#settled(first, request);
     const { connected, destination, options } = request;
-    const failure = await this.#provisioner.provide(
-      connected.client,
-      destination,
-      this.#session.caller(connected, options.signal),
-    );
+    const failure = await this.#provisioner.provide(connected.calls, destination, options.signal);
     if (failure !== undefined) return this.#settled(failure, request);
     const second = await this.#put(request);
     // Just made and not there yet: the service is eventually consistent.
@@ -157,7 +150,7 @@ export class CloudWatchLogsSink implements Sink {
     if (called.kind === 'failed' && called.mayBeDone === true) this.#doubts.add(batch, selection, true);
     if (called.kind !== 'done') return called;
     const count = selectedCount(batch, selection);
-    const rejected = rejectedEvents(called.value.rejectedLogEventsInfo, count, (i) => selectedIndex(selection, i));
+    const rejected = rejectedEvents(called.value, count, (i) => selectedIndex(selection, i));
     if (rejected.length === 0) return { kind: 'done', value: DELIVERED };
     const isRestamp = this.#options.config.cloudwatch.rejected === 'restamp';
     const settled = isRestamp
@@ -168,16 +161,16 @@ export class CloudWatchLogsSink implements Sink {
 
   /** Sends what was refused for its time once more, with the time of now as the service has it. */
   async #restamp(request: Request, rejected: readonly Rejection[]): Promise<Delivery> {
-    const { batch, connected } = request;
+    const { batch } = request;
     const indexes = rejected.map(({ index }) => index);
-    const timeMs = Math.round(this.#options.clock.now() + connected.client.clockOffsetMs());
+    const timeMs = Math.round(this.#options.clock.now() + this.#session.clockOffsetMs());
     const called = await this.#putSlices(request, restampedSlices(batch, indexes, timeMs));
     if (called.kind === 'failed' && called.mayBeDone === true) this.#doubts.add(batch, indexes, false);
     if (called.kind === 'failed' && called.delivery.status === 'retryable')
       return { ...NOTHING, status: 'partial', retry: indexes, retryReason: called.delivery.reason };
     if (called.kind === 'failed') return { ...NOTHING, status: 'partial', rejected };
     if (called.kind !== 'done') return { ...NOTHING, status: 'partial', retry: indexes, retryReason: 'not_found' };
-    const again = rejectedEvents(called.value.rejectedLogEventsInfo, indexes.length, (i) => indexes[i] ?? 0);
+    const again = rejectedEvents(called.value, indexes.length, (i) => indexes[i] ?? 0);
     this.#restamped.add(indexes.length - again.length, { sink: this.name });
     return again.length === 0 ? DELIVERED : { ...NOTHING, status: 'partial', rejected: again };
   }
@@ -185,18 +178,10 @@ export class CloudWatchLogsSink implements Sink {
   async #putSlices(
     { connected, destination, options }: Request,
     slices: readonly Buffer[],
-  ): Promise<Called<PutLogEventsCommandOutput>> {
+  ): Promise<Called<RejectedLogEventsInfo | undefined>> {
     const waitMs = this.#pacer.book(this.#options.clock.monotonic());
     if (waitMs > 0) await this.#options.clock.sleep(waitMs, options.signal);
-    const body = putLogEventsBody(destination, slices, this.#body);
-    this.#body = undefined;
-    const call = this.#session.caller(connected, options.signal);
-    const called = await call('PutLogEvents', destination, (signal) =>
-      connected.client.putLogEvents(destination, body, signal),
-    );
-    // Only a whole answer proves that nobody reads the body any more.
-    if (called.kind === 'done') this.#body = Buffer.from(body.buffer, 0);
-    return called;
+    return connected.calls.putLogEvents(destination, slices, options.signal);
   }
 
   /** What reading back settles of the delivery; undefined when it is to be sent. */
@@ -204,7 +189,6 @@ export class CloudWatchLogsSink implements Sink {
     const { connected, destination, batch, options } = request;
     const indexes = this.#canConfirm(request) ? this.#doubts.ours(batch, options.selection) : [];
     if (indexes.length === 0) return undefined;
-    const call = this.#session.caller(connected, options.signal);
     let failure: FailedDelivery | undefined;
     const stored = await readBack({
       batch,
@@ -212,9 +196,7 @@ export class CloudWatchLogsSink implements Sink {
       clock: this.#options.clock,
       signal: options.signal,
       read: async (window) => {
-        const called = await call('GetLogEvents', destination, (signal) =>
-          connected.client.getLogEvents(destination, window, signal),
-        );
+        const called = await connected.calls.getLogEvents(destination, window, options.signal);
         if (called.kind === 'done') return called.value;
         if (called.kind === 'failed') failure = called.delivery;
         // A stream that is missing holds nothing.
@@ -260,10 +242,8 @@ export class CloudWatchLogsSink implements Sink {
 
   /** Sets in the background what a new group still lacks. */
   #finish(connected: Connected): void {
-    this.#finishing ??= this.#provisioner
-      .finish(connected.client, this.#session.caller(connected, this.#closing.signal))
-      .finally(() => {
-        this.#finishing = undefined;
-      });
+    this.#finishing ??= this.#provisioner.finish(connected.calls, this.#closing.signal).finally(() => {
+      this.#finishing = undefined;
+    });
   }
 }

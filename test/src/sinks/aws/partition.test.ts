@@ -2,7 +2,11 @@
  * Our table of partitions against the SDK's own (its partitions.json), by regions of each.
  */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
+import { logsEndpoint } from '../../../../src/sinks/cloudwatch-logs/endpoint.ts';
 import { bucketUrl } from '../../../../src/sinks/s3/request.ts';
 import { forwarderConfig } from '../../../fakes/forwarder-config.ts';
 import { DNS_SUFFIXES, dnsSuffixOf, partitionOf } from '../../../../src/sinks/aws/partition.ts';
@@ -35,6 +39,31 @@ describe('partitions of AWS', () => {
       assert(DNS_SUFFIXES.includes(dnsSuffix));
       const { s3 } = forwarderConfig({ S3_BUCKET: 'logs' });
       assert.equal(bucketUrl(s3, region, 'logs').url.host, `logs.s3.${region}.${dnsSuffix}`);
+    });
+  }
+});
+
+/** All that the SDK knows, the pseudo-regions of whole partitions (`aws-cn-global`) left out: nobody's logs are there. */
+const PARTITIONS_FILE = join(
+  import.meta.dirname,
+  '../../../../node_modules/@aws-sdk/core/dist-es/submodules/client/util-endpoints/lib/aws/partitions.js',
+);
+
+describe('endpoints of CloudWatch Logs', () => {
+  const regions = [...readFileSync(PARTITIONS_FILE, 'utf8').matchAll(/"([a-z]+(?:-[a-z]+)+-\d+)": \{/g)].map(
+    ([, region = '']) => region,
+  );
+  const client = new CloudWatchLogsClient({ region: 'us-east-1' });
+  after(() => client.destroy());
+
+  for (const fips of [false, true]) {
+    it(`are those of the SDK in every region${fips ? ', with FIPS' : ''}`, () => {
+      assert(regions.length >= 40 && REGIONS.every((region) => regions.includes(region)), regions.join());
+      const ours = regions.map((region) => logsEndpoint({ endpoint: undefined, region, fips })?.href);
+      const theirs = regions.map(
+        (Region) => client.config.endpointProvider({ Region, UseFIPS: fips, UseDualStack: false }).url.href,
+      );
+      assert.deepEqual(ours, theirs);
     });
   }
 });

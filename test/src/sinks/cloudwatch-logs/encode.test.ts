@@ -37,7 +37,7 @@ function readRequest(
   batch: Batch,
   selection?: readonly number[],
 ): { logGroupName: string; logStreamName: string; logEvents: LogEvent[] } {
-  const body = putLogEventsBody({ group: 'g', stream: 's"x' }, selectedSlices(batch, selection), undefined);
+  const body = Buffer.concat(putLogEventsBody({ group: 'g', stream: 's"x' }, selectedSlices(batch, selection)));
   return JSON.parse(body.toString()) as { logGroupName: string; logStreamName: string; logEvents: LogEvent[] };
 }
 
