@@ -175,6 +175,7 @@ describe('CloudWatchLogsSink: credentials', () => {
       /trust policy of the role/,
     ],
     ['a token that is no good', {}, /trust policy of the role/],
+    ['a role that is no ARN', { AWS_ROLE_ARN: 'logs' }, /^ValidationError: /],
   ];
   for (const [index, [name, env, words]] of WRONG.entries()) {
     it(`${name}: says what to do`, async () => {

@@ -77,6 +77,7 @@ function cloudwatchSection(): string {
     'common to all calls, those of the credential chain, and those of the network. Others go by their HTTP status: 401 and 403 as',
     '`AccessDeniedException`, 413 as `RequestEntityTooLargeException`, 429 as `ThrottlingException`, the rest as `InternalFailure`, but for 4xx',
     'nothing can be stored. An error of CreateLogGroup or PutRetentionPolicy that is about class, key, tags or retention holds up no line.',
+    'What keeps credentials from coming is no line’s fault, whatever STS calls it: then the lines wait, `reason="credentials"`.',
     '',
     '| error | from | what is done | counted | what you read |',
     '|---|---|---|---|---|',

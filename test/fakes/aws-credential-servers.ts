@@ -78,6 +78,8 @@ export function securityTokenService(issued: Issued, token: () => string): Scrip
   return new ScriptedServer((_request: IncomingMessage, body: Buffer) => {
     const form = new URLSearchParams(body.toString('utf8'));
     if (form.get('Action') !== 'AssumeRoleWithWebIdentity') return stsError('InvalidAction');
+    // API reference, RoleArn: 20 characters at least.
+    if ((form.get('RoleArn') ?? '').length < 20) return stsError('ValidationError');
     if (form.get('WebIdentityToken') !== token()) return stsError('InvalidIdentityToken');
     if (form.get('RoleArn') !== 'arn:aws:iam::111122223333:role/logs') return stsError('AccessDenied');
     const credentials = `<AccessKeyId>${next(issued)}</AccessKeyId><SecretAccessKey>secret</SecretAccessKey><SessionToken>session</SessionToken><Expiration>${inADay()}</Expiration>`;

@@ -125,9 +125,10 @@ function failed(exchange: Exchange & { kind: 'failed' }, context: () => CallCont
   return { kind: 'failed', delivery, ...(isUnsent ? {} : { mayBeDone: true }) };
 }
 
-/** The same failure of a call that did not go out. */
+/** The same failure of a call that did not go out: no record is to blame, whatever STS calls it (`ValidationError` is a role that is no ARN). */
 function undone(failure: CallFailure): CallFailure {
-  if (failure.kind !== 'failed') return { kind: 'failed', delivery: retryable('server_error', failure.kind) };
+  if (failure.kind !== 'failed') return { kind: 'failed', delivery: retryable('credentials', failure.kind) };
   const { delivery, isIdentity } = failure;
+  if (delivery.status !== 'retryable') return { kind: 'failed', delivery: retryable('credentials', delivery.text) };
   return { kind: 'failed', delivery, ...(isIdentity === true ? { isIdentity } : {}) };
 }
