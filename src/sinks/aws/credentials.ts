@@ -1,16 +1,11 @@
 /**
  * Whose name AWS requests bear: static keys of the sink Secret, else the SDK's default chain.
  *
- * The chain (env, web identity, container, profile, instance role by IMDSv2) remembers what it found and renews it before its end. Loaded
- * by sinks that need it, by name: a dynamic import of a CommonJS package would give a bundle the default alone.
  * May import: core, config, sinks.
  */
-import { defaultProvider } from '@aws-sdk/credential-provider-node';
 import type { ProxySettings } from '../../config/forwarder-config.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { SecretValues } from '../secret-files.ts';
-import { inTime } from './late-credentials.ts';
-import { boundedRequestHandler } from './request-handler.ts';
 import { staticCredentials } from './static-credentials.ts';
 
 export interface AwsCredentials {
@@ -32,11 +27,8 @@ export type CredentialProvider = (properties?: Readonly<Record<string, unknown>>
 export function credentialProvider(secret: SecretValues, proxy: ProxySettings, clock: Clock): CredentialProvider {
   const fixed = staticCredentials(secret);
   if (fixed !== undefined) return async () => fixed;
-  return chainProvider(proxy, clock);
-}
-
-/** The SDK's default chain. STS is asked through the proxy. */
-export function chainProvider(proxy: ProxySettings, clock: Clock): CredentialProvider {
-  const chain = defaultProvider({ clientConfig: { requestHandler: boundedRequestHandler(proxy) } });
-  return (properties) => inTime(chain(properties), clock);
+  const load = async (): Promise<CredentialProvider> =>
+    (await import('./credential-chain.ts')).chainProvider(proxy, clock);
+  let chain: Promise<CredentialProvider> | undefined;
+  return async (properties) => (await (chain ??= load()))(properties);
 }
