@@ -200,12 +200,19 @@ export class Cursor {
   /** Takes the bytes before `read` from the file that was opened again. False when they are not what was acknowledged. */
   wake(): boolean {
     this.#reloadTail();
-    this.isResting = this.#tailLength < Math.min(TAIL_BYTES_MAX, this.read);
     return !this.isResting;
   }
 
-  /** Takes the bytes before `read` from the file, if they still are what was acknowledged. */
+  /**
+   * Takes the bytes before `read` from the file, if they still are what was acknowledged. Else they are looked for with the next read: by then a
+   * truncation has been noticed, and they may stand in the file's copy.
+   */
   #reloadTail(): void {
+    this.#loadTail();
+    this.isResting = this.#tailLength < Math.min(TAIL_BYTES_MAX, this.read);
+  }
+
+  #loadTail(): void {
     this.#tailLength = 0;
     const { fd } = this.source;
     const length = Math.min(TAIL_BYTES_MAX, this.read);

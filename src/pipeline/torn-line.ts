@@ -85,6 +85,8 @@ export interface TornOptions {
   readonly cursorOf: (source: SourceFile) => Cursor;
   readonly cursors: () => Iterable<Cursor>;
   readonly put: (cursor: Cursor) => void;
+  /** Puts what is known of the source into the checkpoint. */
+  readonly putSource: (source: SourceFile) => void;
   readonly regenerate: (source: SourceFile) => void;
 }
 
@@ -285,6 +287,9 @@ export class TornLines {
     newer.skips = [];
     // The record that it completes may be stored, and has it.
     newer.mayRepeatTo = Math.max(newer.mayRepeatTo, link.parts.at(-1)?.[1] ?? 0);
+    // A kill before it is sent must not forget that: the older source, whose entry told of it, is forgotten now.
+    this.#options.putSource(newer.source);
+    this.#options.put(newer);
   }
 
   #completeFirst(stage: RecordStage, cursor: Cursor, cluster: TornCluster): Completion {

@@ -161,6 +161,8 @@ class World {
   watches: FakeFolderWatches | undefined;
   readonly #isWatched: boolean;
   readonly #births = new Set<string>();
+  /** First letters of the paths of which a file was cut off or deleted that a container runtime's line may have gone over from. */
+  readonly #loose = new Set<string>();
   /** When the app last cut off or deleted a file. */
   #changedNs = 0n;
   /** Where boots are told apart, known files go on under new ids after a power cut: what is sent again is then counted, not recognised. */
@@ -407,7 +409,10 @@ class World {
   #excuseTears(file: AppFile): void {
     for (const tear of this.tears) if (tear.files.includes(file)) tear.excused = true;
     if (this.shape.rules.parser !== 'cri') return;
-    for (const token of this.tokens) if (token.name.startsWith(file.path.slice(0, 1))) token.mayRepeatCounted = true;
+    const prefix = file.path.slice(0, 1);
+    for (const token of this.tokens) if (token.name.startsWith(prefix)) token.mayRepeatCounted = true;
+    // What is written from now on may complete a line that such a file began.
+    this.#loose.add(prefix);
   }
 
   rotate(path: string): void {
@@ -516,7 +521,7 @@ class World {
       excused: false,
       originals: new Set(),
       mayRepeat: false,
-      mayRepeatCounted: false,
+      mayRepeatCounted: this.#loose.has(path.slice(0, 1)),
       late,
       isWhole,
       isExcluded: false,

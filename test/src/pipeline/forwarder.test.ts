@@ -10,6 +10,7 @@ import {
   openSync,
   renameSync,
   rmSync,
+  copyFileSync,
   truncateSync,
   unlinkSync,
   utimesSync,
@@ -391,6 +392,26 @@ describe('forwarder', () => {
         assert.deepEqual(destination.hidden, []);
       });
     }
+
+    it('are let go of while another file is copied and cut off: its lines come from the copy, once', async () => {
+      writeFileSync(at('own.log'), 'own 1\n');
+      await start();
+      await join();
+      await run(3 * FLUSH_MS);
+      destination.script = () => 'store_and_lose_answer';
+      writeFileSync(at('v/a.log'), 'one\n');
+      appendFileSync(at('own.log'), 'own 2\n');
+      await run(2 * FLUSH_MS);
+      assert.equal(account().pending.lines, 2, 'one request has both');
+      copyFileSync(at('own.log'), at('own.log.1'));
+      truncateSync(at('own.log'));
+      forwarder.leave(VOLUME);
+      destination.script = () => 'store';
+      // The request is given up before anybody looks at the file again.
+      await clock.advance(0, 0);
+      await run(5 * FLUSH_MS);
+      assert.deepEqual(texts(), ['one\n', 'own 1\n', 'own 2\n']);
+    });
 
     it('are let go of without a trace on what is not among them', async () => {
       writeFileSync(at('v/a.log'), 'one\n');

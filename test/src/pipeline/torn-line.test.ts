@@ -436,6 +436,24 @@ describe('torn line', () => {
     assert.deepEqual(texts(), ['ginning', 'two']);
   });
 
+  it('is counted as maybe there twice when what it completed is gone, though a kill comes before the rest is sent', async () => {
+    writeFileSync(at('0.log'), '');
+    destination.script = () => 'store_and_lose_answer';
+    await start();
+    rotate(cri('out', 'P', 'be'), cri('out', 'F', 'ginning'));
+    await run(LONG_MS);
+    kill();
+    unlinkSync(at('0.log.20261128-100000'));
+    destination.script = () => 'store';
+    await open();
+    await run(2 * LONG_MS);
+    kill();
+    await start();
+    await run(LONG_MS);
+    assert.deepEqual(texts(), ['beginning', 'ginning']);
+    assert.equal(forwarder.summaries()[0]?.account.duplicatesMax, 1);
+  });
+
   it('is as it is when the file that followed is cut off before it was read', async () => {
     writeFileSync(at('0.log'), '');
     await start();
