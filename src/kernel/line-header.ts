@@ -8,6 +8,8 @@
 
 const NONE = -1;
 const SECOND_BYTES = 19;
+/** What the digits of the milliseconds are too much as bytes. */
+const ZEROS = 0x30 * 111;
 const SECOND_MARKS: readonly (readonly [at: number, byte: number])[] = [
   [4, 0x2d],
   [7, 0x2d],
@@ -23,6 +25,9 @@ export class LineHeader {
   /** The line goes on in the next one of the same stdio. */
   isPartial = false;
   readonly #millis = Uint8Array.of(0x30, 0x30, 0x30);
+  /** What `timeMs` computed last, and of what. */
+  readonly #second = new Uint8Array(SECOND_BYTES);
+  #secondMs = 0;
 
   /** Where the text behind the header at `at` begins; -1 when there is none of the usual form. */
   read(input: Uint8Array, at: number, to: number): number {
@@ -42,6 +47,25 @@ export class LineHeader {
     i += STDIO[this.stdio].length;
     this.isPartial = input[i] === 0x50;
     return (this.isPartial || input[i] === 0x46) && input[i + 1] === 0x20 && i + 2 <= to ? i + 2 : NONE;
+  }
+
+  /** The time of the header at `from` that was just read, in milliseconds since the epoch. */
+  timeMs(input: Uint8Array, from: number): number {
+    // Lines come in runs of equal seconds.
+    if (!begins(input, from, this.#second)) {
+      this.#second.set(input.subarray(from, from + SECOND_BYTES));
+      // Years before 100 become those of the 20th century: long past either way.
+      this.#secondMs = Date.UTC(
+        number(input, from, 4),
+        number(input, from + 5, 2) - 1,
+        number(input, from + 8, 2),
+        number(input, from + 11, 2),
+        number(input, from + 14, 2),
+        number(input, from + 17, 2),
+      );
+    }
+    const [hundreds = 0, tens = 0, ones = 0] = this.#millis;
+    return this.#secondMs + hundreds * 100 + tens * 10 + ones - ZEROS;
   }
 
   /** Writes the time of the header at `from` that was just read, with milliseconds: 24 bytes at `at`. */

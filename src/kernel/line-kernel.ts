@@ -65,6 +65,26 @@ export interface HeaderFrame {
   readonly stderr: Uint8Array;
   /** For lines of which nobody said which. */
   readonly unsaid: Uint8Array;
+  /** The time is a number, EPOCH_BYTES digits instead of 24 bytes, by the `times` of the fill; a line that they leave out is unusual. */
+  readonly isEpoch?: true;
+}
+
+/** Milliseconds since the epoch of today's kind, 2001 to 2286: always as many digits. */
+export const EPOCH_BYTES = 13;
+export const EPOCH_MS_MIN = 1e12;
+export const EPOCH_MS_MAX = 1e13 - 1;
+
+/** The times of records whose headers give numbers: they never fall, and stay within a span from the first record of the batch. */
+export interface RecordTimes {
+  /** Headers with a time outside of [fromMs, toMs], within EPOCH_MS_MIN and EPOCH_MS_MAX, are unusual. */
+  fromMs: number;
+  toMs: number;
+  /** The time of the record before, EPOCH_MS_MAX at most: an earlier one becomes this. A run moves it on. */
+  lastMs: number;
+  /** No later time joins the batch. The first record of a batch sets it, `spanMs` behind its own time. */
+  latestMs: number;
+  /** At most 2^31 - 1. */
+  readonly spanMs: number;
 }
 
 /** What holds for every run of an encoder. */
@@ -91,6 +111,8 @@ export interface BatchFill {
   countedBytes: number;
   /** How many of the records are spliced objects. */
   objects: number;
+  /** Where headers give numbers as times. */
+  readonly times?: RecordTimes;
 }
 
 export interface LineKernel {

@@ -65,7 +65,7 @@ export class PlainLineKernel implements LineKernel {
     const { bytesMax, recordsMax, overheadBytes, countedBytesMax, stopsAtObjects } = this.#rules;
     let line = at;
     while (line < this.#to && fill.records < recordsMax) {
-      const text = this.#frame.header === undefined ? line : this.#header.read(this.#input, line, this.#to);
+      const text = this.#textOf(line, fill);
       if (text < line) break;
       const isPart = this.#frame.header !== undefined && this.#header.isPartial;
       if (isPart && stopsAtObjects && mayBeginObject(this.#input[text])) break;
@@ -79,6 +79,7 @@ export class PlainLineKernel implements LineKernel {
       const end = this.#record(line, text, fill.bytes, offset);
       const counted = fill.countedBytes + this.#lineBytes + overheadBytes;
       if (end < 0 || !this.#isUsual(line, text) || end > bytesMax || counted > countedBytesMax) break;
+      this.#keepTime(fill);
       this.ends[fill.records] = end;
       this.lines[fill.records] = this.#parts;
       this.offsets[fill.records] = offset;
@@ -88,6 +89,28 @@ export class PlainLineKernel implements LineKernel {
       line = this.#escaper.next;
     }
     return line;
+  }
+
+  /** Where the text of the line begins; -1 behind an unusual header. */
+  #textOf(line: number, fill: BatchFill): number {
+    if (this.#frame.header === undefined) return line;
+    const text = this.#header.read(this.#input, line, this.#to);
+    return text < 0 || this.#takesTime(line, fill) ? text : -1;
+  }
+
+  /** The record that is being added has `#timeMs`. */
+  #keepTime({ times, records }: BatchFill): void {
+    if (this.#frame.header?.isEpoch !== true || times === undefined) return;
+    times.lastMs = this.#timeMs;
+    if (records === 0) times.latestMs = this.#timeMs + times.spanMs;
+  }
+
+  /** Whether the time of the header that was just read may stand in the batch; leaves in `#timeMs` as what. */
+  #takesTime(line: number, { times, records }: BatchFill): boolean {
+    if (this.#frame.header?.isEpoch !== true || times === undefined) return true;
+    const ownMs = this.#header.timeMs(this.#input, line);
+    this.#timeMs = Math.max(ownMs, times.lastMs);
+    return ownMs >= times.fromMs && ownMs <= times.toMs && (records === 0 || this.#timeMs <= times.latestMs);
   }
 
   /** Adds the record of a usual object, whose header, if lines have one, was just read; gives where the next line begins, `line` if there is none. */
@@ -163,6 +186,8 @@ export class PlainLineKernel implements LineKernel {
   /** Bytes of the last line as they are counted, and of how many parts it is. */
   #lineBytes = 0;
   #parts = 1;
+  /** Its time, where headers give numbers. */
+  #timeMs = 0;
 
   #isUsual(line: number, text: number): boolean {
     const { next, messageBytes } = this.#escaper;
@@ -179,7 +204,8 @@ export class PlainLineKernel implements LineKernel {
     let o = begin + first.length;
     if (hasOffsetAfterFirst) o = writeDecimal(out, o, offset);
     out.set(second, o);
-    if (header !== undefined) this.#header.writeTime(this.#input, line, out, o + header.timeAt);
+    if (header?.isEpoch === true) writeDecimal(out, o + header.timeAt, this.#timeMs);
+    else if (header !== undefined) this.#header.writeTime(this.#input, line, out, o + header.timeAt);
     o += second.length;
     if (hasOffsetAfterSecond) o = writeDecimal(out, o, offset);
     const part = header === undefined ? (hasOffsetAfterSecond ? third : EMPTY) : partOf(header, this.#header.stdio);

@@ -54,9 +54,12 @@ const JOB = {
   objects: 37,
   openTextBytes: 38,
   lines: 39,
+  // 40 to 47 are four 64-bit floats: the times of records.
+  spanMs: 48,
 } as const;
 const JOB_BASE_BYTE = 96;
-const JOB_BYTES = 160;
+const JOB_TIMES_BYTE = 160;
+const JOB_BYTES = 208;
 /** Of an object: where the names of each level begin, then 16 bytes for each name of the levels that are open. */
 const NAMES_BYTES = 96 + JSON_MEMBERS_MAX * 16;
 /** The second that was read last, with room for two vectors. */
@@ -70,6 +73,7 @@ const FLAG = {
   padsEmpty: 8,
   hasHeaders: 16,
   takesObjects: 32,
+  epochTimes: 64,
 } as const;
 
 /** What of the WebAssembly JavaScript interface (W3C, core 2) is used here; TypeScript has it only together with the DOM. */
@@ -103,6 +107,8 @@ export class WasmLineKernel implements LineKernel {
   readonly lines: Uint8Array;
   readonly #job: Int32Array;
   readonly #base: Float64Array;
+  /** From, to, last, latest. */
+  readonly #times: Float64Array;
   readonly #bytes: Uint8Array;
   readonly #framePlace: number;
   readonly #windowPlace: number;
@@ -156,6 +162,7 @@ export class WasmLineKernel implements LineKernel {
     this.offsets = new Float64Array(memory.buffer, offsets, rules.recordsMax);
     this.lines = new Uint8Array(memory.buffer, lines, rules.recordsMax);
     this.#base = new Float64Array(memory.buffer, JOB_BASE_BYTE, 1);
+    this.#times = new Float64Array(memory.buffer, JOB_TIMES_BYTE, 4);
     this.#frameBytesMax = rules.frameBytesMax;
     this.#ruleFlags = (rules.stopsAtObjects ? FLAG.stopsAtObjects : 0) | (rules.padsEmpty ? FLAG.padsEmpty : 0);
     const job = new Int32Array(memory.buffer, 0, JOB_BYTES / 4);
@@ -208,6 +215,7 @@ export class WasmLineKernel implements LineKernel {
     job[JOB.flags] =
       this.#ruleFlags |
       (header === undefined ? 0 : FLAG.hasHeaders) |
+      (header?.isEpoch === true ? FLAG.epochTimes : 0) |
       (object === undefined ? 0 : FLAG.takesObjects) |
       (frame.hasOffsetAfterFirst ? FLAG.offsetAfterFirst : 0) |
       (frame.hasOffsetAfterSecond ? FLAG.offsetAfterSecond : 0);
@@ -232,7 +240,19 @@ export class WasmLineKernel implements LineKernel {
     job[JOB.counted] = fill.countedBytes;
     job[JOB.objects] = fill.objects;
     this.#base[0] = this.#offset - shift;
+    const { times } = fill;
+    if (times !== undefined) {
+      this.#times[0] = times.fromMs;
+      this.#times[1] = times.toMs;
+      this.#times[2] = times.lastMs;
+      this.#times[3] = times.latestMs;
+      job[JOB.spanMs] = times.spanMs;
+    }
     this.#encodeLines(0);
+    if (times !== undefined) {
+      times.lastMs = this.#times[2] ?? 0;
+      times.latestMs = this.#times[3] ?? 0;
+    }
     fill.bytes = (job[JOB.out] ?? 0) - this.#outPlace;
     fill.records = job[JOB.records] ?? 0;
     fill.countedBytes = job[JOB.counted] ?? 0;

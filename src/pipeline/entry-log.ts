@@ -6,16 +6,19 @@
  * what surrounds it, never before; positions move over whole clusters (see parse/record-cutter.ts). Numbers in typed arrays, no object for
  * a record. May import: core, parse, pipeline.
  */
-import { BULK_RECORDS_MAX } from '../core/limits.ts';
+import { BULK_RECORDS_MAX, PUT_LOG_EVENTS_COUNT_MAX } from '../core/limits.ts';
 import { GROUPS_MAX } from '../parse/record-cutter.ts';
 import type { Account, Count, DropReason } from './ledger.ts';
 import { DROP_REASONS } from './ledger.ts';
+
+/** Records of the largest batch of any sink whose lines with headers go in runs. */
+const RUN_RECORDS_MAX = Math.max(BULK_RECORDS_MAX, PUT_LOG_EVENTS_COUNT_MAX);
 
 /**
  * Entries of one batch: its records with a filtered run before each; beyond it the batch is sent. 17 bytes each, in memory that is touched
  * only as far as it is used.
  */
-const ENTRIES_MAX = 2 * BULK_RECORDS_MAX;
+const ENTRIES_MAX = 2 * RUN_RECORDS_MAX;
 
 const RECORD = 255;
 /** Bytes and lines of an entry are 32-bit numbers. */
@@ -59,7 +62,7 @@ export class EntryLog {
 
   /** Room for as many lines as any batch takes. */
   get hasRoomForRun(): boolean {
-    return this.length + BULK_RECORDS_MAX <= ENTRIES_MAX;
+    return this.length + RUN_RECORDS_MAX <= ENTRIES_MAX;
   }
 
   reset(): void {

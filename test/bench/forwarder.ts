@@ -48,6 +48,7 @@ export const FORWARDER_CASES: readonly ForwarderCase[] = [
   { workload: 'json', sink: 'elasticsearch', variant: 'items+metadata+gzip', metadata: 'full', env: GZIP },
   { workload: 'plain', sink: 'cloudwatch', variant: 'tls', metadata: 'none' },
   { workload: 'json', sink: 'cloudwatch', variant: 'tls', metadata: 'none' },
+  { workload: 'cri', sink: 'cloudwatch', variant: 'tls', metadata: 'none', env: CRI },
   // TLS and compression aside, to be held against plain/elasticsearch/items, whose server does nothing but count.
   { workload: 'plain', sink: 'cloudwatch', variant: 'http', metadata: 'none' },
   { workload: 'plain', sink: 's3', variant: 'uncompressed', metadata: 'none', env: UNCOMPRESSED },

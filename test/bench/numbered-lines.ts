@@ -27,9 +27,12 @@ export function line(workload: Workload, number: number): string {
   return workload === 'plain' ? `${padded}\n` : criLine(padded, number);
 }
 
+/** Container lines are of now, as a runtime's are: where times count (CloudWatch Logs) old ones would go another way. */
+const NOW = `${new Date().toISOString().slice(0, -1)}000000Z`;
+
 /** As containerd writes it to /var/log/pods (KEP "CRI Runtime log format": time, stdio, tags, text). */
 function criLine(text: string, number: number): string {
-  const begin = `2026-01-31T12:00:00.000000000Z ${number % 4 === 0 ? 'stderr' : 'stdout'}`;
+  const begin = `${NOW} ${number % 4 === 0 ? 'stderr' : 'stdout'}`;
   if (number % PARTIAL_EVERY > 0) return `${begin} F ${text}\n`;
   const half = text.length / 2;
   return `${begin} P ${text.slice(0, half)}\n${begin} F ${text.slice(half)}\n`;

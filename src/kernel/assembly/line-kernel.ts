@@ -18,7 +18,7 @@ import {
   timeMs,
   timeTo,
 } from './object-line';
-import { isDigit, isSeenSecond, SECOND_BYTES, writeEpoch } from './time';
+import { isDigit, isSeenSecond, SECOND_BYTES, seenMs, writeEpoch } from './time';
 
 /** Bytes that may be read or written behind what is meant: one vector. */
 const SLACK: usize = 16;
@@ -35,7 +35,9 @@ const STOPS_AT_OBJECTS: i32 = 4;
 const PADS_EMPTY: i32 = 8;
 const HAS_HEADERS: i32 = 16;
 const TAKES_OBJECTS: i32 = 32;
+const EPOCH_TIMES: i32 = 64;
 const TIME_BYTES: usize = 24;
+const EPOCH_BYTES: usize = 13;
 /** ../line-kernel.ts */
 const PARTS_MAX: i32 = 255;
 
@@ -99,6 +101,10 @@ export function encodeLines(job: usize): void {
   const table: usize = word(job, 36);
   let objects: i32 = word(job, 37);
   const lines: usize = word(job, 39);
+  const fromMs = load<f64>(job + (40 << 2));
+  const toMs = load<f64>(job + (42 << 2));
+  let lastMs = load<f64>(job + (44 << 2));
+  let latestMs = load<f64>(job + (46 << 2));
   // What reads an object stops at a line feed: so it does at the end.
   if (flags & TAKES_OBJECTS) store<u8>(to, <u8>LF);
   while (at < to && records < recordsMax) {
@@ -106,6 +112,13 @@ export function encodeLines(job: usize): void {
     if (flags & HAS_HEADERS) {
       begin = headerEnd(at, to, seen);
       if (begin == 0) break;
+    }
+    let timeMs = lastMs;
+    if (flags & EPOCH_TIMES) {
+      const own = headerMs(seen);
+      if (own < fromMs || own > toMs) break;
+      timeMs = max(own, lastMs);
+      if (records != 0 && timeMs > latestMs) break;
     }
     let lineEnd: usize = 0;
     const isPartial = (flags & HAS_HEADERS) != 0 && headerIsPartial;
@@ -140,7 +153,8 @@ export function encodeLines(job: usize): void {
     }
     const time = o + timeAt;
     o = copy(second, secondBytes, o);
-    if (flags & HAS_HEADERS) writeTime(at, time);
+    if (flags & EPOCH_TIMES) decimal(<u64>timeMs, time + EPOCH_BYTES - SLACK);
+    else if (flags & HAS_HEADERS) writeTime(at, time);
     if (flags & OFFSET_AFTER_SECOND) o = copy16(text, digits + SLACK - text, o);
     if (flags & HAS_HEADERS) o = copy(word(job, 27 + headerStdio), word(job, 28 + headerStdio), o);
     else if (flags & OFFSET_AFTER_SECOND) o = copy(third, thirdBytes, o);
@@ -171,6 +185,8 @@ export function encodeLines(job: usize): void {
     store<f64>(offsets + (records << 3), offset);
     store<u8>(lines + records, parts);
     counted = sum;
+    lastMs = timeMs;
+    if (records == 0) latestMs = timeMs + <f64>word(job, 48);
     records += 1;
     out = end;
     at = next;
@@ -180,6 +196,8 @@ export function encodeLines(job: usize): void {
   setWord(job, 5, <i32>records);
   setWord(job, 18, counted);
   setWord(job, 37, objects);
+  store<f64>(job + (44 << 2), lastMs);
+  store<f64>(job + (46 << 2), latestMs);
 }
 
 /**
@@ -313,6 +331,12 @@ function headerEnd(at: usize, to: usize, seen: usize): usize {
   headerIsPartial = tag == 0x2050;
   if ((tag != 0x2046 && tag != 0x2050) || i + 2 > to) return 0;
   return i + 2;
+}
+
+/** The time of the header that was just read, in milliseconds since the epoch. */
+function headerMs(seen: usize): f64 {
+  const millis = (headerMillis & 15) * 100 + ((headerMillis >> 8) & 15) * 10 + ((headerMillis >> 16) & 15);
+  return <f64>(seenMs(seen) + millis);
 }
 
 /** The time of the header at `from` with its milliseconds: 24 bytes at `to`. */

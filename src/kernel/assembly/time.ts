@@ -8,6 +8,9 @@ const MINUS: u32 = 0x2d;
 /** What `isEpoch` read: milliseconds since the epoch. */
 export let epochMs: u64 = 0;
 
+/** What `seenMs` computed of the second that was seen last; negative when another was seen since. */
+let secondMs: i64 = -1;
+
 /** Bytes of `2016-10-06T00:17:09`. */
 export const SECOND_BYTES: usize = 19;
 
@@ -27,7 +30,23 @@ export function isSeenSecond(at: usize, seen: usize): bool {
   v128.store(seen, begin);
   store<u8>(seen + 16, load<u8>(at + 16));
   store<u16>(seen + 17, load<u16>(at + 17));
+  secondMs = -1;
   return true;
+}
+
+/** Milliseconds since the epoch of the second that `isSeenSecond` found last, in UTC. */
+export function seenMs(seen: usize): i64 {
+  if (secondMs >= 0) return secondMs;
+  const month = twoDigits(seen + 5);
+  // H. Hinnant, "chrono-compatible low-level date algorithms", days_from_civil: years begin in March, eras of 400 years.
+  const year = twoDigits(seen) * 100 + twoDigits(seen + 2) - (month <= 2 ? 1 : 0);
+  const era = year / 400;
+  const yearOfEra = year - era * 400;
+  const dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + twoDigits(seen + 8) - 1;
+  const days = era * 146097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719468;
+  const ofDay = (twoDigits(seen + 11) * 60 + twoDigits(seen + 14)) * 60 + twoDigits(seen + 17);
+  secondMs = (<i64>days * 86400 + ofDay) * 1000;
+  return secondMs;
 }
 
 /** Whether the 19 bytes at `at` are a second of the calendar: `2016-10-06T00:17:09`. A leap second is none. */

@@ -9,6 +9,7 @@
  * A message has at least one byte, so an empty line is shipped as one space. A line of more than LINE_BYTES_MAX is several events, all
  * but the last of which say so at their end. May import: core, config, kernel, parse.
  */
+import { isUtf8 } from 'node:buffer';
 import {
   LINE_BYTES_MAX,
   PUT_LOG_EVENTS_BYTES_MAX,
@@ -20,10 +21,11 @@ import type { Batch, ShapedRecord, SourceInfo } from '../../core/record.ts';
 import { DECIMAL_BYTES_MAX, writeDecimal } from '../../kernel/decimal.ts';
 import { createLineKernel } from '../../kernel/create-line-kernel.ts';
 import { LineEscaper } from '../../kernel/line-escaper.ts';
-import type { BatchFill } from '../../kernel/line-kernel.ts';
+import { EPOCH_BYTES, EPOCH_MS_MAX, EPOCH_MS_MIN } from '../../kernel/line-kernel.ts';
+import type { BatchFill, LineFrame, LineKernel, LineRules, RecordTimes } from '../../kernel/line-kernel.ts';
 import { TextEscaper } from '../../kernel/text-escaper.ts';
 import { BatchRanges } from '../batch-ranges.ts';
-import type { Encoder } from '../sink.ts';
+import type { Encoder, HeadedLineEncoder, HeadedLines } from '../sink.ts';
 
 /**
  * Encoded bytes of a batch: twice what it may count. Framing makes 1 MiB of usual lines 1.1 to 1.4 MiB; a batch of bytes that grow
@@ -51,6 +53,17 @@ const NEWLINE = 0x0a;
 /** Longest character (RFC 3629). */
 const UTF8_BYTES_MAX = 4;
 const EMPTY = Buffer.alloc(0);
+
+/** Of lines with headers: each says its own time, and nothing of its stdio. */
+const HEADED_FRAME: LineFrame = {
+  first: EMPTY,
+  second: Buffer.concat([OPEN, Buffer.alloc(EPOCH_BYTES, '0'), OPEN_MESSAGE]),
+  third: EMPTY,
+  closing: CLOSE,
+  hasOffsetAfterFirst: false,
+  hasOffsetAfterSecond: false,
+  header: { timeAt: OPEN.length, stdout: EMPTY, stderr: EMPTY, unsaid: EMPTY, isEpoch: true },
+};
 
 /** Ends an event that holds a part of a line whose rest is in the next one. It needs no escaping. */
 const CONTINUED = Buffer.from(' [continued in the next event]');
@@ -98,25 +111,24 @@ export interface LogEventsEncoderOptions {
   /** No two batches of a stream share a time, so that what is read back can be told apart; costs up to a millisecond a batch. */
   readonly separateBatches?: boolean;
   readonly onReplaced: (count: number) => void;
+  /** Absent: the form that the platform runs best. */
+  readonly createKernel?: (rules: LineRules) => LineKernel;
 }
 
 export class LogEventsEncoder implements Encoder {
   readonly bytesMax = LOG_EVENTS_ENCODED_BYTES_MAX;
   readonly #options: LogEventsEncoderOptions;
   /** Takes runs of usual lines; whatever it stops at goes line by line. */
-  readonly #kernel = createLineKernel({
-    bytesMax: LOG_EVENTS_ENCODED_BYTES_MAX,
-    recordsMax: PUT_LOG_EVENTS_COUNT_MAX,
-    frameBytesMax: 128,
-    stopsAtObjects: false,
-    padsEmpty: true,
-    overheadBytes: PUT_LOG_EVENTS_EVENT_OVERHEAD_BYTES,
-    countedBytesMax: PUT_LOG_EVENTS_BYTES_MAX,
-  });
-  readonly #out = this.#kernel.out;
-  readonly #escaper = new LineEscaper(this.#out);
-  readonly #ranges = new BatchRanges(this.#kernel);
-  readonly #fill: BatchFill = { bytes: 0, records: 0, countedBytes: 0, objects: 0 };
+  readonly #kernel: LineKernel;
+  readonly #out: Buffer;
+  readonly #escaper: LineEscaper;
+  readonly #ranges: BatchRanges;
+  readonly headedLines: HeadedLineEncoder;
+  /** The kernel is bound to the lines with headers that came last, and these are well-formed. */
+  #isHeadedBound = false;
+  #isHeadedValid = false;
+  readonly #times: RecordTimes = { fromMs: 0, toMs: 0, lastMs: 0, latestMs: 0, spanMs: PUT_LOG_EVENTS_SPAN_MS_MAX };
+  readonly #fill: BatchFill = { bytes: 0, records: 0, countedBytes: 0, objects: 0, times: this.#times };
   /** What stands before each message, for the time `#openTimeMs`. */
   readonly #open = Buffer.alloc(OPEN.length + DECIMAL_BYTES_MAX + OPEN_MESSAGE.length);
   #openBytes = 0;
@@ -126,7 +138,7 @@ export class LogEventsEncoder implements Encoder {
   #firstTimeMs = 0;
   #destination = '';
   #replacedBefore = 0;
-  readonly #text = new TextEscaper(this.#out);
+  readonly #text: TextEscaper;
   #markedBytes = 0;
   #markedCountedBytes = 0;
   #markedDestination = '';
@@ -137,6 +149,22 @@ export class LogEventsEncoder implements Encoder {
 
   constructor(options: LogEventsEncoderOptions) {
     this.#options = options;
+    const { createKernel = createLineKernel } = options;
+    this.#kernel = createKernel({
+      bytesMax: LOG_EVENTS_ENCODED_BYTES_MAX,
+      recordsMax: PUT_LOG_EVENTS_COUNT_MAX,
+      frameBytesMax: 128,
+      stopsAtObjects: false,
+      padsEmpty: true,
+      overheadBytes: PUT_LOG_EVENTS_EVENT_OVERHEAD_BYTES,
+      countedBytesMax: PUT_LOG_EVENTS_BYTES_MAX,
+    });
+    const { out, offsets, lines } = this.#kernel;
+    this.#out = out;
+    this.#escaper = new LineEscaper(out);
+    this.#text = new TextEscaper(out);
+    this.#ranges = new BatchRanges(this.#kernel);
+    this.headedLines = { offsets, lines, append: (run) => this.#appendHeaded(run) };
   }
 
   get records(): number {
@@ -160,6 +188,7 @@ export class LogEventsEncoder implements Encoder {
     this.#isFirstCluster = false;
     this.#markedTime = undefined;
     this.#replacedBefore = this.#escaper.replaced;
+    this.#isHeadedBound = false;
   }
 
   append(source: SourceInfo, input: Buffer, from: number, to: number, offset: number, timeMs: number): number {
@@ -170,6 +199,7 @@ export class LogEventsEncoder implements Encoder {
     this.#destination = destination;
     this.#renderOpen(eventTimeMs);
     this.#escaper.bind(input, from, to);
+    this.#isHeadedBound = false;
     this.#kernel.frame({
       first: this.#open.subarray(0, this.#openBytes),
       second: EMPTY,
@@ -239,6 +269,46 @@ export class LogEventsEncoder implements Encoder {
     return true;
   }
 
+  /** Lines whose own time counts, each as `appendRecord` would take it behind a mark of its own; it gets what is left. */
+  #appendHeaded({ source, input, from, to, offset, timeMs, isFresh }: HeadedLines): number {
+    if (isFresh) this.#isHeadedBound = false;
+    const destination = this.#options.destinationOf(source);
+    if (this.#ranges.isFull || (this.records > 0 && destination !== this.#destination)) return from;
+    if (!this.#setTimes(destination, Math.max(0, Math.floor(timeMs)))) return from;
+    if (!this.#isHeadedBound) {
+      this.#isHeadedBound = true;
+      this.#isHeadedValid = isUtf8(input.subarray(from, to));
+      this.#kernel.frame(HEADED_FRAME);
+      this.#kernel.bind(input, from, to, offset);
+    }
+    if (!this.#isHeadedValid) return from;
+    const before = this.records;
+    const at = this.#run(from);
+    if (this.records === before) return from;
+    if (before === 0) this.#firstTimeMs = this.#times.latestMs - PUT_LOG_EVENTS_SPAN_MS_MAX;
+    this.#destination = destination;
+    this.#isFirstCluster = false;
+    this.#options.times.set(destination, this.#times.lastMs);
+    this.#ranges.coverRun(source, offset, offset + at - from, this.records - before);
+    return at;
+  }
+
+  /**
+   * Which times the kernel takes from headers, so that each event has the time that `appendRecord` gives it: those that count as the record's
+   * own. False where the clock was set back: there the times may fall.
+   */
+  #setTimes(destination: string, readMs: number): boolean {
+    const given = this.#options.times.last(destination);
+    const isApart = this.#options.separateBatches === true && this.records === 0 && given !== undefined;
+    const lastMs = (given ?? 0) + (isApart ? 1 : 0);
+    const times = this.#times;
+    times.fromMs = Math.max(EPOCH_MS_MIN, readMs - OWN_TIME_AGE_MS_MAX + 1);
+    times.toMs = Math.min(EPOCH_MS_MAX, readMs);
+    times.lastMs = lastMs;
+    times.latestMs = this.#firstTimeMs + PUT_LOG_EVENTS_SPAN_MS_MAX;
+    return lastMs - readMs <= CLOCK_STEP_MS_MAX && lastMs <= EPOCH_MS_MAX;
+  }
+
   mark(): void {
     this.#ranges.mark();
     this.#markedBytes = this.#bytes;
@@ -289,7 +359,10 @@ export class LogEventsEncoder implements Encoder {
 
   /** Takes the usual lines from `at` on; gives where the first other line begins. */
   #usual(at: number): number {
-    if (!this.#escaper.isValid) return at;
+    return this.#escaper.isValid ? this.#run(at) : at;
+  }
+
+  #run(at: number): number {
     const fill = this.#fill;
     fill.bytes = this.#bytes;
     fill.records = this.#ranges.records;

@@ -4,8 +4,8 @@
 import assert from 'node:assert/strict';
 import { LINE_BYTES_MAX, READ_BYTES } from '../../../src/core/limits.ts';
 import { JSON_DEPTH_MAX, JSON_MEMBERS_MAX } from '../../../src/kernel/json-line.ts';
-import { PARTS_MAX } from '../../../src/kernel/line-kernel.ts';
-import type { BatchFill, LineFrame, LineKernel, LineRules } from '../../../src/kernel/line-kernel.ts';
+import { EPOCH_BYTES, EPOCH_MS_MAX, EPOCH_MS_MIN, PARTS_MAX } from '../../../src/kernel/line-kernel.ts';
+import type { BatchFill, LineFrame, LineKernel, LineRules, RecordTimes } from '../../../src/kernel/line-kernel.ts';
 import { PlainLineKernel } from '../../../src/kernel/plain-line-kernel.ts';
 import { WasmLineKernel } from '../../../src/kernel/wasm-line-kernel.ts';
 import { CriLine } from '../../../src/parse/cri-line.ts';
@@ -47,6 +47,18 @@ const HEADED: LineFrame = {
     stderr: Buffer.from(',"stream":"stderr","message":"'),
     unsaid: Buffer.from(',"message":"'),
   },
+};
+
+const EMPTY = Buffer.alloc(0);
+/** As for events: the time as a number, nothing by the stdio. */
+const EVENTS: LineFrame = {
+  first: EMPTY,
+  second: Buffer.from(`[${'0'.repeat(EPOCH_BYTES)},"`),
+  third: EMPTY,
+  closing: Buffer.from('"],'),
+  hasOffsetAfterFirst: false,
+  hasOffsetAfterSecond: false,
+  header: { timeAt: 1, stdout: EMPTY, stderr: EMPTY, unsaid: EMPTY, isEpoch: true },
 };
 
 const NO_TIME = '0'.repeat(24);
@@ -161,6 +173,7 @@ interface Job {
   readonly rules?: Partial<LineRules>;
   readonly frame?: LineFrame;
   readonly offset?: number;
+  readonly times?: RecordTimes;
   /** Goes on behind a line that the kernel leaves. */
   readonly skips?: boolean;
 }
@@ -176,7 +189,10 @@ function encode(make: (rules: LineRules) => LineKernel, input: Buffer, job: Job 
   const padded = Buffer.concat([Buffer.from('xyz'), input]);
   kernel.frame(job.frame ?? FRAME);
   kernel.bind(padded, 3, padded.length, job.offset ?? 0);
-  const fill = { bytes: 0, records: 0, countedBytes: 0, objects: 0 };
+  const fill: BatchFill = {
+    ...{ bytes: 0, records: 0, countedBytes: 0, objects: 0 },
+    ...(job.times === undefined ? {} : { times: { ...job.times } }),
+  };
   let next = 3;
   // As its callers do: until it moves no more.
   for (let before = -1; next < padded.length;) {
@@ -398,6 +414,51 @@ for (const [name, make] of Object.entries(FORMS)) {
       assert.equal(got.text, ['ü', ' ', ' ', '\\"'].map((text) => `${before}${text}"}\n`).join(''));
     });
 
+    it('writes times of headers as numbers, those of any day from 2001 to 2286', () => {
+      const all = { fromMs: EPOCH_MS_MIN, toMs: EPOCH_MS_MAX, lastMs: 0, latestMs: 0, spanMs: 2 ** 31 - 1 };
+      const rules = { bytesMax: 100, recordsMax: 1 };
+      const dayMs = 24 * 60 * 60_000;
+      // Each day of some years, leap years and centuries among them; then a day in 497 up to the end.
+      const days = ['2003-12-30', '2099-12-30'].flatMap((day) =>
+        Array.from({ length: 440 }, (_, i) => Date.parse(day) + i * dayMs + ((i * 7_919_003) % dayMs)),
+      );
+      for (let ms = EPOCH_MS_MIN; ms <= EPOCH_MS_MAX; ms += 497 * dayMs + 12_345_678) days.push(ms);
+      for (const ms of [...days, EPOCH_MS_MIN, EPOCH_MS_MAX]) {
+        const line = `${new Date(ms).toISOString()} stdout F x\n`;
+        assert.equal(encode(make, Buffer.from(line), { frame: EVENTS, times: all, rules }).text, `[${ms},"x"],`, line);
+      }
+      for (const [header, time] of HEADERS) {
+        const got = encode(make, Buffer.from(`${header}x\n`), { frame: EVENTS, times: { ...all, fromMs: 0 } });
+        const ms = time === undefined ? Number.NaN : Date.parse(time);
+        // Twelve digits are not asked for.
+        if (!(ms < EPOCH_MS_MIN)) assert.equal(got.text, time === undefined ? '' : `[${ms},"x"],`, header);
+      }
+    });
+
+    it('keeps times from falling, and leaves what is too old, too late, or further than the span from the first', () => {
+      const at = (ms: number): string => new Date(ms).toISOString();
+      const base = Date.parse('2026-11-28T10:11:12.500Z');
+      const times = { fromMs: base - 1_000, toMs: base + 5_000, lastMs: 0, latestMs: 0, spanMs: 3_000 };
+      const tell = (of: readonly number[], some: Partial<RecordTimes> = {}, bytesMax = RULES.bytesMax): unknown => {
+        const input = Buffer.from(of.map((ms) => `${at(base + ms)} stderr F \n`).join(''));
+        const got = encode(make, input, { frame: EVENTS, times: { ...times, ...some }, rules: { bytesMax } });
+        const written = [...got.text.matchAll(/\[(\d+),""\],/g)].map(([, ms]) => Number(ms) - base);
+        const { lastMs = 0, latestMs = 0 } = got.fill.times ?? {};
+        return [written, lastMs === 0 ? 0 : lastMs - base, latestMs === 0 ? 0 : latestMs - base];
+      };
+      assert.deepEqual(tell([0, 5, 3, 5, 4, 6]), [[0, 5, 5, 5, 5, 6], 6, 3_000]);
+      assert.deepEqual(tell([-1_000, -999]), [[-1_000, -999], -999, 2_000]);
+      assert.deepEqual(tell([-1_001]), [[], 0, 0]);
+      assert.deepEqual(tell([0, -1_001, 0]), [[0], 0, 3_000]);
+      assert.deepEqual(tell([5_000]), [[5_000], 5_000, 8_000]);
+      assert.deepEqual(tell([5_001]), [[], 0, 0]);
+      assert.deepEqual(tell([0, 3_000, 3_001]), [[0, 3_000], 3_000, 3_000]);
+      assert.deepEqual(tell([0], { lastMs: base + 7_000 }), [[7_000], 7_000, 10_000]);
+      // A line without room leaves the times as they were.
+      assert.deepEqual(tell([0, 2_000], {}, 20), [[0], 0, 3_000]);
+      assert.deepEqual(tell([0], {}, 18), [[], 0, 0]);
+    });
+
     it('takes time and stdio of a usual header and leaves any other line', () => {
       for (const [header, time] of HEADERS) {
         const first = '2016-10-06T00:17:09.669794202Z stdout F one\n';
@@ -610,6 +671,12 @@ describe('byte kernel', () => {
       const lines = randomHeadedLines(random);
       const withHeaders = { ...job, frame: HEADED };
       assert.deepEqual(encode(wasm, lines, withHeaders), encode(plain, lines, withHeaders), `TEST_SEED=${seed}`);
+      // Between and beside the times of HEADERS.
+      const fromMs = EPOCH_MS_MIN + random.below(3) * 1e11;
+      const toMs = fromMs + random.below(8) * 1e11;
+      const times = { fromMs, toMs, lastMs: EPOCH_MS_MIN + random.below(9) * 1e11, latestMs: 1.6e12, spanMs: 1e9 };
+      const asEvents = { ...job, frame: EVENTS, times, skips: true };
+      assert.deepEqual(encode(wasm, lines, asEvents), encode(plain, lines, asEvents), `TEST_SEED=${seed}`);
     }
   });
 

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 
 import { PLAIN_RULES } from '../../../src/config/record-rules.ts';
-import { BULK_BYTES_MAX, LINE_BYTES_MAX, READ_BYTES } from '../../../src/core/limits.ts';
+import { BULK_BYTES_MAX, LINE_BYTES_MAX, PUT_LOG_EVENTS_COUNT_MAX, READ_BYTES } from '../../../src/core/limits.ts';
 import { createMetrics } from '../../../src/core/metrics.ts';
 import { PARTS_MAX } from '../../../src/kernel/line-kernel.ts';
 import type { LineKernel, LineRules } from '../../../src/kernel/line-kernel.ts';
@@ -14,7 +14,9 @@ import { WasmLineKernel } from '../../../src/kernel/wasm-line-kernel.ts';
 import { GROUPS_MAX, LAST, MORE_MAY_COME, OVERDUE } from '../../../src/parse/record-cutter.ts';
 import { Account } from '../../../src/pipeline/ledger.ts';
 import { RecordStage } from '../../../src/pipeline/record-stage.ts';
+import { LogEventsEncoder, StreamTimes } from '../../../src/sinks/cloudwatch-logs/encode.ts';
 import { DocumentEncoder } from '../../../src/sinks/document-encoder.ts';
+import type { Encoder } from '../../../src/sinks/sink.ts';
 import { forwarderConfig, sourceInfo } from '../../fakes/forwarder-config.ts';
 import { randomObjectLine } from '../../fakes/random-object-line.ts';
 import { seededRandom, testSeed } from '../../fakes/seeded-random.ts';
@@ -38,6 +40,16 @@ interface Way {
   readonly reads: readonly number[];
   /** At which of them nothing more comes for a while. */
   readonly overdue: ReadonlySet<number>;
+  /** CloudWatch Logs instead of documents. */
+  readonly events?: EventsWay;
+}
+
+interface EventsWay {
+  readonly separateBatches: boolean;
+  /** The last time of the stream before. */
+  readonly lastMs: number | undefined;
+  /** The clock at each read, in turn. */
+  readonly clockMs: readonly number[];
 }
 
 for (const [form, createKernel] of Object.entries(FORMS)) {
@@ -56,6 +68,64 @@ for (const [form, createKernel] of Object.entries(FORMS)) {
         fast.records > RUNS * 4 && fast.joined > RUNS,
         `runs take many, parts among them: ${JSON.stringify(fast)}`,
       );
+    });
+
+    it('become the events that each record alone becomes, whatever the times say', () => {
+      const seed = testSeed();
+      const random = seededRandom(seed);
+      const fast = { records: 0, joined: 0 };
+      for (let round = 0; round < RUNS; round += 1) {
+        const input = randomInput(random, timesOf(random));
+        const way = { createKernel, ...randomWay(random, input.length), events: randomEvents(random) };
+        const alone = ship(input, way, undefined);
+        assert.deepEqual(ship(input, way, fast), alone, `TEST_SEED=${seed} round ${round}`);
+      }
+      assert(
+        fast.records > RUNS * 4 && fast.joined > RUNS,
+        `runs take many, parts among them: ${JSON.stringify(fast)}`,
+      );
+    });
+
+    it('fall with a clock that was set back by more than an hour, and stay with any other', () => {
+      const line = '2026-11-28T10:11:12.5Z stdout F one\n';
+      for (const separateBatches of [false, true]) {
+        for (const over of [-2, -1, 0, 1, 2]) {
+          const events = { separateBatches, lastMs: NOON_MS + HOUR_MS + over, clockMs: [NOON_MS] };
+          const input = Buffer.from(line.repeat(4));
+          const way = {
+            createKernel,
+            events,
+            reads: [input.length],
+            parser: 'cri',
+            metadata: 'none',
+            recordsMax: 1,
+          } as const;
+          const alone = ship(input, { ...way, overdue: new Set<number>() }, undefined);
+          const fast = ship(input, { ...way, overdue: new Set<number>() }, { records: 0, joined: 0 });
+          assert.deepEqual(fast, alone, `over by ${over}`);
+        }
+      }
+    });
+
+    it('fill batches of events up to their number, and up to their bytes as they are counted and as they are written', () => {
+      const cases = [
+        ['', PUT_LOG_EVENTS_COUNT_MAX + 20],
+        ['x'.repeat(200), 6_000],
+        ['\u0001'.repeat(200), 3_000],
+      ] as const;
+      for (const [text, lines] of cases) {
+        const events = { separateBatches: false, lastMs: undefined, clockMs: [NOON_MS] };
+        const input = Buffer.from(`2026-11-28T10:11:12.5Z stdout F ${text}\n`.repeat(lines));
+        const reads = [input.length];
+        const way = { createKernel, reads, events, parser: 'cri', metadata: 'none', recordsMax: 1 } as const;
+        const fast = { records: 0, joined: 0 };
+        const alone = ship(input, { ...way, overdue: new Set<number>() }, undefined);
+        assert.deepEqual(ship(input, { ...way, overdue: new Set<number>() }, fast), alone, text.slice(0, 9));
+        assert(
+          alone.length > 2 && fast.records > lines - 20,
+          `but for the lines at the ends of reads: ${fast.records}`,
+        );
+      }
     });
 
     it('go on where they were when a batch was full as a read began', () => {
@@ -105,8 +175,38 @@ for (const [form, createKernel] of Object.entries(FORMS)) {
   });
 }
 
+const NOON_MS = Date.parse('2026-11-28T12:00:00Z');
+const HOUR_MS = 3_600_000;
+
+/** Beginnings of the times of lines that stand, fall, and jump over hours, days, the age that counts and the ends of what has 13 digits. */
+function timesOf(random: SeededRandom): () => string {
+  const one = <T>(list: readonly [T, ...T[]]): T => list[random.below(list.length)] ?? list[0];
+  const jumps = one([1_000, 12, 3]);
+  let timeMs = NOON_MS - one([0, 0, 0, 0, 1, 13, 14]) * 24 * HOUR_MS + random.below(3) - 1 - one([0, HOUR_MS, HOUR_MS]);
+  return () => {
+    if (random.below(3) === 0) timeMs += random.below(5) - 1;
+    if (random.below(jumps) === 0)
+      timeMs += one([-1, 1]) * one([1, 1_000, 60_000, HOUR_MS, 23 * HOUR_MS, 24 * HOUR_MS]);
+    // The very millisecond of each border, and one beside it.
+    if (random.below(jumps) === 0) timeMs = NOON_MS - one([0, 1, 13, 14]) * 24 * HOUR_MS + random.below(3) - 1;
+    if (random.below(jumps * 20) === 0)
+      return one(['2001-09-09T01:46:39.999', '2001-09-09T01:46:40.000', '0001-01-01T00:00:00']);
+    return new Date(timeMs).toISOString().slice(0, -1);
+  };
+}
+
+function randomEvents(random: SeededRandom): EventsWay {
+  const one = <T>(list: readonly [T, ...T[]]): T => list[random.below(list.length)] ?? list[0];
+  const near = (): number => one([0, 0, 0, -1, 1, HOUR_MS, HOUR_MS + 1, -HOUR_MS, -25 * HOUR_MS, 12 * HOUR_MS]);
+  const clockMs = Array.from({ length: 1 + random.below(4) }, () => NOON_MS + near());
+  const lastMs = random.below(3) === 0 ? undefined : NOON_MS + near() - random.below(2) * 24 * HOUR_MS;
+  // Where all is as long ago as 13 digits begin.
+  const shift = random.below(10) === 0 ? Date.parse('2001-09-09T01:46:40Z') - NOON_MS : 0;
+  return { separateBatches: random.below(2) === 0, lastMs, clockMs: clockMs.map((ms) => ms + shift) };
+}
+
 /** Lines as runtimes write them, and as they do not. */
-function randomInput(random: SeededRandom): Buffer {
+function randomInput(random: SeededRandom, timeOf?: () => string): Buffer {
   const one = <T>(list: readonly [T, ...T[]]): T => list[random.below(list.length)] ?? list[0];
   const lines: string[] = [];
   // Of one stdio for a while, the lines of the other between them now and then.
@@ -117,7 +217,8 @@ function randomInput(random: SeededRandom): Buffer {
     if (random.below(mixes) === 0) stdio = one(['stdout', 'stderr', '-']);
     const tag = one(['F', 'F', 'P', 'P', ...(random.below(20) === 0 ? ['F:x', 'P:x', 'x'] : [])]);
     const time = one(['12.123456789Z', '12.123456789Z', '13.5Z', random.below(9) === 0 ? '12.1+01:00' : '15.25Z']);
-    lines.push(`2026-11-28T10:11:${time} ${stdio} ${tag} ${randomText(random)}${one(['\n', '\n', '\n', '\r\n'])}`);
+    const begin = timeOf === undefined ? `2026-11-28T10:11:${time}` : `${timeOf()}${one(['Z', 'Z', '456789Z'])}`;
+    lines.push(`${begin} ${stdio} ${tag} ${randomText(random)}${one(['\n', '\n', '\n', '\r\n'])}`);
     if (random.below(60) === 0) lines.push('no header at all\n');
   }
   if (random.below(4) === 0) lines.push('2026-11-28T10:11:12Z stdout P the end of wh');
@@ -157,25 +258,32 @@ function ship(input: Buffer, way: Way, fast: { records: number; joined: number }
   const rules = { ...PLAIN_RULES, parser: way.parser };
   const stage = new RecordStage(rules, { metrics: createMetrics(), sink: 'elasticsearch', hasHeaders: true });
   const unparsed: number[] = [];
-  const encoder = createEncoder(way, unparsed);
+  const times = new StreamTimes();
+  if (way.events?.lastMs !== undefined) times.set('group:stream', way.events.lastMs);
+  const encoder = way.events === undefined ? createEncoder(way, unparsed) : createEvents(way, way.events, times);
   const batches: object[] = [];
   let from = 0;
   let lines = 0;
   const flush = (at: number): void => {
     if (encoder.records === 0) return;
-    batches.push({ ...settled(stage, encoder, { from, at, lines }), unparsed: [...unparsed] });
+    batches.push({
+      ...settled(stage, encoder, { from, at, lines }),
+      unparsed: [...unparsed],
+      last: times.last('group:stream'),
+    });
     stage.swap();
     encoder.reset();
     from = at;
     lines = 0;
   };
   let at = 0;
-  for (const end of readEnds(way.reads)) {
+  for (const [read, end] of readEnds(way.reads).entries()) {
+    const timeMs = way.events?.clockMs[read % way.events.clockMs.length] ?? 5;
     const atEnd = end === input.length ? LAST : way.overdue.has(end) ? OVERDUE : MORE_MAY_COME;
     let isFresh = true;
     while (at < end) {
-      stage.begin(SOURCE, 5, 5, 0);
-      const run = { source: SOURCE, input, from: at, to: end, offset: BASE + at, timeMs: 5, isFresh };
+      stage.begin(SOURCE, timeMs, 5, 0);
+      const run = { source: SOURCE, input, from: at, to: end, offset: BASE + at, timeMs, isFresh };
       const before = encoder.records;
       const next = fast === undefined ? at : stage.appendRun(encoder, run);
       isFresh = false;
@@ -223,10 +331,21 @@ function createEncoder({ createKernel, parser, metadata, recordsMax }: Way, unpa
   });
 }
 
+function createEvents({ createKernel }: Way, { separateBatches }: EventsWay, times: StreamTimes): LogEventsEncoder {
+  const onReplaced = (count: number): void => assert.fail(`the shaper has replaced them: ${count}`);
+  return new LogEventsEncoder({
+    destinationOf: () => 'group:stream',
+    times,
+    separateBatches,
+    onReplaced,
+    createKernel,
+  });
+}
+
 /** The batch, and what becomes of its lines whatever part of it is settled or refused. */
 function settled(
   { log }: RecordStage,
-  encoder: DocumentEncoder,
+  encoder: Encoder,
   { from, at, lines }: { readonly from: number; readonly at: number; readonly lines: number },
 ): object {
   const { records, offsets, ends, ranges, body } = encoder.finish();
