@@ -921,6 +921,8 @@ export class Lane {
     this.#stage?.reset();
     this.#stdioStage?.reset();
     this.#spans = [];
+    // What begins now is another batch: who was turned away from that one is asked again.
+    this.#serial += 1;
     this.#closed = false;
     this.#since = undefined;
     return cursors;

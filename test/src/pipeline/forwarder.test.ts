@@ -413,6 +413,23 @@ describe('forwarder', () => {
       assert.deepEqual(texts(), ['one\n', 'own 1\n', 'own 2\n']);
     });
 
+    it('are let go of from a batch that had no room for another file, which goes on', async () => {
+      await start({ recordsMax: 1 });
+      await join();
+      destination.script = () => UNREACHABLE;
+      writeFileSync(at('v/a.log'), 'one\n');
+      writeFileSync(at('own.log'), '');
+      await run(3 * FLUSH_MS);
+      appendFileSync(at('v/a.log'), 'two\n');
+      await run(FLUSH_MS / 2);
+      appendFileSync(at('own.log'), 'own 1\n');
+      await run(FLUSH_MS / 4);
+      forwarder.leave(VOLUME);
+      destination.script = () => 'store';
+      await run(5 * FLUSH_MS);
+      assert.deepEqual(texts(), ['own 1\n']);
+    });
+
     it('are let go of without a trace on what is not among them', async () => {
       writeFileSync(at('v/a.log'), 'one\n');
       await start();
