@@ -45,8 +45,9 @@ interface Watched {
   /** Events since the last look, and looks in a row with many of them. */
   events: number;
   busyLooks: number;
-  /** While it stands aside: when names last came or went. */
+  /** While it stands aside: when names last came or went, and whether that was news to the last look. */
   changedAt: bigint | undefined;
+  isChanging: boolean;
 }
 
 export class FolderWatch {
@@ -120,17 +121,24 @@ export class FolderWatch {
     watched.watcher = undefined;
     watched.busyLooks = 0;
     watched.changedAt = changedAt(folder);
+    watched.isChanging = true;
     this.#scan = true;
     this.#overflow = true;
   }
 
-  /** Two changes within one tick of the file system's clock (4 ms and less) look like one: the next scan finds the second. */
+  /**
+   * Two changes within one tick of the file system's clock (10 ms and less) look like one, and a scan may have been between them: the look
+   * after one that saw a change asks for a scan once more. A file that a rotation made then would be found only by the next scan, a second
+   * later, and one that is deleted before never.
+   */
   #askBusy(folder: string, watched: Watched, mayStandAside: boolean): void {
     this.#overflow = true;
     if (mayStandAside) {
       const before = watched.changedAt;
+      const wasChanging = watched.isChanging;
       watched.changedAt = changedAt(folder);
-      if (watched.changedAt !== before) this.#scan = true;
+      watched.isChanging = watched.changedAt !== before;
+      if (wasChanging || watched.isChanging) this.#scan = true;
       return;
     }
     // Open first: what happens from here on is told, what happened before is found by this look.
@@ -139,7 +147,7 @@ export class FolderWatch {
   }
 
   #add(folder: string): void {
-    const watched: Watched = { watcher: undefined, events: 0, busyLooks: 0, changedAt: undefined };
+    const watched: Watched = { watcher: undefined, events: 0, busyLooks: 0, changedAt: undefined, isChanging: false };
     try {
       const watcher = this.#watchFolder(folder, (event, name) => {
         // What was on its way when it was closed.

@@ -82,6 +82,7 @@ describe('folder watch', () => {
     writeFileSync(join(folder, 'a.log'), '');
     stamp();
     standAside();
+    assert.deepEqual(look(0), { scan: true, names: undefined });
     assert.deepEqual(look(0), { scan: false, names: undefined });
     for (const change of [
       () => renameSync(join(folder, 'a.log'), join(folder, 'a.log.1')),
@@ -92,8 +93,30 @@ describe('folder watch', () => {
       change();
       stamp();
       assert.deepEqual(look(0), { scan: true, names: undefined });
+      // Once more: see below.
+      assert.deepEqual(look(0), { scan: true, names: undefined });
       assert.deepEqual(look(0), { scan: false, names: undefined });
     }
+  });
+
+  it('misses no second change within one tick of the clock of the file system, with a look between the two', () => {
+    const second = (): void => {
+      writeFileSync(join(folder, 'a.log'), '');
+      utimesSync(folder, 1_000_000 + times, 1_000_000 + times);
+    };
+    writeFileSync(join(folder, 'a.log'), '');
+    stamp();
+    // The look that closes the watch is the one between; and then one while it stands aside.
+    standAside();
+    second();
+    assert.equal(look(0).scan, true);
+    assert.equal(look(0).scan, false);
+    renameSync(join(folder, 'a.log'), join(folder, 'a.log.1'));
+    stamp();
+    assert.equal(look(0).scan, true);
+    second();
+    assert.equal(look(0).scan, true);
+    assert.equal(look(0).scan, false);
   });
 
   it('takes over again when it is told to, and what came before that is found by the same look', () => {
