@@ -42,6 +42,8 @@ import { Wake } from './wake.ts';
 const DRAIN_QUIET_MS = 300;
 /** A watch whose files were quiet for this long takes over again. Some gaps longer than one look, short beside a person's patience. */
 const STAND_ASIDE_MS = 500;
+/** Scans in a row while names move under them: rotations are further apart than three scans; after that the next turn goes on. */
+const SCANS_MAX = 3;
 /** Sources on the ledger page. */
 const LEDGER_SOURCES_MAX = 1_000;
 
@@ -421,10 +423,21 @@ export class Forwarder {
   }
 
   #scan(now: number): void {
-    this.#files.scan();
-    this.#releaseTruncated();
+    this.#scanFiles();
     this.#watch?.follow(this.#files.folders);
     this.#schedule.scanned(now);
+  }
+
+  /**
+   * A name that moved between the listing and the look into its file is looked for again before anything is read: what is newer than that
+   * file would go out before it.
+   */
+  #scanFiles(): void {
+    for (let scans = 1; scans <= SCANS_MAX; scans += 1) {
+      this.#files.scan();
+      this.#releaseTruncated();
+      if (!this.#files.scanWanted) return;
+    }
   }
 
   /** A timer does for a watch only what it can do as well: ask files that are open, and only while they grow. */
@@ -444,8 +457,7 @@ export class Forwarder {
 
   /** A scan and a look at every size, not only at those that are due. */
   #lookAtAll(): void {
-    this.#files.scan();
-    this.#releaseTruncated();
+    this.#scanFiles();
     this.#files.poll({ names: undefined, active: true });
     this.#schedule.scanned(this.#now());
     this.#schedule.polled(this.#now());

@@ -208,7 +208,11 @@ export class FileSet {
     const strangers = [...seen.values()].filter(({ key }) => !this.#owners.has(key));
     // An original is known before its copy is looked at.
     strangers.sort((a, b) => a.identity.birthUs - b.identity.birthUs || b.rank - a.rank);
-    for (const sighting of this.#restore(strangers)) this.#adopt(sighting, seen);
+    const awaiting = [...this.#sources].filter(({ awaitsCopy }) => awaitsCopy);
+    const fresh = this.#restore(strangers).flatMap((sighting) => this.#adopt(sighting, seen) ?? []);
+    // What was cut off has the rank of its copy only now: what was found before that copy was placed without it.
+    if (awaiting.some(({ awaitsCopy }) => !awaitsCopy))
+      for (const source of fresh) source.order = this.#chains.placeByRank(source, source.rank);
     for (const { name, code } of scan.problems) this.#access.unreadable.report(name, code);
     if (!scan.isTorn) this.#giveUpMissing();
     this.#forecasts.settle(this.#sources);
@@ -540,10 +544,11 @@ export class FileSet {
     if (sighting.path !== source.info.path) source.detachedAt = this.#options.clock.monotonic();
   }
 
-  /** A file that nobody owns: the copy of one that we know, or a source of its own. */
-  #adopt(sighting: Sighting, seen: ReadonlyMap<string, Sighting>): void {
+  /** A file that nobody owns: the copy of one that we know, or a source of its own, which is given. */
+  #adopt(sighting: Sighting, seen: ReadonlyMap<string, Sighting>): SourceFile | undefined {
     // An empty rotated file is about to become a copy or says nothing at all.
-    if (sighting.base !== undefined && sighting.size === 0) return;
+    if (sighting.base !== undefined && sighting.size === 0) return undefined;
+    let fresh: SourceFile | undefined;
     this.#access.use(sighting, (opened) => {
       const extent = readExtent(opened.fd, opened.size);
       const isTaken = this.#isCopy(opened, extent, sighting, seen);
@@ -552,10 +557,12 @@ export class FileSet {
       const positions = this.#positionsOf(sighting);
       const source = this.#create(opened, extent, { container: sighting.container, path, positions });
       this.#place(source, sighting);
+      fresh = source;
       const olderThanNs = this.#joined.get(sighting.positions ?? '')?.olderThanNs ?? 0n;
       if (sighting.mtimeNs < olderThanNs) this.#options.onOlder(source);
       return true;
     });
+    return fresh;
   }
 
   /** The path that the app wrote it under: its rotation base, if there is one. */

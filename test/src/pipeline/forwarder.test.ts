@@ -140,6 +140,44 @@ describe('forwarder', () => {
     rmSync(folder, { recursive: true });
   });
 
+  for (const isCutOffAtOnce of [false, true])
+    it(`keeps the order where names move while a scan looks into their files${isCutOffAtOnce ? ' and the original is cut off' : ''}`, async () => {
+      let isMoved = false;
+      // A copy is older than the cut by more than a tick of the file system's clock.
+      const tick = (): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+      const endRotation = (): void => {
+        writeFileSync(at('a.log.1'), 'third\n');
+        tick();
+        writeFileSync(at('a.log'), '4\n');
+      };
+      // Within the scan: the copy of the first generation was just found, that of the second was listed and not yet opened.
+      const rotate = (line: string): void => {
+        if (isMoved || !line.includes('copy of a truncated file')) return;
+        isMoved = true;
+        renameSync(at('a.log.2'), at('a.log.3'));
+        renameSync(at('a.log.1'), at('a.log.2'));
+        writeFileSync(at('a.log.1'), '');
+        if (isCutOffAtOnce) endRotation();
+      };
+      log = createLog({ clock, level: 'info', write: rotate });
+      writeFileSync(at('a.log'), 'the first\n');
+      await start();
+      await run(2_000);
+      writeFileSync(at('a.log.2'), 'the first\n');
+      writeFileSync(at('a.log.1'), 'second\n');
+      tick();
+      writeFileSync(at('a.log'), 'third\n');
+      for (let turns = 0; !isMoved; turns += 1) {
+        assert(turns < 100, 'it is looked at some time');
+        forwarder.turn();
+        await clock.advance(isMoved ? 0 : 50, 0);
+      }
+      // And before the next turn that rotation ends.
+      if (!isCutOffAtOnce) endRotation();
+      await run(10_000);
+      assert.deepEqual(destination.texts, ['the first\n', 'second\n', 'third\n', '4\n']);
+    });
+
   it('ships what is there and what is written later, in order, each with its offset', async () => {
     writeFileSync(at('a.log'), 'one\ntwo\n');
     await start();
