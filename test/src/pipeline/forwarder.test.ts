@@ -143,7 +143,7 @@ describe('forwarder', () => {
   for (const isCutOffAtOnce of [false, true])
     it(`keeps the order where names move while a scan looks into their files${isCutOffAtOnce ? ' and the original is cut off' : ''}`, async () => {
       let isMoved = false;
-      // A copy is older than the cut by more than a tick of the file system's clock.
+      // Original, copies and cut are apart by more than a tick of the file system's clock.
       const tick = (): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
       const endRotation = (): void => {
         writeFileSync(at('a.log.1'), 'third\n');
@@ -163,7 +163,9 @@ describe('forwarder', () => {
       writeFileSync(at('a.log'), 'the first\n');
       await start();
       await run(2_000);
+      tick();
       writeFileSync(at('a.log.2'), 'the first\n');
+      tick();
       writeFileSync(at('a.log.1'), 'second\n');
       tick();
       writeFileSync(at('a.log'), 'third\n');
