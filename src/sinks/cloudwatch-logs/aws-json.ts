@@ -30,15 +30,34 @@ export function callHeaders(action: string): { readonly 'content-type': string; 
   return { 'content-type': CONTENT_TYPE, 'x-amz-target': `${SERVICE}.${action}` };
 }
 
-/** Output of a call, or its error. A body without a byte is one without members. */
-export function readAnswer(answer: JsonAnswer): ReadAnswer {
+/**
+ * What the output of PutLogEvents may hold (API reference, "Response Elements"). Lines count as stored by this answer alone: one without a byte,
+ * or with nothing but other members, is that of another server.
+ */
+const OUTPUTS: ReadonlyMap<string, readonly string[]> = new Map([
+  ['PutLogEvents', ['nextSequenceToken', 'rejectedLogEventsInfo', 'rejectedEntityInfo']],
+]);
+
+/** Output of a call, or its error. A body without a byte is one without members, where those say nothing that matters. */
+export function readAnswer(answer: JsonAnswer, action: string): ReadAnswer {
   const { status, body } = answer;
   const members = body.length === 0 ? {} : objectOf(body);
-  if (status >= 200 && status < 300 && members !== undefined) return { kind: 'done', output: members };
   const name = members === undefined ? '' : errorType(answer, members);
-  const words = members === undefined ? `no JSON object: ${pageWords(body)}` : messageOf(members);
-  const text = [name === '' ? `HTTP ${status}` : name, words].filter((part) => part !== '').join(': ');
+  // An error that something in between gave a good status is one all the same.
+  const isGood = status >= 200 && status < 300 && name === '';
+  const isOutput = members !== undefined && isOutputOf(action, members, body);
+  if (isGood && isOutput) return { kind: 'done', output: members };
+  const what = members === undefined ? 'no JSON object' : isGood ? `no output of ${action}` : '';
+  const words = what === '' && members !== undefined ? messageOf(members) : pageWords(body);
+  const head = name === '' ? `HTTP ${status}` : name;
+  const text = [head, what, words].filter((part) => part !== '').join(': ');
   return { kind: 'error', error: { name, code: '', status, text: shortened(text) } };
+}
+
+function isOutputOf(action: string, members: JsonObject, body: Buffer): boolean {
+  const own = OUTPUTS.get(action);
+  const names = Object.keys(members);
+  return own === undefined || (body.length > 0 && (names.length === 0 || names.some((name) => own.includes(name))));
 }
 
 function errorType({ headers }: JsonAnswer, members: JsonObject): string {

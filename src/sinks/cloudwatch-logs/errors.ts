@@ -4,7 +4,7 @@
  *
  * Sources: CloudWatch Logs API reference, "Errors" of PutLogEvents, CreateLogGroup, CreateLogStream, PutRetentionPolicy and GetLogEvents, and
  * "Common Errors"; Security Token Service API reference, "Errors" of AssumeRoleWithWebIdentity; Node.js documentation, "Common system
- * errors" and X509 certificate error codes. May import: sinks/sink.ts (types), sinks/aws.
+ * errors", ERR_PROXY_TUNNEL and X509 certificate error codes. May import: sinks/sink.ts (types), sinks/aws.
  */
 import { LATE_CREDENTIALS, LATE_REMEDY } from '../aws/late-credentials.ts';
 import type { RetryReason } from '../sink.ts';
@@ -173,6 +173,8 @@ export const ERROR_RULES: readonly ErrorRule[] = [
     ['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH'],
     'check network policies, the route to {region}, VPC endpoints and HTTPS to port 443',
   ),
+  // The request waits until the tunnel stands.
+  undone('unreachable', 'proxy (CONNECT)', ['ERR_PROXY_TUNNEL'], LATE_REMEDY),
   open('unreachable', 'connection', ['ECONNRESET', 'EPIPE']),
   open('timeout', 'connection', ['ETIMEDOUT']),
   undone(

@@ -82,7 +82,7 @@ export class SignedCalls {
       answerBytesMax: ANSWER_BYTES_MAX,
       signal,
     });
-    return this.#outcome(exchange, context);
+    return this.#outcome(action, exchange, context);
   }
 
   close(): void {
@@ -105,10 +105,10 @@ export class SignedCalls {
     return { headers: signed, connection: await this.#connection };
   }
 
-  #outcome(exchange: Exchange, context: () => CallContext): Called<JsonObject> {
+  #outcome(action: LogsAction, exchange: Exchange, context: () => CallContext): Called<JsonObject> {
     if (exchange.kind === 'failed') return failed(exchange, context);
     this.#options.serviceClock.observe(exchange.headers, this.#options.clock.now());
-    const read = readAnswer(exchange);
+    const read = readAnswer(exchange, action);
     return read.kind === 'done' ? { kind: 'done', value: read.output } : classifyFailure(read.error, context());
   }
 }

@@ -8,8 +8,8 @@ import { ServiceClock } from '../../../../src/sinks/cloudwatch-logs/service-cloc
 
 type Headers = Readonly<Record<string, string>>;
 
-function read(status: number, body: string, headers: Headers = {}): string {
-  const answer = readAnswer({ status, headers, body: Buffer.from(body) });
+function read(status: number, body: string, headers: Headers = {}, action = 'CreateLogStream'): string {
+  const answer = readAnswer({ status, headers, body: Buffer.from(body) }, action);
   if (answer.kind === 'done') return `done ${JSON.stringify(answer.output)}`;
   const { name, text, code } = answer.error;
   assert.deepEqual([answer.error.status, code], [status, '']);
@@ -54,6 +54,9 @@ const ANSWERS: ReadonlyArray<readonly [status: number, body: string, want: strin
   // Proxies and other servers.
   [502, '<html><h1>Bad  gateway</h1>\n</html>', ' | HTTP 502: no JSON object: Bad gateway'],
   [200, '<html>sign in</html>', ' | HTTP 200: no JSON object: sign in'],
+  [200, '{"__type":"a.b#FooError"}', 'FooError | FooError'],
+  [200, '', 'FooError | FooError', { 'x-amzn-errortype': 'FooError' }],
+  [200, '{"code":200,"message":"ok"}', '200 | 200: ok'],
   [200, 'null', ' | HTTP 200: no JSON object: null'],
   [413, '["x"]', ' | HTTP 413: no JSON object: ["x"]'],
 ];
@@ -64,6 +67,14 @@ describe('answers of AWS JSON 1.1', () => {
       assert.equal(read(status, body, headers), want));
   }
 
+  it('lines count as stored by an output of PutLogEvents alone', () => {
+    const put = (body: string): string => read(200, body, {}, 'PutLogEvents');
+    for (const body of ['{}', '{"nextSequenceToken":"1","more":1}', '{"rejectedLogEventsInfo":{}}'])
+      assert.equal(put(body), `done ${body}`);
+    assert.equal(put(''), ' | HTTP 200: no output of PutLogEvents');
+    assert.equal(put('{"status":"ok"}'), ' | HTTP 200: no output of PutLogEvents: {"status":"ok"}');
+  });
+
   it('words have an end', () => {
     const long = read(400, JSON.stringify({ __type: 'A', message: 'x'.repeat(5000) }));
     assert.equal(long.length, 1024 + 'A | '.length);
@@ -72,6 +83,14 @@ describe('answers of AWS JSON 1.1', () => {
 });
 
 describe('the service’s clock', () => {
+  it('takes no time but that of an HTTP date', () => {
+    const clock = new ServiceClock();
+    for (const date of ['1', 'garbage', 'Sat, 13 Sep 275760 00:00:00 GMT', '+275760-09-13T00:00:00Z']) {
+      clock.observe({ date }, Date.UTC(2026, 0, 1));
+      assert.equal(clock.offsetMs, 0, date);
+    }
+  });
+
   it('is that of the Date of an answer, in front of ours or behind', () => {
     const clock = new ServiceClock();
     const date = 'Sun, 06 Nov 1994 08:49:37 GMT';
