@@ -1,7 +1,7 @@
 /**
  * `npm run -s bench -- admission|credentials|forwarder [--only CASE] [--runs N]`: one JSON line per measurement on stdout, all else on stderr.
  *
- * CASE is a part of a case's name, which is its words with slashes between them: `plain/elasticsearch/items`, `2x5/tls/32`. A case of the
+ * CASE is a part of a case's name (`CASE$`: its end, so that `plain/elasticsearch/items$` is ours without the peers), which is its words with slashes between them: `plain/elasticsearch/items`, `2x5/tls/32`. A case of the
  * forwarder that others can do has theirs beside it: `plain/elasticsearch/items/rsyslog`; who cannot be had is told and left out.
  * For the forwarder also `--entry BUNDLE,BUNDLE`: each case with each of them in turn, for a comparison in one session; and
  * `--minutes N` (1 unless given) is the length of `outage`;
@@ -105,6 +105,11 @@ function integer(text: string | undefined, fallback: number): number | undefined
   return Number.isInteger(value) && value >= 1 ? value : undefined;
 }
 
+/** @param only a part of the name; with a `$` behind it the end of it */
+function isAsked(name: string, only: string): boolean {
+  return only.endsWith('$') ? name.endsWith(only.slice(0, -1)) : name.includes(only);
+}
+
 /** The measurements that were asked for; a text when the arguments make no sense. */
 function chosen(args: readonly string[]): { runs: number; measurements: readonly Measurement[] } | string {
   // Unknown options are left among the words, so that they are told like any other mistake.
@@ -123,7 +128,7 @@ function chosen(args: readonly string[]): { runs: number; measurements: readonly
   if (runs === undefined) return `--runs: expected an integer from 1, got "${given.runs}"`;
   const cases = bench(given);
   if (typeof cases === 'string') return cases;
-  const measurements = cases.filter(({ name }) => name.includes(given.only ?? ''));
+  const measurements = cases.filter(({ name }) => isAsked(name, given.only ?? ''));
   if (measurements.length > 0) return { runs, measurements };
   return `--only: expected a part of ${cases.map(({ name }) => name).join(', ')}, got "${given.only}"`;
 }
