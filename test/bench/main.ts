@@ -1,8 +1,9 @@
 /**
  * `npm run -s bench -- admission|credentials|forwarder [--only CASE] [--runs N]`: one JSON line per measurement on stdout, all else on stderr.
  *
- * CASE is a part of a case's name (`CASE$`: its end, so that `plain/elasticsearch/items$` is ours without the peers), which is its words with slashes between them: `plain/elasticsearch/items`, `2x5/tls/32`. A case of the
- * forwarder that others can do has theirs beside it: `plain/elasticsearch/items/rsyslog`; who cannot be had is told and left out.
+ * CASE is a part of a case's name, which is its words with slashes between them: `plain/elasticsearch/items`, `2x5/tls/32`. A case of the
+ * forwarder that others can do has theirs beside it: `plain/elasticsearch/items/rsyslog`; who cannot be had is told and left out. `CASE$` is
+ * the end of a name: `plain/elasticsearch/items$` is ours alone.
  * For the forwarder also `--entry BUNDLE,BUNDLE`: each case with each of them in turn, for a comparison in one session; and
  * `--minutes N` (1 unless given) is the length of `outage`;
  * `--memory-limit MIB [--absent 30s] [--lines N]`: under a hard limit with the sink absent at first, beside the same without a limit.
