@@ -59,13 +59,15 @@ export class KnownSources {
     opened: OpenedFile,
     isOlderName: (original: KnownSource) => boolean,
   ): KnownSource | undefined {
-    const found = this.#truncated.find(
+    const fitting = this.#truncated.filter(
       (original) =>
         original.container === sighting.container &&
         original.path === sighting.base?.path &&
         isOlderName(original) &&
         isCopyOfTruncated(opened, original),
     );
+    // Of several generations that begin alike the last one was copied.
+    const found = fitting.toSorted((one, other) => one.order - other.order).at(-1);
     this.#truncated = this.#truncated.filter((known) => known !== found);
     return found;
   }

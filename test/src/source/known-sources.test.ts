@@ -2,9 +2,12 @@
  * Which sightings may be a file that the checkpoint knows.
  */
 import assert from 'node:assert/strict';
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 import type { Sighting } from '../../../src/source/directory-scan.ts';
-import { NO_HEAD } from '../../../src/source/identity.ts';
+import { NO_HEAD, readHead } from '../../../src/source/identity.ts';
 import { KnownSources } from '../../../src/source/known-sources.ts';
 import type { KnownSource } from '../../../src/source/source-file.ts';
 
@@ -51,6 +54,29 @@ describe('known sources', () => {
   for (const [name, source, sighting, want] of CASES)
     it(`${name}: ${want ? 'may be' : 'is not'} it`, () =>
       assert.equal(new KnownSources([source]).mayHold(sighting), want));
+
+  it('have their copy by the last generation of those that begin alike', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'logtender-known-'));
+    try {
+      writeFileSync(join(folder, 'copy'), 'banner\none\n');
+      const fd = openSync(join(folder, 'copy'), 'r');
+      const head = readHead(fd, 'banner\n'.length);
+      const orphan = (order: number): KnownSource => ({ ...known(1), id: `id-${order}`, orphan: true, head, order });
+      const copy = { ...seen('1', 9), base: { name: '/mnt/a.log', path: '/log/a.log' }, rank: 1 };
+      const opened = { fd, identity: { ...copy.identity, ino: '8' }, size: 'banner\none\n'.length };
+      for (const orders of [
+        [1, 3, 2],
+        [3, 2, 1],
+      ]) {
+        const sources = new KnownSources(orders.map(orphan));
+        assert.equal(sources.claimCopy(copy, opened, () => true)?.id, 'id-3');
+        assert.equal(sources.claimCopy(copy, opened, () => true)?.id, 'id-2', 'each has one');
+      }
+      closeSync(fd);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
 
   it('are given up where somebody looked, and forgotten with their volume', () => {
     const sources = new KnownSources([known(1), { ...known(2), orphan: true, path: '/waits/a.log' }]);
