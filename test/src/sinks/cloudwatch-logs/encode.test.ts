@@ -6,6 +6,7 @@ import { PLAIN_RULES } from '../../../../src/config/record-rules.ts';
 import type { RecordRules } from '../../../../src/config/record-rules.ts';
 import { LINE_BYTES_MAX } from '../../../../src/core/limits.ts';
 import type { Batch } from '../../../../src/core/record.ts';
+import { EPOCH_MS_MAX, EPOCH_MS_MIN } from '../../../../src/kernel/line-kernel.ts';
 import { LAST } from '../../../../src/parse/record-cutter.ts';
 import { RecordShaper } from '../../../../src/parse/record-shaper.ts';
 import {
@@ -14,6 +15,7 @@ import {
   StreamTimes,
 } from '../../../../src/sinks/cloudwatch-logs/encode.ts';
 import { putLogEventsBody } from '../../../../src/sinks/cloudwatch-logs/request.ts';
+import type { HeadedLines } from '../../../../src/sinks/sink.ts';
 import { selectedSlices } from '../../../../src/sinks/selection.ts';
 import { sourceInfo } from '../../../fakes/forwarder-config.ts';
 import { seededRandom, testSeed } from '../../../fakes/seeded-random.ts';
@@ -275,4 +277,79 @@ describe('LogEventsEncoder', () => {
       );
     }
   }).timeout(10_000);
+});
+
+describe('runs of container lines for CloudWatch Logs', () => {
+  const line = (ms: number, text = 'x'): Buffer => Buffer.from(`${new Date(ms).toISOString()} stdout F ${text}\n`);
+  /** How many of the bytes a run takes. */
+  const take = (encoder: LogEventsEncoder, input: Buffer, some: Partial<HeadedLines> = {}): number => {
+    const all = { source: SOURCE, input, from: 0, to: input.length, offset: 0, timeMs: NOW, isFresh: true };
+    return encoder.headedLines.append({ ...all, ...some });
+  };
+  const eventsOf = (encoder: LogEventsEncoder): unknown =>
+    readRequest(encoder.finish()).logEvents.map(({ timestamp, message }) => [timestamp, message]);
+
+  it('are taken while their time has 13 digits, its own and the one before', () => {
+    const [first, last] = [EPOCH_MS_MIN, EPOCH_MS_MAX];
+    const cases = [
+      [first, first + DAY, undefined, true],
+      [first - 1, first + DAY, undefined, false],
+      [last, last + DAY, undefined, true],
+      [last + 1, last + DAY, undefined, false],
+      [last - 5, last, last, true],
+      [last - 5, last, last + 1, false],
+    ] as const;
+    for (const [ms, timeMs, lastMs, isTaken] of cases) {
+      const times = new StreamTimes();
+      const encoder = createEncoder(times);
+      if (lastMs !== undefined) times.set(`group:${SOURCE.path}`, lastMs);
+      const input = line(ms);
+      assert.equal(take(encoder, input, { timeMs }), isTaken ? input.length : 0, `${ms} at ${timeMs}`);
+      assert.deepEqual(eventsOf(encoder), isTaken ? [[Math.max(ms, lastMs ?? 0), 'x']] : []);
+    }
+  });
+
+  it('keep a batch to one log stream, whoever began it', () => {
+    const other = { ...SOURCE, path: `${SOURCE.path}.other` };
+    const input = line(NOW);
+    const text = Buffer.from('y\n');
+    for (const beginsWithRun of [true, false]) {
+      const encoder = createEncoder();
+      if (beginsWithRun) assert.equal(take(encoder, input), input.length);
+      else encoder.append(SOURCE, text, 0, text.length, 0, NOW);
+      assert.equal(take(encoder, input, { source: other }), 0);
+      assert.equal(encoder.append(other, text, 0, text.length, 0, NOW), 0);
+      assert.equal(encoder.finish().destination, `group:${SOURCE.path}`);
+      encoder.reset();
+      assert.equal(take(encoder, input, { source: other }), input.length);
+      assert.equal(encoder.finish().destination, `group:${other.path}`);
+    }
+  });
+
+  it('span 24 hours and not a millisecond more, over several runs', () => {
+    const encoder = createEncoder();
+    const text = Buffer.from('y\n');
+    encoder.mark();
+    const input = line(NOW - DAY);
+    assert.equal(take(encoder, input), input.length);
+    assert.equal(take(encoder, line(NOW + 1), { timeMs: NOW + 1 }), 0);
+    assert.equal(encoder.append(SOURCE, text, 0, text.length, 0, NOW + 1), 0);
+    assert.equal(take(encoder, line(NOW), { timeMs: NOW + 1 }), input.length);
+  });
+
+  it('are read from what came last, whatever the encoder was bound to before', () => {
+    const encoder = createEncoder();
+    const two = Buffer.concat([line(NOW, 'a'), line(NOW, 'b')]);
+    const half = two.length / 2;
+    assert.equal(take(encoder, two, { to: half }), half);
+    const text = Buffer.from('y\n');
+    encoder.append(SOURCE, text, 0, text.length, half, NOW);
+    assert.equal(take(encoder, two, { from: half, offset: half + text.length, isFresh: false }), two.length);
+    assert.equal(take(encoder, Buffer.concat([line(NOW, 'c'), line(NOW, 'd')])), two.length);
+    const want = ['a', 'y', 'b', 'c', 'd'].map((message) => [NOW, message]);
+    assert.deepEqual(eventsOf(encoder), want);
+    // Not well-formed: whoever mends texts takes them one by one.
+    assert.equal(take(encoder, Buffer.concat([line(NOW), Buffer.from([0xe2, 0x82, 0x0a])])), 0);
+    assert.deepEqual(eventsOf(encoder), want);
+  });
 });
