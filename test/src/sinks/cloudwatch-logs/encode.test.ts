@@ -289,9 +289,13 @@ describe('runs of container lines for CloudWatch Logs', () => {
   const eventsOf = (encoder: LogEventsEncoder): unknown =>
     readRequest(encoder.finish()).logEvents.map(({ timestamp, message }) => [timestamp, message]);
 
-  it('are taken while their time has 13 digits, its own and the one before', () => {
+  it('are taken while their own time counts and has 13 digits, and so has the one before', () => {
     const [first, last] = [EPOCH_MS_MIN, EPOCH_MS_MAX];
     const cases = [
+      [NOW, NOW, undefined, true],
+      [NOW + 1, NOW, undefined, false],
+      [NOW - 13 * DAY + 1, NOW, undefined, true],
+      [NOW - 13 * DAY, NOW, undefined, false],
       [first, first + DAY, undefined, true],
       [first - 1, first + DAY, undefined, false],
       [last, last + DAY, undefined, true],
