@@ -210,6 +210,17 @@ describe('torn line', () => {
     renameSync(at('0.log'), at(`0.log.${stamp}`));
     if (newer !== undefined) writeFileSync(at('0.log'), newer);
   };
+  /** A torn line was joined and sent, nobody heard the answer, the process is gone, and then one of the two files. */
+  const killedWithout = async (name: string): Promise<void> => {
+    writeFileSync(at('0.log'), '');
+    destination.script = () => 'store_and_lose_answer';
+    await start();
+    rotate(cri('out', 'P', 'be'), cri('out', 'F', 'ginning'));
+    await run(LONG_MS);
+    kill();
+    unlinkSync(at(name));
+    destination.script = () => 'store';
+  };
   const texts = (): string[] => destination.texts.map((text) => text.slice(0, -1));
   const sorted = (records: readonly string[]): string[] => records.toSorted();
   /** The books are whole: every line and byte of what was written is delivered or dropped. */
@@ -407,14 +418,7 @@ describe('torn line', () => {
   });
 
   it('goes out without its rest, under a new id, when the file that had it is gone after a kill', async () => {
-    writeFileSync(at('0.log'), '');
-    destination.script = () => 'store_and_lose_answer';
-    await start();
-    rotate(cri('out', 'P', 'be'), cri('out', 'F', 'ginning'));
-    await run(LONG_MS);
-    kill();
-    unlinkSync(at('0.log'));
-    destination.script = () => 'store';
+    await killedWithout('0.log');
     await start();
     await run(2 * LONG_MS);
     assert.deepEqual(texts(), ['beginning', 'be']);
@@ -437,14 +441,7 @@ describe('torn line', () => {
   });
 
   it('is counted as maybe there twice when what it completed is gone, though a kill comes before the rest is sent', async () => {
-    writeFileSync(at('0.log'), '');
-    destination.script = () => 'store_and_lose_answer';
-    await start();
-    rotate(cri('out', 'P', 'be'), cri('out', 'F', 'ginning'));
-    await run(LONG_MS);
-    kill();
-    unlinkSync(at('0.log.20261128-100000'));
-    destination.script = () => 'store';
+    await killedWithout('0.log.20261128-100000');
     await open();
     await run(2 * LONG_MS);
     kill();
