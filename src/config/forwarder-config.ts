@@ -220,7 +220,8 @@ export const FORWARDER_ENTRY = '/app/forwarder.mjs';
 
 /**
  * Flags of the sidecar's Node, chosen by measurement (docs/performance.md): a small young generation and no V8 helper threads take
- * anonymous memory at full speed from 48 to 26 MiB at the same CPU. Source: Node.js documentation, command-line API.
+ * anonymous memory at full speed from 48 to 26 MiB at the same CPU. Without helper threads an exit cannot wait for one of them for ever either
+ * (nodejs/node#54918). Source: Node.js documentation, command-line API.
  */
 export const FORWARDER_NODE_FLAGS: readonly string[] = ['--max-semi-space-size=1', '--single-threaded'];
 

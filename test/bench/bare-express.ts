@@ -15,6 +15,7 @@ import { systemClock, systemRandom } from '../../src/core/clock.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { createMetrics } from '../../src/core/metrics.ts';
 import { listen } from '../../src/core/listen.ts';
+import { endWithParent } from './process-under-test.ts';
 
 /** The name in its certificate. */
 export const BARE_NAME = 'localhost';
@@ -49,7 +50,7 @@ function createApp(patchBytes: number): express.Express {
 }
 
 if (import.meta.main) {
-  process.once('disconnect', () => process.exit(0));
+  endWithParent();
   const shared = { clock: systemClock, random: systemRandom, log: silentLog, metrics: createMetrics() };
   const certificates = await startLocalCertificates({ ...shared, hosts: [BARE_NAME] });
   const current = certificates.source.current();

@@ -2,13 +2,14 @@
  * The discard sink (discard-sink.ts) as a process of its own, so that its cost is not the forwarder's.
  */
 import { fork } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
+import type { EventEmitter } from 'node:events';
 import { join } from 'node:path';
 import type { DiscardOrders, DiscardReport } from './discard-sink.ts';
 
 /** A run that takes longer is broken, not slow. */
 export const RUN_MS_MAX = 900_000;
+/** For everything but the end of a run: what the sink says at once, behind a body of lines that it may be counting. */
+const ANSWER_MS_MAX = 30_000;
 
 type Report<R extends DiscardReport['report']> = Extract<DiscardReport, { report: R }>;
 
@@ -25,8 +26,9 @@ export interface DiscardProcess {
 
 export async function startDiscardSink(orders: DiscardOrders): Promise<DiscardProcess> {
   const child = fork(join(import.meta.dirname, 'discard-sink.ts'), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-  const listening = nextReport(child, 'listening');
-  const complete = nextReport(child, 'complete');
+  const reports = new Reports(child);
+  const listening = reports.next('listening', orders.absentMs + ANSWER_MS_MAX);
+  const complete = reports.next('complete', RUN_MS_MAX);
   // Whoever waits for it hears of it; a run that fails earlier must not fail twice.
   complete.catch(() => {});
   child.send(orders);
@@ -34,12 +36,12 @@ export async function startDiscardSink(orders: DiscardOrders): Promise<DiscardPr
     port: (await listening).port,
     complete,
     count: async () => {
-      const counted = nextReport(child, 'counted');
+      const counted = reports.next('counted', ANSWER_MS_MAX);
       child.send('count');
       return counted;
     },
     leave: async (absentMs) => {
-      const left = nextReport(child, 'left');
+      const left = reports.next('left', ANSWER_MS_MAX);
       child.send({ absentMs });
       await left;
     },
@@ -49,11 +51,52 @@ export async function startDiscardSink(orders: DiscardOrders): Promise<DiscardPr
   };
 }
 
-async function nextReport<R extends DiscardReport['report']>(child: ChildProcess, report: R): Promise<Report<R>> {
-  const signal = AbortSignal.timeout(RUN_MS_MAX);
-  for (;;) {
-    const [message] = (await once(child, 'message', { signal })) as [DiscardReport];
-    if (isReport(message, report)) return message;
+interface Waiting {
+  readonly report: DiscardReport['report'];
+  resolve(message: DiscardReport): void;
+  reject(error: Error): void;
+}
+
+/**
+ * What the sink reports, told to whoever waits for it.
+ *
+ * One listener for the whole life: two reports that come in one read of the channel are emitted one right after the other, and a listener that is
+ * set up anew between them misses the second.
+ */
+export class Reports {
+  readonly #waiting = new Set<Waiting>();
+
+  /** @param child emits `message` per report and `exit` when it has ended */
+  constructor(child: EventEmitter) {
+    child.on('message', (message: DiscardReport) => {
+      const first = [...this.#waiting].find(({ report }) => report === message.report);
+      if (first === undefined) return;
+      this.#waiting.delete(first);
+      first.resolve(message);
+    });
+    child.once('exit', (code: number | null, signal: string | null) => {
+      for (const { report, reject } of this.#waiting)
+        reject(new Error(`the discard sink ended with ${String(signal ?? code)} before it reported '${report}'`));
+    });
+  }
+
+  /** The next report of a kind. Rejects when the sink ends before, or when the time is over. */
+  next<R extends DiscardReport['report']>(report: R, msMax: number): Promise<Report<R>> {
+    const { promise, resolve, reject } = Promise.withResolvers<DiscardReport>();
+    const waiting: Waiting = { report, resolve, reject };
+    this.#waiting.add(waiting);
+    const timer = setTimeout(
+      () => reject(new Error(`the discard sink did not report '${report}' within ${msMax} ms`)),
+      msMax,
+    );
+    const done = promise.then((message) => {
+      if (isReport(message, report)) return message;
+      throw new TypeError(`waited for '${report}', got '${message.report}'`);
+    });
+    return done.finally(() => {
+      clearTimeout(timer);
+      this.#waiting.delete(waiting);
+    });
   }
 }
 

@@ -10,6 +10,7 @@ import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 import { bulkAnswer, infoAnswer } from './bulk-answer.ts';
 import { LineCounter } from './numbered-lines.ts';
+import { endWithParent } from './process-under-test.ts';
 
 export interface DiscardOrders {
   readonly kind: 'elasticsearch' | 'cloudwatch' | 's3';
@@ -60,7 +61,7 @@ async function serve(orders: DiscardOrders): Promise<void> {
     });
   };
   const server: Server = orders.tls === undefined ? createServer(listener) : createTlsServer(orders.tls, listener);
-  process.once('disconnect', () => process.exit(0));
+  endWithParent();
   const port = await listen(server, 0);
   process.on('message', (request: DiscardRequest) => {
     if (request === 'count')
