@@ -1,3 +1,6 @@
+/**
+ * What the sink of the benchmark reports reaches whoever waits for it, and a sink that is gone keeps nobody waiting.
+ */
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { Reports } from './discard-process.ts';
