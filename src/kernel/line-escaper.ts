@@ -46,11 +46,17 @@ export class LineEscaper {
 
   /** Makes `input` the one that lines are read from and checks [from, to) for UTF-8 once, at memory speed. */
   bind(input: Uint8Array, from: number, to: number): void {
+    this.bindWellFormed(input);
+    this.#isValid = isUtf8(input.subarray(from, to));
+  }
+
+  /** The same for an input of which nothing is read but what is known to be well-formed. */
+  bindWellFormed(input: Uint8Array): void {
     if (input !== this.#input) {
       this.#input = input;
       this.#view = new DataView(input.buffer, input.byteOffset, input.byteLength);
     }
-    this.#isValid = isUtf8(input.subarray(from, to));
+    this.#isValid = true;
   }
 
   /** A view of the bound input, for others who read words from it. */

@@ -5,7 +5,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 
-import { ESCAPED, plainRunEnd } from './plain-run.ts';
+import { ESCAPED, wordHasEscape } from './plain-run.ts';
 import { REPLACEMENT, sequenceLength } from './utf8.ts';
 
 const HEX = Buffer.from('0123456789abcdef');
@@ -22,29 +22,57 @@ const SHORT: Readonly<Record<number, number>> = {
 /** Writes one buffer's bytes into another; remembers the view of the buffer that it read last. */
 export class TextEscaper {
   readonly #out: Uint8Array;
+  readonly #outView: DataView;
   #input: Uint8Array = new Uint8Array(0);
   #view: DataView = new DataView(new ArrayBuffer(0));
 
   /** @param out where everything is written; a call needs six times the bytes of its text */
   constructor(out: Uint8Array) {
     this.#out = out;
+    this.#outView = new DataView(out.buffer, out.byteOffset, out.byteLength);
   }
 
   /** Escapes `input[from, to)` to `at`; returns the position after the last byte written. */
   escape(input: Uint8Array, from: number, to: number, at: number): number {
-    if (input !== this.#input) {
-      this.#input = input;
-      this.#view = new DataView(input.buffer, input.byteOffset, input.byteLength);
-    }
+    this.#see(input);
     const out = this.#out;
+    const view = this.#view;
+    const outView = this.#outView;
+    const lastWord = to - 4;
     let o = at;
     for (let i = from; i < to;) {
-      const end = plainRunEnd(input, this.#view, i, to);
-      out.set(input.subarray(i, end), o);
-      o += end - i;
-      for (i = end; i < to && ESCAPED[input[i] ?? 0] === 1; i += 1) o = escapeByte(out, input[i] ?? 0, o);
+      for (; i <= lastWord; i += 4, o += 4) {
+        const word = view.getInt32(i, true);
+        if (wordHasEscape(word) !== 0) break;
+        outView.setInt32(o, word, true);
+      }
+      // What is left of the text, or the word that has something to escape: the next one may be plain again.
+      const end = Math.min(to, i + 4);
+      for (; i < end; i += 1) {
+        const byte = input[i] ?? 0;
+        if (ESCAPED[byte] === 1) o = escapeByte(out, byte, o);
+        else out[o++] = byte;
+      }
     }
     return o;
+  }
+
+  /** Copies `input[from, to)` to `at` as it stands; returns the position after the last byte written. */
+  copy(input: Uint8Array, from: number, to: number, at: number): number {
+    this.#see(input);
+    const view = this.#view;
+    const outView = this.#outView;
+    let i = from;
+    let o = at;
+    for (const lastWord = to - 4; i <= lastWord; i += 4, o += 4) outView.setInt32(o, view.getInt32(i, true), true);
+    for (; i < to; i += 1, o += 1) this.#out[o] = input[i] ?? 0;
+    return o;
+  }
+
+  #see(input: Uint8Array): void {
+    if (input === this.#input) return;
+    this.#input = input;
+    this.#view = new DataView(input.buffer, input.byteOffset, input.byteLength);
   }
 }
 

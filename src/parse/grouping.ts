@@ -57,7 +57,8 @@ class TraceGrouping implements Grouping {
   /** Whether any way out of the start state can match: most lines are asked once. */
   readonly #anyStart: PatternList;
   readonly #sets: (readonly number[])[] = [[0]];
-  readonly #numbers = new Map<string, number>();
+  /** By state of the rules, 1 for those that a line leads to. Nothing is allocated for a line whose states were seen before. */
+  readonly #isNext: Uint8Array;
 
   constructor(presets: readonly (keyof typeof TRACE_RULES)[]) {
     const rules = presets.flatMap((preset) => TRACE_RULES[preset]);
@@ -68,6 +69,7 @@ class TraceGrouping implements Grouping {
       'every state has a way out',
     );
     const lists = new Map(rules.map(({ pattern }) => [pattern, pattern === '' ? undefined : compiled(pattern)]));
+    this.#isNext = new Uint8Array(names.length);
     this.#ways = names.map((name) =>
       rules
         .filter(({ from }) => from === name)
@@ -83,22 +85,32 @@ class TraceGrouping implements Grouping {
   }
 
   follow(state: number, text: Uint8Array, from: number, to: number): number {
-    const next = new Set<number>();
+    const isNext = this.#isNext;
+    isNext.fill(0);
+    let count = 0;
     for (const member of this.#sets[state] ?? [])
-      for (const way of this.#ways[member] ?? [])
-        if (!next.has(way.to) && way.pattern?.matches(text, from, to) !== false) next.add(way.to);
-    if (next.size === 0) return FOREIGN;
-    next.delete(CLOSED);
-    return next.size === 0 ? CLOSED : this.#number([...next].toSorted((a, b) => a - b));
+      for (const way of this.#ways[member] ?? []) {
+        if (isNext[way.to] === 1 || way.pattern?.matches(text, from, to) === false) continue;
+        isNext[way.to] = 1;
+        count += 1;
+      }
+    if (count === 0) return FOREIGN;
+    const open = count - (isNext[CLOSED] ?? 0);
+    return open === 0 ? CLOSED : this.#number(open);
   }
 
-  #number(members: readonly number[]): number {
-    const key = members.join(',');
-    const known = this.#numbers.get(key);
-    if (known !== undefined) return known;
-    this.#sets.push(members);
-    this.#numbers.set(key, this.#sets.length - 1);
-    return this.#sets.length - 1;
+  /** The number of the set of the `count` states that a line leads to, CLOSED aside. */
+  #number(count: number): number {
+    const sets = this.#sets;
+    for (let number = 0; number < sets.length; number += 1) if (this.#isSet(sets[number] ?? [], count)) return number;
+    const members = [...this.#isNext.keys()].filter((state) => state !== CLOSED && this.#isNext[state] === 1);
+    return sets.push(members) - 1;
+  }
+
+  #isSet(members: readonly number[], count: number): boolean {
+    if (members.length !== count) return false;
+    for (const member of members) if (member === CLOSED || this.#isNext[member] !== 1) return false;
+    return true;
   }
 }
 

@@ -81,8 +81,7 @@ export function jsonLevel(scanner: JsonLineScanner, input: Uint8Array): number {
   for (let i = 0; i < scanner.members; i += 1) {
     const from = scanner.nameFrom[i] ?? 0;
     const to = scanner.nameTo[i] ?? 0;
-    if (MEMBERS.some((name) => isSame(input, from, to, name)))
-      return valueLevel(input, scanner.valueFrom[i] ?? 0, scanner.valueTo[i] ?? 0);
+    if (isLevelName(input, from, to)) return valueLevel(input, scanner.valueFrom[i] ?? 0, scanner.valueTo[i] ?? 0);
   }
   return NO_LEVEL;
 }
@@ -126,6 +125,11 @@ function hashOf(text: Uint8Array, from: number, to: number): number {
   let hash = 0;
   for (let i = from; i < to; i += 1) hash = (Math.imul(hash, 31) + ((text[i] ?? 0) | 0x20)) | 0;
   return hash;
+}
+
+function isLevelName(input: Uint8Array, from: number, to: number): boolean {
+  for (const name of MEMBERS) if (isSame(input, from, to, name)) return true;
+  return false;
 }
 
 function isSame(input: Uint8Array, from: number, to: number, name: Uint8Array): boolean {

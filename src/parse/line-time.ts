@@ -93,13 +93,24 @@ function clockMs(text: Uint8Array, from: number, to: number): number {
 }
 
 function inNearestYear(month: number, day: number, clock: number, nowMs: number): number {
-  const year = new Date(nowMs).getUTCFullYear();
+  const year = yearOf(nowMs);
   let best = Number.NaN;
   for (let candidate = year - 1; candidate <= year + 1; candidate += 1) {
     const timeMs = dateMs(candidate, month, day) + clock;
     if (Number.isNaN(best) || Math.abs(timeMs - nowMs) < Math.abs(best - nowMs)) best = timeMs;
   }
   return Math.abs(best - nowMs) <= YEAR_MS ? best : Number.NaN;
+}
+
+/** The year that was asked for last: lines are read by the thousand at one time. */
+const knownYear = { ofMs: Number.NaN, year: 0 };
+
+function yearOf(timeMs: number): number {
+  if (knownYear.ofMs !== timeMs) {
+    knownYear.ofMs = timeMs;
+    knownYear.year = new Date(timeMs).getUTCFullYear();
+  }
+  return knownYear.year;
 }
 
 /** 1 to 12, 0 for no month. */

@@ -71,13 +71,10 @@ export class LogfmtWriter {
     const from = keyTo + 1;
     if (text[from] === QUOTE) {
       // JSON's own escapes stand as they are; the scanner of JSON lines judges the rest.
-      this.#out.set(text.subarray(from, valueTo), at);
-      return at + valueTo - from;
+      return this.#escaper.copy(text, from, valueTo, at);
     }
-    if (isNumber(text, from, valueTo) && TIME_NAMES.some((name) => isSame(text, keyFrom, keyTo, name))) {
-      this.#out.set(text.subarray(from, valueTo), at);
-      return at + valueTo - from;
-    }
+    if (isNumber(text, from, valueTo) && isTimeName(text, keyFrom, keyTo))
+      return this.#escaper.copy(text, from, valueTo, at);
     return this.#quoted(text, from, valueTo, at);
   }
 }
@@ -119,6 +116,11 @@ function isNumber(text: Uint8Array, from: number, to: number): boolean {
     else if (byte < 0x30 || byte > 0x39) return false;
   }
   return to > from && dots <= 1 && text[from] !== 0x30;
+}
+
+function isTimeName(text: Uint8Array, from: number, to: number): boolean {
+  for (const name of TIME_NAMES) if (isSame(text, from, to, name)) return true;
+  return false;
 }
 
 function isSame(text: Uint8Array, from: number, to: number, name: Uint8Array): boolean {

@@ -104,6 +104,10 @@ export class RecordShaper {
   readonly #scanner = new JsonLineScanner();
   readonly #wantsTime: boolean;
   readonly #wantsLevel: boolean;
+  /** `#seen[#seenFrom, #seenTo)` is well-formed as a whole. */
+  #seen: Buffer | undefined;
+  #seenFrom = 0;
+  #seenTo = 0;
   #viewed: Buffer = this.#joined;
   #view = viewOf(this.#joined);
 
@@ -124,6 +128,18 @@ export class RecordShaper {
     this.#mask = Buffer.allocUnsafeSlow(redactBytes);
     this.#wantsTime = rules.detect.includes('time');
     this.#wantsLevel = rules.detect.includes('level') || this.#sampler !== undefined;
+  }
+
+  /**
+   * Looks once, at memory speed, whether `input[from, to)` is well-formed, so that no record of it has to be asked. To be said again when
+   * other bytes stand there; left out, each record is asked.
+   */
+  see(input: Buffer, from: number, to: number): void {
+    // Behind the last line end there may be half a character.
+    const end = to > from ? Math.max(from, input.lastIndexOf(LF, to - 1) + 1) : from;
+    this.#seen = isWellFormed(input, from, end) ? input : undefined;
+    this.#seenFrom = from;
+    this.#seenTo = end;
   }
 
   /** Remembers what was counted and charged. One mark at a time. */
@@ -202,7 +218,13 @@ export class RecordShaper {
     record.text = isOne ? input : this.#joined;
     record.from = isOne ? (cutter.textFrom[first] ?? 0) : 0;
     record.to = isOne ? (cutter.textTo[first] ?? 0) : end;
-    this.#heal();
+    if (!this.#isSeen(input)) this.#heal();
+  }
+
+  /** Whether the cluster is known to be well-formed: then so is each record of its lines. */
+  #isSeen(input: Buffer): boolean {
+    const { lineFrom, lines } = this.cutter;
+    return input === this.#seen && (lineFrom[0] ?? 0) >= this.#seenFrom && (lineFrom[lines] ?? 0) <= this.#seenTo;
   }
 
   #copy(input: Buffer, line: number, at: number): number {

@@ -64,10 +64,15 @@ export class Sampler {
    */
   decide(record: SampledRecord, salt: number, nowMs: number, wasSent: boolean): Sampled {
     if (record.level >= ERROR_LEVEL) return undefined;
-    const entry = this.#entries.find((candidate) => fits(candidate, record));
+    const entry = this.#entryOf(record);
     if (entry === undefined) return undefined;
     if (entry.share !== undefined) return place(salt, record.offset) < entry.share ? undefined : 'sampled';
     return wasSent || takes(entry, nowMs) ? undefined : 'rate_limited';
+  }
+
+  #entryOf(record: SampledRecord): Entry | undefined {
+    for (const entry of this.#entries) if (fits(entry, record)) return entry;
+    return undefined;
   }
 
   /** Remembers what the rates have let pass, for `rewind`. */

@@ -18,6 +18,8 @@ const CR = 13;
 const AT_BEGIN = 1;
 const AFTER_WORD = 2;
 const AFTER_LINE_END = 4;
+/** Contexts are less than this. */
+const CONTEXTS = 8;
 /** A new match may still begin here (unanchored, nothing matched yet). */
 const SEEDS = 8;
 /** A match ended before the byte that led here. */
@@ -48,6 +50,8 @@ export class Automaton {
   #lists: Uint16Array[] = [];
   #flags: number[] = [];
   #known = new Map<string, number>();
+  /** By context, the state that a search begins in: every text is asked for it. UNKNOWN until it is made. */
+  readonly #starts = new Int32Array(CONTEXTS).fill(UNKNOWN);
   #bytes = 0;
   readonly #stack: number[] = [];
   readonly #seen: Uint32Array;
@@ -125,7 +129,11 @@ export class Automaton {
   /** @param before the byte before the first one, -1 for nothing */
   #start(before: number): number {
     const context = this.#program.hasAssertions ? contextAfter(before) : 0;
-    return this.#state([this.#program.start], context | (this.#options.unanchored ? SEEDS : 0));
+    const known = this.#starts[context] ?? UNKNOWN;
+    if (known !== UNKNOWN) return known;
+    const made = this.#state([this.#program.start], context | (this.#options.unanchored ? SEEDS : 0));
+    this.#starts[context] = made;
+    return made;
   }
 
   #clear(): void {
@@ -133,6 +141,7 @@ export class Automaton {
     this.#lists = [];
     this.#flags = [];
     this.#known = new Map();
+    this.#starts.fill(UNKNOWN);
     this.#bytes = 0;
     // State 0 is the dead one: no threads, no way out.
     this.#state([], 0);

@@ -123,17 +123,26 @@ export class Cursor {
   /** The next offset beyond `read` where a record has to end, because it did so before; infinite when there is none. */
   get border(): number {
     let next = this.#resentTo > this.read ? this.#resentTo : Number.POSITIVE_INFINITY;
+    if (!this.#hasMarks) return next;
     for (const cut of this.cuts) if (cut > this.read) next = Math.min(next, cut);
     if (this.tornRest !== undefined && this.tornRest.at > this.read) next = Math.min(next, this.tornRest.at);
     for (const [from] of this.skips) if (from > this.read) next = Math.min(next, from);
-    for (const { from, to } of this.objects)
-      for (const edge of [from, to]) if (edge > this.read) next = Math.min(next, edge);
+    for (const { from, to } of this.objects) {
+      if (from > this.read) next = Math.min(next, from);
+      if (to > this.read) next = Math.min(next, to);
+    }
     return next;
+  }
+
+  /** Asked for each record, while usually nothing is marked: then nothing is looked through. */
+  get #hasMarks(): boolean {
+    return this.cuts.length + this.skips.length + this.objects.length > 0 || this.tornRest !== undefined;
   }
 
   /** Where what is to be skipped at `read` ends; `read` where nothing is. */
   get skipTo(): number {
-    return this.skips.find(([from, to]) => from <= this.read && this.read < to)?.[1] ?? this.read;
+    for (const [from, to] of this.skips) if (from <= this.read && this.read < to) return to;
+    return this.read;
   }
 
   /** The time that the bytes at `read` carry: what is sent again keeps its time, and with it the dates in the name of its destination. */
@@ -143,12 +152,14 @@ export class Cursor {
 
   /** The named request that covers the next byte, if one does. */
   get object(): PromisedObject | undefined {
-    return this.objects.find(({ from, to }) => from <= this.read && this.read < to);
+    for (const object of this.objects) if (object.from <= this.read && this.read < object.to) return object;
+    return undefined;
   }
 
   /** A named request ends or begins here: no other may go on over it. */
   get isAtObjectEdge(): boolean {
-    return this.objects.some(({ from, to }) => from === this.read || to === this.read);
+    for (const { from, to } of this.objects) if (from === this.read || to === this.read) return true;
+    return false;
   }
 
   /** Moves on to `read`; the bytes before it stand in `buffer` before `end`, as far as they are needed. */

@@ -77,15 +77,19 @@ export interface LaneOptions {
   readonly putSource: (source: SourceFile) => void;
 }
 
-/** What a step of the record stage has added to a batch. */
-interface Added {
-  /** Its first record in the batch, and its first entry in the stage's log. */
-  readonly first: number;
-  readonly entry: number;
-  readonly records: number;
-  readonly lines: number;
-  readonly bytes: number;
-  readonly readMs: number;
+/** What holds for all records of one read. */
+interface Taking {
+  readonly stage: RecordStage;
+  readonly encoder: Encoder;
+  readonly cursor: Cursor;
+  /** Where what was read ends in the reader's buffer, and what that means. */
+  readonly end: number;
+  readonly atEnd: DataEnd;
+  /** When it was read: on the monotonic clock, and milliseconds since the epoch. */
+  readonly now: number;
+  readonly wallMs: number;
+  /** Of the cluster that was just cut: how it is to be taken, where its last line is torn. */
+  torn: Completion | undefined;
 }
 
 /** How eagerly a lane takes what is there. */
@@ -481,7 +485,7 @@ export class Lane {
     return at > lead;
   }
 
-  /** The same where records are more than lines. */
+  /** The same where records are more than lines. Nothing is allocated for a record: there are hundreds of thousands of them a second. */
   #takeRecords(
     stage: RecordStage,
     encoder: Encoder,
@@ -493,15 +497,15 @@ export class Lane {
     const end = lead + available;
     const isWhole = cursor.read + available >= source.size;
     const atEnd = isWhole ? this.#dataEnd(source, now) : MORE_MAY_COME;
-    const wallMs = this.#options.clock.now();
+    const taking = { stage, encoder, cursor, end, atEnd, now, wallMs: this.#options.clock.now(), torn: undefined };
+    stage.see(this.#reader.buffer, lead, end);
     cursor.isHolding = false;
     let at = lead;
     let refused = false;
     // What is to be passed over is not looked at here.
     while (at < end && cursor.skipTo === cursor.read) {
-      const limit = Math.min(end, at + (cursor.border - cursor.read));
-      const run = this.#appendRun(stage, encoder, cursor, { from: at, to: limit, isFresh: at === lead });
-      const taken = run > at ? run : this.#takeCluster(stage, encoder, cursor, { at, end, atEnd, now, wallMs });
+      const run = stage.takesRuns ? this.#appendRun(taking, at, at === lead) : at;
+      const taken = run > at ? run : this.#takeCluster(taking, at);
       if (taken === undefined) break;
       // What was promised to the destination as one request is filled into one, and nothing else with it.
       refused = taken === at || cursor.isAtObjectEdge;
@@ -515,42 +519,30 @@ export class Lane {
   }
 
   /** Takes the cluster that begins at `at`. Gives where it ends, `at` when the batch has no room for it, undefined when more has to come. */
-  #takeCluster(
-    stage: RecordStage,
-    encoder: Encoder,
-    cursor: Cursor,
-    { at, end, atEnd, now, wallMs }: { at: number; end: number; atEnd: DataEnd; now: number; wallMs: number },
-  ): number | undefined {
-    const cluster = this.#cutCluster(stage, cursor, { at, end, atEnd, now });
-    if (cluster === undefined) return undefined;
-    const { to, torn } = cluster;
-    stage.begin(cursor.source.info, cursor.readMs(wallMs), now, cursor.sentBefore);
-    if (!this.#appendCluster(stage, encoder, cursor, { from: at, to, torn })) return at;
+  #takeCluster(taking: Taking, at: number): number | undefined {
+    const { stage, cursor, end, atEnd, now } = taking;
+    const to = this.#cutCluster(taking, at);
+    if (to === at) return undefined;
+    stage.begin(cursor.source.info, cursor.readMs(taking.wallMs), now, cursor.sentBefore);
+    if (!this.#appendCluster(taking, at, to)) return at;
     // Where a record ended only because nothing more had come is told to the checkpoint before it is sent.
     const isCutShort = atEnd === LAST && to === end && this.#reader.buffer[end - 1] !== NEWLINE;
-    if (torn?.status !== 'joined' && (stage.wasForced || isCutShort)) this.#rememberCut(cursor);
+    if (taking.torn?.status !== 'joined' && (stage.wasForced || isCutShort)) this.#rememberCut(cursor);
     return to;
   }
 
   /** Encodes the usual lines of a run and books them; the cursor's tail is left to the caller. Gives where it stopped. */
-  #appendRun(
-    stage: RecordStage,
-    encoder: Encoder,
-    cursor: Cursor,
-    { from, to, isFresh }: { from: number; to: number; isFresh: boolean },
-  ): number {
+  #appendRun({ stage, encoder, cursor, end: until }: Taking, from: number, isFresh: boolean): number {
     // What was promised keeps its bytes: its records go one by one.
     if (cursor.object !== undefined) return from;
     const first = encoder.records;
     const entry = stage.log.length;
     const { source, read: offset } = cursor;
+    const to = Math.min(until, from + (cursor.border - offset));
     const timeMs = cursor.readMs(this.#options.clock.now());
     const input = this.#reader.buffer;
     const end = stage.appendRun(encoder, { source: source.info, input, from, to, offset, timeMs, isFresh });
-    const records = encoder.records - first;
-    const { lines } = stage;
-    if (records > 0)
-      this.#bookEntries(stage, cursor, { first, entry, records, lines, bytes: end - from, readMs: timeMs });
+    if (encoder.records > first) this.#bookEntries(stage, encoder, cursor, first, entry, offset + end - from);
     return end;
   }
 
@@ -560,47 +552,37 @@ export class Lane {
     return now - source.grewAt >= RECORD_WAIT_MS ? OVERDUE : MORE_MAY_COME;
   }
 
-  /** The cluster that begins at `at`; undefined when more has to come. */
-  #cutCluster(
-    stage: RecordStage,
-    cursor: Cursor,
-    { at, end, atEnd, now }: { at: number; end: number; atEnd: DataEnd; now: number },
-  ): { readonly to: number; readonly torn: Completion | undefined } | undefined {
+  /** Gives where the cluster that begins at `at` ends, and leaves in `taking` how it is torn; `at` when more has to come. */
+  #cutCluster(taking: Taking, at: number): number {
+    const { stage, cursor, end, now } = taking;
     const { buffer } = this.#reader;
     const known = at + (cursor.border - cursor.read);
     const limit = Math.min(end, known);
     const isKnownEnd = known <= end;
-    const cut = (): number => stage.cut(buffer, at, limit, isKnownEnd ? LAST : atEnd);
-    const to = cut();
+    const atEnd = isKnownEnd ? LAST : taking.atEnd;
+    const to = stage.cut(buffer, at, limit, atEnd);
     cursor.isHolding = to === at && stage.isHolding;
-    if (to === at) return undefined;
-    if (!stage.wasForced || !stage.isTorn || to < limit) return { to, torn: undefined };
+    taking.torn = undefined;
+    if (to === at || !stage.wasForced || !stage.isTorn || to < limit) return to;
     const about = { ...this.#endOf(cursor.source), isKnownEnd, now };
-    const torn = this.#torn.complete(stage, cursor, { ...about, buffer, from: at, to });
-    if (torn.status === 'wait') return undefined;
+    taking.torn = this.#torn.complete(stage, cursor, { ...about, buffer, from: at, to });
+    if (taking.torn.status === 'wait') return at;
     // The stage has looked at other bytes meanwhile.
-    return { to: torn.status === 'apart' ? cut() : to, torn };
+    return taking.torn.status === 'apart' ? stage.cut(buffer, at, limit, atEnd) : to;
   }
 
   /** Encodes a cluster and books it; the cursor's tail is left to the caller. False when the batch has no room. */
-  #appendCluster(
-    stage: RecordStage,
-    encoder: Encoder,
-    cursor: Cursor,
-    { from, to, torn }: { from: number; to: number; torn: Completion | undefined },
-  ): boolean {
+  #appendCluster({ stage, encoder, cursor, torn }: Taking, from: number, to: number): boolean {
     const first = encoder.records;
     const entry = stage.log.length;
     if (cursor.object !== undefined && first === 0) encoder.pin?.();
     const joined = torn?.status === 'joined' ? torn : undefined;
-    const place = joined === undefined ? { offset: cursor.read } : { offset: cursor.read, ownEnd: joined.ownEnd };
-    if (!stage.append(encoder, cursor.source.info, joined?.buffer ?? this.#reader.buffer, place)) {
+    const buffer = joined?.buffer ?? this.#reader.buffer;
+    if (!stage.append(encoder, cursor.source.info, buffer, cursor.read, joined?.ownEnd)) {
       assert(this.#spans.length > 0, 'an empty batch takes any cluster');
       return false;
     }
-    const { lines, timeMs: readMs } = stage;
-    const records = encoder.records - first;
-    this.#bookEntries(stage, cursor, { first, entry, records, lines, bytes: to - from, readMs });
+    this.#bookEntries(stage, encoder, cursor, first, entry, cursor.read + to - from);
     if (torn?.status === 'apart') this.#torn.parted(cursor);
     if (joined === undefined) return true;
     // Told to the checkpoint before it is sent, as a cut is.
@@ -610,11 +592,23 @@ export class Lane {
     return true;
   }
 
-  /** Books what was added to the batch from record `first` and to the stage's log from `entry` on. */
-  #bookEntries({ log }: RecordStage, cursor: Cursor, added: Added): void {
-    const { first, entry, records, lines, bytes, readMs } = added;
-    const until = cursor.read + bytes;
-    cursor.account.take({ lines, bytes });
+  /**
+   * Books what the stage has just added.
+   *
+   * @param first its first record in the batch
+   * @param entry its first entry in the stage's log
+   * @param until where it ends in the source
+   */
+  #bookEntries(
+    { log, lines, timeMs: readMs }: RecordStage,
+    encoder: Encoder,
+    cursor: Cursor,
+    first: number,
+    entry: number,
+    until: number,
+  ): void {
+    const records = encoder.records - first;
+    cursor.account.takeLines(lines, until - cursor.read);
     const last = this.#spans.at(-1);
     if (last?.cursor === cursor && last.entries !== undefined) {
       last.records += records;

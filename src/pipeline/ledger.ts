@@ -79,9 +79,16 @@ export class Account {
   }
 
   /** Lines were read and wait for their delivery. */
-  take(count: Readonly<Count>): void {
-    add(this.read, count);
-    add(this.pending, count);
+  take({ lines, bytes }: Readonly<Count>): void {
+    this.takeLines(lines, bytes);
+  }
+
+  /** The same, for what is taken record by record. */
+  takeLines(lines: number, bytes: number): void {
+    this.read.lines += lines;
+    this.read.bytes += bytes;
+    this.pending.lines += lines;
+    this.pending.bytes += bytes;
   }
 
   /** Lines that were taken will be read again. */

@@ -76,7 +76,17 @@ export class RecordStage {
     return this.#shaper.cutter.cut(buffer, from, to, end);
   }
 
-  /** The time that the records carry which say none of their own. */
+  /** Whether `appendRun` may take something. */
+  get takesRuns(): boolean {
+    return this.#takesRuns;
+  }
+
+  /** `buffer[from, to)` was read and is about to be cut: see RecordShaper. */
+  see(buffer: Buffer, from: number, to: number): void {
+    this.#shaper.see(buffer, from, to);
+  }
+
+  /** The time that the records carry which were appended last and say none of their own. */
   get timeMs(): number {
     return this.#context.timeMs;
   }
@@ -109,6 +119,7 @@ export class RecordStage {
     if (!this.#takesRuns || headedLines === undefined || !log.hasRoomForRun) return run.from;
     this.#skipped += 1;
     if (this.#fruitless > 1 && this.#skipped < Math.min(2 ** this.#fruitless, RUN_SKIP_MAX)) return run.from;
+    this.#context.timeMs = run.timeMs;
     const first = encoder.records;
     const end = headedLines.append({ ...run, isFresh: this.#isFresh });
     this.#isFresh = false;
@@ -131,15 +142,16 @@ export class RecordStage {
   /**
    * Encodes the cluster that was just cut.
    *
-   * @param place.offset where it begins in its source
-   * @param place.ownEnd where the source's own bytes end in the buffer
+   * @param offset where it begins in its source
+   * @param ownEnd where the source's own bytes end in the buffer
    * @returns false when the batch has no room: nothing of it was taken
    */
   append(
     encoder: Encoder,
     source: SourceInfo,
     buffer: Buffer,
-    { offset, ownEnd = Number.POSITIVE_INFINITY }: { readonly offset: number; readonly ownEnd?: number },
+    offset: number,
+    ownEnd = Number.POSITIVE_INFINITY,
   ): boolean {
     const log = this.#log;
     if (log.isFull) return false;

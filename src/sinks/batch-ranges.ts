@@ -1,18 +1,23 @@
 /**
  * The bookkeeping that every encoder shares: where records end, where they began in their source, which runs they form.
  *
- * May import: core.
+ * Invariant: nothing is allocated for a record that goes on where the one before it ended. May import: core.
  */
 import type { Batch, BatchRange, SourceInfo } from '../core/record.ts';
+
+/** A range that may still grow. */
+type Growing = { -readonly [Key in keyof BatchRange]: BatchRange[Key] };
 
 export class BatchRanges {
   records = 0;
   readonly #ends: Uint32Array;
   readonly #offsets: Float64Array;
-  #ranges: BatchRange[] = [];
+  #ranges: Growing[] = [];
   #markedRecords = 0;
   #markedRanges = 0;
-  #markedLast: BatchRange | undefined;
+  /** Of the last range. */
+  #markedTo = 0;
+  #markedRangeRecords = 0;
 
   /**
    * @param places.ends where records end in the body, filled by whoever encodes; as long as a batch may have records
@@ -44,7 +49,8 @@ export class BatchRanges {
     if (records === 0) return;
     const last = this.#ranges.at(-1);
     if (last !== undefined && last.source === source && last.to === from) {
-      this.#ranges[this.#ranges.length - 1] = { source, from: last.from, to, records: last.records + records };
+      last.to = to;
+      last.records += records;
     } else {
       this.#ranges.push({ source, from, to, records });
     }
@@ -65,13 +71,19 @@ export class BatchRanges {
   mark(): void {
     this.#markedRecords = this.records;
     this.#markedRanges = this.#ranges.length;
-    this.#markedLast = this.#ranges.at(-1);
+    const last = this.#ranges.at(-1);
+    if (last === undefined) return;
+    this.#markedTo = last.to;
+    this.#markedRangeRecords = last.records;
   }
 
   rewind(): void {
     this.records = this.#markedRecords;
     this.#ranges.length = this.#markedRanges;
-    if (this.#markedLast !== undefined) this.#ranges[this.#markedRanges - 1] = this.#markedLast;
+    const last = this.#ranges.at(-1);
+    if (last === undefined) return;
+    last.to = this.#markedTo;
+    last.records = this.#markedRangeRecords;
   }
 
   finish(destination: string, body: Buffer): Batch {

@@ -227,12 +227,20 @@ export class DocumentEncoder implements Encoder {
     this.#replacedBefore = this.#escaper.replaced;
     if (this.#unparsed > 0) this.#options.onUnparsed?.(this.#unparsed);
     this.#unparsed = 0;
-    return this.peek();
+    return this.#ranges.finish(this.#destination, this.#out.subarray(0, this.#bytes));
   }
 
-  /** The batch as it stands, to look at: more may be added. */
-  peek(): Batch {
-    return this.#ranges.finish(this.#destination, this.#out.subarray(0, this.#bytes));
+  /** What stands in the batch so far, to look at: its records' bytes, where each ends in them, and where it begins in its source. */
+  get body(): Buffer {
+    return this.#out;
+  }
+
+  get ends(): Uint32Array {
+    return this.#kernel.ends;
+  }
+
+  get offsets(): Float64Array {
+    return this.#kernel.offsets;
   }
 
   /** Does the batch, or the one that begins here, go where records of the source go? */
@@ -278,7 +286,7 @@ export class DocumentEncoder implements Encoder {
       const objectFrom = json === undefined ? from : 0;
       const objectTo = json === undefined ? to : record.jsonBytes;
       if (beginsObject(input, objectFrom, objectTo)) {
-        this.#escaper.bind(input, objectFrom, objectTo);
+        this.#escaper.bindWellFormed(input);
         if (this.#isSpliceable(frame, input, objectFrom, objectTo)) return this.#spliced(frame, input, offset);
       }
     }

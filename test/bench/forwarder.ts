@@ -22,7 +22,12 @@ import type { ProcessUnderTest } from './process-under-test.ts';
 
 const GIB = 2 ** 30;
 /** Source bytes of one run: a second or more of work, so that start-up and clock ticks do not show. */
-export const LINES: Readonly<Record<Workload, number>> = { plain: 4_000_000, json: 2_400_000, cri: 3_200_000 };
+export const LINES: Readonly<Record<Workload, number>> = {
+  plain: 4_000_000,
+  json: 2_400_000,
+  cri: 3_200_000,
+  java: 2_400_000,
+};
 
 export interface ForwarderCase {
   readonly workload: Workload;
@@ -35,6 +40,9 @@ export interface ForwarderCase {
 
 const CRI = { PARSER: 'cri' } as const;
 const GZIP = { ELASTICSEARCH_GZIP: 'true' } as const;
+/** Records that are more, or less, than their lines. */
+export const MULTILINE = { MULTILINE: 'java' } as const;
+export const REDACT = { REDACT: '["password=[^ ]+","[0-9]{4}-[0-9]{4}-[0-9]{4}-[0-9]{4}"]' } as const;
 const UNCOMPRESSED = { S3_COMPRESSION: 'none' } as const;
 
 export const FORWARDER_CASES: readonly ForwarderCase[] = [
@@ -46,6 +54,8 @@ export const FORWARDER_CASES: readonly ForwarderCase[] = [
   { workload: 'cri', sink: 'elasticsearch', variant: 'items+metadata', metadata: 'full', env: CRI },
   { workload: 'plain', sink: 'elasticsearch', variant: 'items+metadata+gzip', metadata: 'full', env: GZIP },
   { workload: 'json', sink: 'elasticsearch', variant: 'items+metadata+gzip', metadata: 'full', env: GZIP },
+  { workload: 'java', sink: 'elasticsearch', variant: 'items+metadata+multiline', metadata: 'full', env: MULTILINE },
+  { workload: 'plain', sink: 'elasticsearch', variant: 'items+metadata+redact', metadata: 'full', env: REDACT },
   { workload: 'plain', sink: 'cloudwatch', variant: 'tls', metadata: 'none' },
   { workload: 'json', sink: 'cloudwatch', variant: 'tls', metadata: 'none' },
   { workload: 'cri', sink: 'cloudwatch', variant: 'tls', metadata: 'none', env: CRI },

@@ -95,7 +95,7 @@ function limitedCases(given: Given): readonly Measurement[] | string {
   const bundle = forwarderEntry();
   if (!bundle.endsWith('.mjs')) return 'expected a bundle that is newer than src, found none; run npm run build';
   return LIMIT_CASES.map((which) => ({
-    name: [which.workload, which.sink, which.metadata, ...(which.gzip === true ? ['gzip'] : [])].join('/'),
+    name: [which.workload, which.sink, which.metadata, ...(which.how === undefined ? [] : [which.how])].join('/'),
     run: () => compareLimit({ ...which, lines, absentMs, limitMib, bundle }),
   }));
 }

@@ -11,7 +11,7 @@ import { systemClock } from '../../src/core/clock.ts';
 import { makeColdDisk } from './cold-disk.ts';
 import { startDiscardSink } from './discard-process.ts';
 import type { DiscardOrders } from './discard-sink.ts';
-import { loopbackTls } from './forwarder.ts';
+import { loopbackTls, MULTILINE, REDACT } from './forwarder.ts';
 import { startForwarder } from './forwarder-process.ts';
 import type { ForwarderUnderTest } from './forwarder-process.ts';
 import { cpuSeconds, rounded, watchMemory } from './measured-process.ts';
@@ -33,8 +33,9 @@ export interface LimitedRun {
   readonly sink: DiscardOrders['kind'];
   readonly workload: Workload;
   readonly metadata: 'full' | 'none';
-  /** Bodies to Elasticsearch are compressed; not unless given. */
-  readonly gzip?: boolean;
+  /** What is not as usual, in a word, and the variables that make it so. */
+  readonly how?: string;
+  readonly env?: Readonly<Record<string, string>>;
   readonly lines: number;
   readonly absentMs: number;
   /** Undefined: no limit, memory is only counted. */
@@ -44,11 +45,14 @@ export interface LimitedRun {
 }
 
 /** What is measured under a limit: the sidecar's default is 48 MiB, and 64 where the AWS SDK may be loaded. */
-export const LIMIT_CASES: ReadonlyArray<Pick<LimitedRun, 'workload' | 'sink' | 'metadata' | 'gzip'>> = [
+export const LIMIT_CASES: ReadonlyArray<Pick<LimitedRun, 'workload' | 'sink' | 'metadata' | 'how' | 'env'>> = [
   { workload: 'plain', sink: 'elasticsearch', metadata: 'full' },
   { workload: 'json', sink: 'elasticsearch', metadata: 'full' },
-  { workload: 'plain', sink: 'elasticsearch', metadata: 'full', gzip: true },
+  { workload: 'plain', sink: 'elasticsearch', metadata: 'full', how: 'gzip', env: { ELASTICSEARCH_GZIP: 'true' } },
+  { workload: 'java', sink: 'elasticsearch', metadata: 'full', how: 'multiline', env: MULTILINE },
+  { workload: 'plain', sink: 'elasticsearch', metadata: 'full', how: 'redact', env: REDACT },
   { workload: 'plain', sink: 'cloudwatch', metadata: 'none' },
+  { workload: 'java', sink: 'cloudwatch', metadata: 'none', how: 'multiline', env: MULTILINE },
 ];
 
 export interface LimitedFigures {
@@ -106,7 +110,7 @@ async function measure(
     entry: join(folder, 'image/app/forwarder.mjs'),
     node: join(folder, 'image/node'),
     procsPath: group.procsPath,
-    env: run.gzip === true ? { ELASTICSEARCH_GZIP: 'true' } : {},
+    env: run.env ?? {},
   });
   const memory = watchMemory(forwarder.pid);
   try {
@@ -158,7 +162,7 @@ export async function compareLimit(run: ComparedRun): Promise<object> {
     who: 'logtender',
     workload: run.workload,
     sink: run.sink,
-    variant: run.gzip === true ? 'memory-limit+gzip' : 'memory-limit',
+    variant: run.how === undefined ? 'memory-limit' : `memory-limit+${run.how}`,
     memory_limit_mib: run.limitMib,
     absent_s: run.absentMs / 1000,
     lines: run.lines,

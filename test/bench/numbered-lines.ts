@@ -8,23 +8,29 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 export const MARKER = 'seq=';
 export const NUMBER_DIGITS = 10;
 
-export type Workload = 'plain' | 'json' | 'cri';
+export type Workload = 'plain' | 'json' | 'cri' | 'java';
 
 /** Bytes of a `plain` line with its newline. */
 export const PLAIN_BYTES = 120;
 /** Of so many lines of a container runtime one comes in two parts. */
 const PARTIAL_EVERY = 10;
+/** Of so many lines of `java` one is the beginning of a stack trace. */
+const TRACE_EVERY = 10;
+const FRAMES = Array.from({ length: 10 }, (_, n) => `\tat com.example.shop.Orders.step${n}(Orders.java:${100 + n})\n`);
+const CAUSE = 'Caused by: java.net.SocketTimeoutException: Read timed out\n';
 const LINES_PER_WRITE = 10_000;
 
-/** Line `number` of a workload, with its newline. */
+/** Line `number` of a workload, with its newline; of `java` it may be followed by those of its stack trace. */
 export function line(workload: Workload, number: number): string {
   const seq = `${MARKER}${String(number).padStart(NUMBER_DIGITS, '0')}`;
+  if (workload === 'java' && number % TRACE_EVERY === 0)
+    return `java.lang.IllegalStateException: order ${seq} failed\n${FRAMES.join('')}${CAUSE}${FRAMES.slice(5).join('')}`;
   if (workload === 'json') {
     return `{"time":"2026-01-31T12:00:00.000Z","level":"info","logger":"http","msg":"GET /api/v1/items/${number % 1000} ${seq}","status":200,"bytes":5120,"duration_ms":12.5,"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736"}\n`;
   }
   const text = `2026-01-31T12:00:00.000Z INFO worker-${number % 8} ${seq} handled request path=/api/v1/items status=200 bytes=5120 dur=12ms`;
   const padded = text.padEnd(PLAIN_BYTES - 1, '.');
-  return workload === 'plain' ? `${padded}\n` : criLine(padded, number);
+  return workload === 'cri' ? criLine(padded, number) : `${padded}\n`;
 }
 
 /** Container lines are of now, as a runtime's are: where times count (CloudWatch Logs) old ones would go another way. */

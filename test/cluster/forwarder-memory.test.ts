@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { MULTILINE, REDACT } from '../bench/forwarder.ts';
 import { runUnderLimit } from '../bench/memory-limit.ts';
 import { run } from '../servers/programs.ts';
 import { skip } from '../skip.ts';
@@ -25,11 +26,13 @@ describe('forwarder under a hard memory limit', function () {
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
 
-  for (const { sink, limitMib } of [
+  for (const { sink, limitMib, ...what } of [
     { sink: 'elasticsearch', limitMib: 48 },
+    { sink: 'elasticsearch', limitMib: 48, workload: 'java', how: 'multiline', env: MULTILINE },
+    { sink: 'elasticsearch', limitMib: 48, how: 'redact', env: REDACT },
     { sink: 'cloudwatch', limitMib: 64 },
   ] as const) {
-    it(`${sink}, ${limitMib} MiB: no kill, nothing lost, nothing twice`, async function () {
+    it(`${['how' in what ? what.how : 'plain', sink].join(' to ')}, ${limitMib} MiB: no kill, nothing lost, nothing twice`, async function () {
       const figures = await runUnderLimit({
         sink,
         workload: 'plain',
@@ -37,6 +40,7 @@ describe('forwarder under a hard memory limit', function () {
         lines: LINES,
         absentMs: ABSENT_MS,
         limitMib,
+        ...what,
         bundle: join(folder, 'forwarder.mjs'),
       });
       if (typeof figures === 'string') return skip(this, `memory limit: ${figures}`);

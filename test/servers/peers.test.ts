@@ -16,7 +16,11 @@ import { skip } from '../skip.ts';
 import { defaultPreparation } from './cache.ts';
 
 const LINES = 20_000;
-const CASES = FORWARDER_CASES.filter(({ sink, variant }) => sink === 'elasticsearch' && variant === 'items');
+const CASES = (['plain', 'json', 'cri'] as const).flatMap((workload) =>
+  FORWARDER_CASES.filter(
+    (which) => which.sink === 'elasticsearch' && which.variant === 'items' && which.workload === workload,
+  ).map((which) => ({ ...which, workload })),
+);
 
 for (const peer of Object.values(PEERS)) {
   describe(`${peer.name} in the bench`, function () {

@@ -73,6 +73,8 @@ export class StreamTimes {
   readonly #last = new Map<string, number>();
   /** Where the clock was set back: up to this time the stream may hold earlier events. */
   readonly #used = new Map<string, number>();
+  /** The stream that was set last: it stands at the end already. */
+  #newest: string | undefined;
 
   /** The last time that was given to an event of this stream. */
   last(destination: string): number | undefined {
@@ -93,7 +95,8 @@ export class StreamTimes {
   set(destination: string, timeMs: number): void {
     const before = this.#last.get(destination) ?? timeMs;
     if (before > timeMs) this.#used.set(destination, Math.max(before, this.#used.get(destination) ?? before));
-    this.#last.delete(destination);
+    if (destination !== this.#newest) this.#last.delete(destination);
+    this.#newest = destination;
     this.#last.set(destination, timeMs);
     if (this.#last.size <= STREAMS_MAX) return;
     for (const oldest of this.#last.keys()) {
@@ -144,8 +147,9 @@ export class LogEventsEncoder implements Encoder {
   #markedDestination = '';
   /** What was marked began the batch. */
   #isFirstCluster = false;
-  /** The stream of the first record since the mark, and its last time before. */
-  #markedTime: { readonly destination: string; readonly timeMs: number | undefined } | undefined;
+  /** The stream of the first record since the mark, undefined without one, and its last time before. */
+  #markedStream: string | undefined;
+  #markedTimeMs: number | undefined;
 
   constructor(options: LogEventsEncoderOptions) {
     this.#options = options;
@@ -186,7 +190,7 @@ export class LogEventsEncoder implements Encoder {
     this.#countedBytes = 0;
     this.#destination = '';
     this.#isFirstCluster = false;
-    this.#markedTime = undefined;
+    this.#markedStream = undefined;
     this.#replacedBefore = this.#escaper.replaced;
     this.#isHeadedBound = false;
   }
@@ -260,7 +264,10 @@ export class LogEventsEncoder implements Encoder {
     if (counted > PUT_LOG_EVENTS_BYTES_MAX || end > LOG_EVENTS_ENCODED_BYTES_MAX) return false;
     if (this.records === 0) this.#firstTimeMs = eventTimeMs;
     this.#destination = destination;
-    this.#markedTime ??= { destination, timeMs: given };
+    if (this.#markedStream === undefined) {
+      this.#markedStream = destination;
+      this.#markedTimeMs = given;
+    }
     this.#options.times.set(destination, eventTimeMs);
     this.#ranges.add(end, record.offset);
     this.#ranges.coverOne(source, record.offset, record.bytes);
@@ -314,7 +321,7 @@ export class LogEventsEncoder implements Encoder {
     this.#markedBytes = this.#bytes;
     this.#markedCountedBytes = this.#countedBytes;
     this.#markedDestination = this.#destination;
-    this.#markedTime = undefined;
+    this.#markedStream = undefined;
     this.#isFirstCluster = this.records === 0;
   }
 
@@ -323,9 +330,8 @@ export class LogEventsEncoder implements Encoder {
     this.#bytes = this.#markedBytes;
     this.#countedBytes = this.#markedCountedBytes;
     this.#destination = this.#markedDestination;
-    const time = this.#markedTime;
-    if (time !== undefined) this.#options.times.restore(time.destination, time.timeMs);
-    this.#markedTime = undefined;
+    if (this.#markedStream !== undefined) this.#options.times.restore(this.#markedStream, this.#markedTimeMs);
+    this.#markedStream = undefined;
   }
 
   finish(): Batch {

@@ -160,7 +160,7 @@ export class ObjectEncoder implements Encoder {
 
   /** Offset of the first record that is of a later hour, which this object does not keep; undefined when all are of one. */
   #cutAtHour(source: SourceInfo, before: number, timeMs: number): number | undefined {
-    const { body, ends, offsets, records } = this.#inner.peek();
+    const { body, ends, offsets, records } = this.#inner;
     const readHourMs = Math.floor(timeMs / HOUR_MS) * HOUR_MS;
     for (let i = before; i < records; i += 1) {
       if (i > 0 && (this.#isPinned || this.#isFirstCluster)) return undefined;

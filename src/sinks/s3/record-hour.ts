@@ -17,7 +17,8 @@ const ZULU = 0x5a;
 
 export class RecordHours {
   #hourMs = Number.NaN;
-  #text = Buffer.alloc(0);
+  /** The hour as it stands in a time; no time begins with what it is before the first one. */
+  #text: Uint8Array = Buffer.alloc(HOUR_BYTES);
 
   /**
    * Beginning of the hour of the record `body[from, to)`, in milliseconds; undefined when it shows no time that can be read.
@@ -25,9 +26,7 @@ export class RecordHours {
   hourOf(body: Buffer, from: number, to: number): number | undefined {
     const at = this.#timeAt(body, from, to);
     if (at === undefined) return undefined;
-    if (body[at + ZONE_AT] === ZULU && body.compare(this.#text, 0, this.#text.length, at, at + HOUR_BYTES) === 0) {
-      return this.#hourMs;
-    }
+    if (body[at + ZONE_AT] === ZULU && isAt(body, at, this.#text)) return this.#hourMs;
     const end = body.indexOf(QUOTE, at);
     if (end < 0 || end > to || end - at > TIME_BYTES_MAX) return undefined;
     const timeMs = Date.parse(body.toString('latin1', at, end));
@@ -40,10 +39,13 @@ export class RecordHours {
   /** It stands right behind the brace, but for records that brought their own. */
   #timeAt(body: Buffer, from: number, to: number): number | undefined {
     const usual = from + 1;
-    if (body.compare(TIME_MEMBER, 0, TIME_MEMBER.length, usual, usual + TIME_MEMBER.length) === 0) {
-      return usual + TIME_MEMBER.length;
-    }
+    if (isAt(body, usual, TIME_MEMBER)) return usual + TIME_MEMBER.length;
     const found = body.subarray(from, to).indexOf(TIME_MEMBER);
     return found < 0 ? undefined : from + found + TIME_MEMBER.length;
   }
+}
+
+function isAt(body: Uint8Array, at: number, text: Uint8Array): boolean {
+  for (let i = 0; i < text.length; i += 1) if (body[at + i] !== text[i]) return false;
+  return true;
 }

@@ -5,7 +5,8 @@ import type { PeerName } from '../../servers/peer-packages.ts';
 import type { Workload } from '../numbered-lines.ts';
 
 export interface PeerCase {
-  readonly workload: Workload;
+  /** Stack traces are joined by rules of each program's own: nothing to compare. */
+  readonly workload: Exclude<Workload, 'java'>;
   readonly metadata: 'full' | 'none';
 }
 

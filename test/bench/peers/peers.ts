@@ -26,13 +26,15 @@ export class Peers {
 
   /** Who can do a case of ours. */
   beside({ sink, env = {} }: ForwarderCase): readonly Peer[] {
-    return sink === 'elasticsearch' && env['ELASTICSEARCH_GZIP'] === undefined ? Object.values(PEERS) : [];
+    const isOurs = ['ELASTICSEARCH_GZIP', 'MULTILINE', 'REDACT'].some((name) => env[name] !== undefined);
+    return sink === 'elasticsearch' && !isOurs ? Object.values(PEERS) : [];
   }
 
   /** One measurement; undefined when the peer cannot be had here, which is said once. */
   async run(peer: Peer, which: ForwarderCase): Promise<object | undefined> {
-    const { workload, sink, variant } = which;
-    return this.#measure(peer, which, { workload, sink, variant }, (subject) =>
+    const { workload, sink, variant, metadata } = which;
+    if (workload === 'java') return undefined;
+    return this.#measure(peer, { workload, metadata }, { workload, sink, variant }, (subject) =>
       runForwarderCase(which, subject, this.#note, LINES[workload] / SLOWER),
     );
   }

@@ -294,7 +294,7 @@ function ship(input: Buffer, way: Way, fast: { records: number; joined: number }
       }
       const to = stage.cut(input, at, end, atEnd);
       if (to === at) break;
-      if (stage.append(encoder, SOURCE, input, { offset: BASE + at })) {
+      if (stage.append(encoder, SOURCE, input, BASE + at)) {
         lines += stage.lines;
         at = to;
       } else {

@@ -27,7 +27,7 @@ describe('record stage', () => {
     const append = (from: number): boolean => {
       assert.equal(stage.cut(INPUT, from, INPUT.length, LAST), from + LINE_BYTES);
       stage.begin(SOURCE, 0, 0, 0);
-      return stage.append(encoder, SOURCE, INPUT, { offset: from });
+      return stage.append(encoder, SOURCE, INPUT, from);
     };
     // A conflict: what is filling is forgotten and read again.
     assert.equal(append(0), true);
@@ -51,7 +51,7 @@ describe('record stage', () => {
     const append = (from: number): boolean => {
       stage.cut(INPUT, from, INPUT.length, LAST);
       stage.begin(SOURCE, 0, 0, 0);
-      return stage.append(encoder, SOURCE, INPUT, { offset: from });
+      return stage.append(encoder, SOURCE, INPUT, from);
     };
     assert.equal(append(0), true);
     encoder.reset();
@@ -126,7 +126,7 @@ function encodeAll(input: Buffer, encoder: DocumentEncoder, withRuns: boolean): 
     }
     const to = stage.cut(input, at, input.length, LAST);
     if (to === at) break;
-    assert.equal(stage.append(encoder, SOURCE, input, { offset: 1_000 + at }), true);
+    assert.equal(stage.append(encoder, SOURCE, input, 1_000 + at), true);
     lines += stage.lines;
     at = to;
   }
