@@ -6,7 +6,7 @@
  * longest where `longest` asks for it. Whether a match ends at a place is known one byte later, because `$` and `\b` look at that byte.
  * Source: R. Cox, "Regular Expression Matching in the Wild" (RE2). May import: pattern.
  */
-import { ASSERT, BEGIN, BYTES, END, LINE_BEGIN, LINE_END, MATCH, SPLIT, WORD_EDGE } from './program.ts';
+import { ASSERT, BEGIN, BYTES, END, LINE_BEGIN, LINE_END, MATCH, NO_WORD_EDGE, SPLIT, WORD_EDGE } from './program.ts';
 import type { Program } from './program.ts';
 
 /** What a state costs beside its transitions: its key, its list, their headers. Measured: 120 to 180 bytes. */
@@ -25,8 +25,13 @@ const SEEDS = 8;
 /** A match ended before the byte that led here. */
 const MATCHED = 16;
 
+/**
+ * A transition stands as its target's row in the table, so that a byte costs one look; where there is more to do than to go on it is negative:
+ * UNKNOWN, or a state in which a match has ended, or the dead one.
+ */
 const UNKNOWN = -1;
-const DEAD = 0;
+const DEAD_ROW = 0;
+const DEAD = special(DEAD_ROW);
 
 export interface AutomatonOptions {
   /** A match may begin anywhere. */
@@ -43,6 +48,8 @@ export class Automaton {
   readonly #options: AutomatonOptions;
   /** Class of each byte; the class after the last is the end of the text. */
   readonly #classOf = new Uint8Array(256);
+  /** What of the byte before a place the program asks for: states that differ in nothing else are one. */
+  readonly #contexts: number;
   readonly #sample: readonly number[];
   readonly #width: number;
   readonly #statesMax: number;
@@ -50,7 +57,7 @@ export class Automaton {
   #lists: Uint16Array[] = [];
   #flags: number[] = [];
   #known = new Map<string, number>();
-  /** By context, the state that a search begins in: every text is asked for it. UNKNOWN until it is made. */
+  /** By context, the row of the state that a search begins in: every text is asked for it. UNKNOWN until it is made. */
   readonly #starts = new Int32Array(CONTEXTS).fill(UNKNOWN);
   #bytes = 0;
   readonly #stack: number[] = [];
@@ -60,6 +67,7 @@ export class Automaton {
   constructor(program: Program, options: AutomatonOptions) {
     this.#program = program;
     this.#options = options;
+    this.#contexts = contextsOf(program);
     this.#sample = classify(program, this.#classOf);
     this.#width = this.#sample.length + 1;
     this.#seen = new Uint32Array(program.op.length);
@@ -82,21 +90,30 @@ export class Automaton {
    */
   forward(text: Uint8Array, from: number, to: number, at: number, isEnough: boolean): number {
     const classOf = this.#classOf;
-    const width = this.#width;
-    let state = this.#start(at === from ? -1 : (text[at - 1] ?? 0));
+    let row = this.#start(at === from ? -1 : (text[at - 1] ?? 0));
     let end = -1;
+    let next = this.#next;
     for (let i = at; i < to; i += 1) {
       const byteClass = classOf[text[i] ?? 0] ?? 0;
-      let next = this.#next[state * width + byteClass] ?? UNKNOWN;
-      if (next === UNKNOWN) next = this.#step(state, byteClass);
-      state = next;
-      if (((this.#flags[state] ?? 0) & MATCHED) !== 0) {
-        end = i;
-        if (isEnough) return end;
+      const way = next[row + byteClass] ?? UNKNOWN;
+      if (way === row) {
+        // The state stays as long as nothing of a pattern begins: these looks do not wait for each other.
+        while (i + 1 < to && next[row + (classOf[text[i + 1] ?? 0] ?? 0)] === row) i += 1;
+        continue;
       }
-      if (state === DEAD) return end;
+      if (way >= 0) {
+        row = way;
+        continue;
+      }
+      const made = way === UNKNOWN ? this.#step(row, byteClass) : way;
+      next = this.#next;
+      row = rowOf(made);
+      if (made >= 0) continue;
+      if (row === DEAD_ROW) return end;
+      end = i;
+      if (isEnough) return end;
     }
-    return this.#endsAt(state, width - 1) ? to : end;
+    return this.#endsAt(row, this.#width - 1) ? to : end;
   }
 
   /**
@@ -105,35 +122,37 @@ export class Automaton {
    */
   backward(text: Uint8Array, from: number, to: number, at: number, least: number): number {
     const classOf = this.#classOf;
-    const width = this.#width;
-    let state = this.#start(at === to ? -1 : (text[at] ?? 0));
+    let row = this.#start(at === to ? -1 : (text[at] ?? 0));
     let begin = -1;
     for (let i = at; i > least; i -= 1) {
-      const byteClass = classOf[text[i - 1] ?? 0] ?? 0;
-      let next = this.#next[state * width + byteClass] ?? UNKNOWN;
-      if (next === UNKNOWN) next = this.#step(state, byteClass);
-      state = next;
-      if (((this.#flags[state] ?? 0) & MATCHED) !== 0) begin = i;
-      if (state === DEAD) return begin;
+      const way = this.#way(row, classOf[text[i - 1] ?? 0] ?? 0);
+      row = rowOf(way);
+      if (way >= 0) continue;
+      if (row === DEAD_ROW) return begin;
+      begin = i;
     }
-    const before = least === from ? width - 1 : (classOf[text[least - 1] ?? 0] ?? 0);
-    return this.#endsAt(state, before) ? least : begin;
+    const before = least === from ? this.#width - 1 : (classOf[text[least - 1] ?? 0] ?? 0);
+    return this.#endsAt(row, before) ? least : begin;
   }
 
-  #endsAt(state: number, byteClass: number): boolean {
-    let next = this.#next[state * this.#width + byteClass] ?? UNKNOWN;
-    if (next === UNKNOWN) next = this.#step(state, byteClass);
-    return ((this.#flags[next] ?? 0) & MATCHED) !== 0;
+  #endsAt(row: number, byteClass: number): boolean {
+    const way = this.#way(row, byteClass);
+    return way < 0 && way !== DEAD;
   }
 
-  /** @param before the byte before the first one, -1 for nothing */
+  /** The transition of a row over a class of bytes, made where it is new. */
+  #way(row: number, byteClass: number): number {
+    const way = this.#next[row + byteClass] ?? UNKNOWN;
+    return way === UNKNOWN ? this.#step(row, byteClass) : way;
+  }
+
+  /** The row of the state that a search begins in. @param before the byte before the first one, -1 for nothing */
   #start(before: number): number {
-    const context = this.#program.hasAssertions ? contextAfter(before) : 0;
+    const context = contextAfter(before) & this.#contexts;
     const known = this.#starts[context] ?? UNKNOWN;
     if (known !== UNKNOWN) return known;
     const made = this.#state([this.#program.start], context | (this.#options.unanchored ? SEEDS : 0));
-    this.#starts[context] = made;
-    return made;
+    return (this.#starts[context] = made * this.#width);
   }
 
   #clear(): void {
@@ -172,8 +191,9 @@ export class Automaton {
     return state;
   }
 
-  /** Makes the transition of a state over a class of bytes. */
-  #step(state: number, byteClass: number): number {
+  /** Makes the transition of a row over a class of bytes. */
+  #step(row: number, byteClass: number): number {
+    const state = row / this.#width;
     const threads = this.#lists[state] ?? new Uint16Array(0);
     const flags = this.#flags[state] ?? 0;
     const byte = this.#sample[byteClass] ?? -1;
@@ -186,16 +206,23 @@ export class Automaton {
     for (let i = 0; i < (isCut ? matchAt : ordered.length); i += 1) this.#advance(ordered[i] ?? 0, byte, stepped);
     const seeds = (flags & SEEDS) !== 0 && matchAt < 0;
     if (seeds && this.#seen[this.#program.start] !== this.#mark) stepped.push(this.#program.start);
-    const context = this.#program.hasAssertions ? contextAfter(byte) : 0;
+    const context = contextAfter(byte) & this.#contexts;
     const matched = matchAt >= 0 ? MATCHED : 0;
     const isOver = byte < 0 || (stepped.length === 0 && !seeds);
     const before = this.flushes;
     const next = isOver
       ? this.#state([], matched === 0 ? 0 : MATCHED)
       : this.#state(stepped, context | matched | (seeds ? SEEDS : 0));
-    // After a flush the number of `state` stands for another one.
-    if (this.flushes === before) this.#next[state * this.#width + byteClass] = next;
-    return next;
+    const way = this.#wayTo(next);
+    // After a flush the row stands for another state.
+    if (this.flushes === before) this.#next[row + byteClass] = way;
+    return way;
+  }
+
+  #wayTo(state: number): number {
+    const row = state * this.#width;
+    const hasMore = row === DEAD_ROW || ((this.#flags[state] ?? 0) & MATCHED) !== 0;
+    return hasMore ? special(row) : row;
   }
 
   /** Follows what needs no byte, in order of priority, into `ordered`. Gives how many threads stand before the match, -1 without one. */
@@ -230,13 +257,23 @@ export class Automaton {
   }
 }
 
+/** A row as a transition that does not just go on. */
+function special(row: number): number {
+  return -2 - row;
+}
+
+function rowOf(way: number): number {
+  return way >= 0 ? way : -2 - way;
+}
+
 /** Numbers the classes of bytes that no instruction tells apart; gives a byte of each. */
 function classify(program: Program, classOf: Uint8Array): readonly number[] {
   const classes = new Map<string, number>();
   const sample: number[] = [];
+  // An assertion looks at the byte behind it as well as at the one before.
+  const asked = contextsOf(program) | (program.assertions.has(LINE_END) ? AFTER_LINE_END : 0);
   for (let byte = 0; byte < 256; byte += 1) {
-    const context = program.hasAssertions ? String(contextAfter(byte)) : '';
-    const key = context + program.tables.map((table) => table[byte]).join('');
+    const key = String(contextAfter(byte) & asked) + program.tables.map((table) => table[byte]).join('');
     const known = classes.get(key);
     classOf[byte] = known ?? sample.length;
     if (known !== undefined) continue;
@@ -250,6 +287,13 @@ function contextAfter(byte: number): number {
   if (byte < 0) return AT_BEGIN;
   if (byte === LF || byte === CR) return AFTER_LINE_END;
   return isWord(byte) ? AFTER_WORD : 0;
+}
+
+function contextsOf(program: Program): number {
+  const atBegin = program.assertions.has(BEGIN) || program.assertions.has(LINE_BEGIN) ? AT_BEGIN : 0;
+  const afterLineEnd = program.assertions.has(LINE_BEGIN) ? AFTER_LINE_END : 0;
+  const afterWord = program.assertions.has(WORD_EDGE) || program.assertions.has(NO_WORD_EDGE) ? AFTER_WORD : 0;
+  return atBegin | afterLineEnd | afterWord;
 }
 
 /** @param byte the one that follows, -1 at the end */

@@ -22,6 +22,7 @@ export const END = 1;
 export const LINE_BEGIN = 2;
 export const LINE_END = 3;
 export const WORD_EDGE = 4;
+export const NO_WORD_EDGE = 5;
 
 export interface Program {
   readonly op: readonly number[];
@@ -32,7 +33,8 @@ export interface Program {
   /** For each table 256 flags. */
   readonly tables: readonly Uint8Array[];
   readonly start: number;
-  readonly hasAssertions: boolean;
+  /** Those that occur. */
+  readonly assertions: ReadonlySet<number>;
 }
 
 /** The program would have more than INSTRUCTIONS_MAX instructions. */
@@ -46,7 +48,8 @@ export function compile(node: Node, backwards: boolean, instructionsMax: number 
   const compiler = new Compiler(backwards, instructionsMax);
   const start = compiler.node(node, compiler.emit(MATCH, 0, 0));
   const { op, first, next, tables } = compiler;
-  return { op, first, next, tables, start, hasAssertions: op.includes(ASSERT) };
+  const assertions = new Set(first.filter((_, at) => op[at] === ASSERT));
+  return { op, first, next, tables, start, assertions };
 }
 
 class Compiler {

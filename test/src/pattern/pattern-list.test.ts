@@ -145,7 +145,7 @@ function randomAtom(random: SeededRandom, depth: number): string {
   if (kind < 4) return pick(random, ['a', 'b', 'c', 'é', '😀', '1', ' ']) + quantifier(random);
   if (kind === 4) return pick(random, ['.', '\\w', '\\S', '\\d', '\\W', '\\s']) + quantifier(random);
   if (kind === 5) return pick(random, ['[ab]', '[^a]', '[a-cé]', '[^é😀]', '[\\d_-]']) + quantifier(random);
-  if (kind === 6) return pick(random, ['^', '$', '\\b', '\\B']);
+  if (kind === 6) return pick(random, ['^', '$', '\\b', '\\B', '(?m:^)', '(?m:$)']);
   if (kind === 7) return pick(random, ['(?i:a)', '(?i:[a-b])', '(?s:.)']) + quantifier(random);
   const inner = randomPattern(random, depth - 1);
   // How often a part that matches nothing is repeated is a rule of its own in ECMA-262 (RepeatMatcher), which automatons do not have.
