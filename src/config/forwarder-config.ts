@@ -222,13 +222,15 @@ export const FORWARDER_ENTRY = '/app/forwarder.mjs';
  * Flags of the sidecar's Node, chosen by measurement (docs/performance.md): a small young generation and no V8 helper threads take
  * anonymous memory at full speed from 48 to 26 MiB at the same CPU. Without helper threads an exit cannot wait for one of them for ever either
  * (nodejs/node#54918). The second compiler is for what runs for each line and not for each batch: ten times its default count of calls, so that
- * under a hard memory limit its code need not be read from the disk (2,800 to 1,800 faults with a read). Source: Node.js documentation, command-line
- * API; `node --v8-options`.
+ * under a hard memory limit its code need not be read from the disk (2,800 to 1,800 faults with a read). The young generation is collected while
+ * the old one is being marked, too: else it grows for as long as that takes, by ten megabytes and more, and what lies outside the heap with it.
+ * Sources: Node.js documentation, command-line API; `node --v8-options`; V8, heap.cc, SelectGarbageCollector.
  */
 export const FORWARDER_NODE_FLAGS: readonly string[] = [
   '--max-semi-space-size=1',
   '--single-threaded',
   '--invocation-count-for-turbofan=30000',
+  '--no-separate-gc-phases',
 ];
 
 /** Files of the sink Secret that the forwarder reads, with their meaning. */
