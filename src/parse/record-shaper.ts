@@ -221,10 +221,16 @@ export class RecordShaper {
     if (!this.#isSeen(input)) this.#heal();
   }
 
-  /** Whether the cluster is known to be well-formed: then so is each record of its lines. */
+  /**
+   * Whether the cluster is known to be well-formed: then so is each record of its lines. It may begin or end inside of a character, where an
+   * incomplete line was taken for a whole one before the app wrote the rest.
+   */
   #isSeen(input: Buffer): boolean {
     const { lineFrom, lines } = this.cutter;
-    return input === this.#seen && (lineFrom[0] ?? 0) >= this.#seenFrom && (lineFrom[lines] ?? 0) <= this.#seenTo;
+    const from = lineFrom[0] ?? 0;
+    const to = lineFrom[lines] ?? 0;
+    if (input !== this.#seen || from < this.#seenFrom || to > this.#seenTo) return false;
+    return !isContinuation(input[from]) && (to === this.#seenTo || !isContinuation(input[to]));
   }
 
   #copy(input: Buffer, line: number, at: number): number {
@@ -292,6 +298,11 @@ export class RecordShaper {
     record.to = o;
     return true;
   }
+}
+
+/** A byte that does not begin a character (RFC 3629). */
+function isContinuation(byte = 0): boolean {
+  return (byte & 0xc0) === 0x80;
 }
 
 function isRun(mask: Uint8Array, from: number, to: number): boolean {

@@ -26,7 +26,7 @@ export class RecordHours {
   hourOf(body: Buffer, from: number, to: number): number | undefined {
     const at = this.#timeAt(body, from, to);
     if (at === undefined) return undefined;
-    if (body[at + ZONE_AT] === ZULU && isAt(body, at, this.#text)) return this.#hourMs;
+    if (at + ZONE_AT < to && body[at + ZONE_AT] === ZULU && isAt(body, at, this.#text)) return this.#hourMs;
     const end = body.indexOf(QUOTE, at);
     if (end < 0 || end > to || end - at > TIME_BYTES_MAX) return undefined;
     const timeMs = Date.parse(body.toString('latin1', at, end));

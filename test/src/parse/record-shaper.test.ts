@@ -9,8 +9,11 @@ import { textLevel } from '../../../src/parse/line-level.ts';
 import { lineTimeMs } from '../../../src/parse/line-time.ts';
 import { LAST } from '../../../src/parse/record-cutter.ts';
 import { RecordShaper } from '../../../src/parse/record-shaper.ts';
+import { seededRandom, testSeed } from '../../fakes/seeded-random.ts';
 
 const NOW = Date.UTC(2026, 10, 28, 12);
+const READS = 5_000;
+const LOST_HALF = Buffer.from([0xc3]);
 const CONTEXT = { offset: 0, salt: 7, timeMs: NOW, nowMs: 0, sentBefore: 0 };
 
 interface Shaped {
@@ -37,8 +40,44 @@ function shapeAll(rules: Partial<RecordRules>, input: Buffer, context = CONTEXT)
   return found;
 }
 
+/** What stands in bytes: characters of all lengths, halves of them, and what ends a line. */
+const PIECES = ['a', 'token=', ' ', '\n', '\n', 'é', '€', '😀'].map((text) => Buffer.from(text));
+
 const one = (rules: Partial<RecordRules>, line: string): Shaped | undefined =>
   shapeAll(rules, Buffer.from(`${line}\n`))[0];
+
+describe('a read that was looked through at once', () => {
+  it('gives the records that it gives one by one, wherever it begins, ends and is cut', () => {
+    const seed = testSeed();
+    const random = seededRandom(seed);
+    const rules = { ...PLAIN_RULES, redact: ['token=\\S+$'], multiline: { start: '^a' } };
+    const [asked, seen] = [new RecordShaper(rules), new RecordShaper(rules)];
+    for (let round = 0; round < READS; round += 1) {
+      const pieces = Array.from(
+        { length: 1 + random.below(24) },
+        () => PIECES[random.below(PIECES.length)] ?? LOST_HALF,
+      );
+      // A character that is whole in the read may be cut by a border: most reads are well-formed.
+      if (random.below(4) === 0) pieces.push(LOST_HALF);
+      const input = Buffer.concat(pieces);
+      const lead = random.below(4) === 0 ? random.below(input.length) : 0;
+      seen.see(input, lead, input.length);
+      for (let at = lead; at < input.length;) {
+        const border = random.below(3) === 0 ? at + 1 + random.below(input.length - at) : input.length;
+        const to = asked.cutter.cut(input, at, border, LAST);
+        assert.equal(seen.cutter.cut(input, at, border, LAST), to);
+        for (let group = 0; group < asked.cutter.groups; group += 1) {
+          asked.shape(input, group, { ...CONTEXT, offset: at });
+          seen.shape(input, group, { ...CONTEXT, offset: at });
+          const hex = ({ record }: RecordShaper): string => record.text.toString('hex', record.from, record.to);
+          assert.equal(hex(seen), hex(asked), `seed ${seed}: ${input.toString('hex')} from ${at} to ${to}`);
+        }
+        at = to;
+      }
+      assert.equal(seen.replaced, asked.replaced, `seed ${seed}`);
+    }
+  });
+});
 
 function samples(text: string): RecordRules['sample'] {
   const read = readSamples(text);

@@ -23,6 +23,7 @@ import { resolve } from 'node:path';
 import type { FileGlob, SinkName } from '../../../src/config/forwarder-config.ts';
 import { LINE_BYTES_MAX, READ_BYTES } from '../../../src/core/limits.ts';
 import { PLAIN_RULES } from '../../../src/config/record-rules.ts';
+import type { RecordRules } from '../../../src/config/record-rules.ts';
 import { createLog, silentLog } from '../../../src/core/log.ts';
 import { createMetrics } from '../../../src/core/metrics.ts';
 import { recordBytes } from '../../../src/core/record.ts';
@@ -49,6 +50,7 @@ describe('forwarder', () => {
   let metrics: ReturnType<typeof createMetrics>;
   let starts = 0;
   let log = silentLog;
+  let rules: RecordRules;
   let bootId: string | undefined;
   let stdioRoot: string | undefined;
   /** Of the volume at `/volume`, which keeps the positions of its files. */
@@ -83,7 +85,7 @@ describe('forwarder', () => {
       uid: 'uid',
       epoch: `epoch-${starts}`,
       flushIntervalMs: FLUSH_MS,
-      rules: PLAIN_RULES,
+      rules,
       stateFiles: disk.mount(() => isAlive),
       clock,
       random: () => 0.5,
@@ -123,6 +125,7 @@ describe('forwarder', () => {
   };
 
   beforeEach(() => {
+    rules = PLAIN_RULES;
     bootId = undefined;
     stdioRoot = undefined;
     watches = undefined;
@@ -654,6 +657,23 @@ describe('forwarder', () => {
     }
     assert.equal(destination.stored.size, 10);
     assert.deepEqual(unknown, []);
+  });
+
+  it('sends the same bytes again where a record ended inside of a character, although the rest of that is there by now', async () => {
+    rules = { ...PLAIN_RULES, redact: ['secret'] };
+    writeFileSync(at('a.log'), Buffer.from('one\ncaf\xc3', 'latin1'));
+    await start();
+    await run(2 * FLUSH_MS);
+    destination.script = () => 'store_and_lose_answer';
+    assert.equal(await drain(5_000), false);
+    await forwarder.close();
+    appendFileSync(at('a.log'), Buffer.from('\xa9 au lait\n', 'latin1'));
+    destination.script = () => 'store';
+    await start();
+    await run(3 * FLUSH_MS);
+    assert.deepEqual(destination.hidden, []);
+    const texts = [...destination.stored.values()].map(({ bytes }) => bytes.toString('utf8').trimEnd());
+    assert.deepEqual(texts, ['one', 'caf\u{fffd}', '\u{fffd} au lait']);
   });
 
   it('goes on after a restart where the acknowledgements ended', async () => {
