@@ -8,6 +8,11 @@
 /** U+FFFD as UTF-8. */
 export const REPLACEMENT: readonly [number, number, number] = [0xef, 0xbf, 0xbd];
 
+/** A byte that does not begin a character (RFC 3629). */
+export function isContinuation(byte = 0): boolean {
+  return (byte & 0xc0) === 0x80;
+}
+
 /**
  * Length of the well-formed sequence that begins at `at`, 1 to 4; for an ill-formed one the length of its maximal subpart,
  * negated (-1 to -3).

@@ -14,6 +14,7 @@ import { compilePatterns } from '../pattern/pattern-list.ts';
 import type { PatternList } from '../pattern/pattern-list.ts';
 import { createGrouping } from './grouping.ts';
 import { JsonLineScanner } from '../kernel/json-line.ts';
+import { isContinuation } from '../kernel/utf8.ts';
 import { ERROR_LEVEL, jsonLevel, NO_LEVEL, textLevel } from './line-level.ts';
 import { lineTimeMs } from './line-time.ts';
 import { jsonBytesMax, LogfmtWriter } from './logfmt.ts';
@@ -298,11 +299,6 @@ export class RecordShaper {
     record.to = o;
     return true;
   }
-}
-
-/** A byte that does not begin a character (RFC 3629). */
-function isContinuation(byte = 0): boolean {
-  return (byte & 0xc0) === 0x80;
 }
 
 function isRun(mask: Uint8Array, from: number, to: number): boolean {
