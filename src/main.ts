@@ -2,7 +2,7 @@
  * The forwarder process: reads its env, puts the parts together, and ends in order.
  *
  * The app comes first: whatever is wrong with our config, our sinks or our state, this process says so and stays. It ends with 0 after
- * SIGTERM or SIGINT (or by itself with ONCE=true; then with 1 where not everything was delivered), with 1 on a bug of its own, and kills
+ * SIGTERM or SIGINT (or by itself with ONCE=true; then with 1 where not everything was delivered or the config is wrong), with 1 on a bug of its own, and kills
  * itself only when a disk does not answer. With LOGTENDER_CONFIG_FILE that file is read beside the env, and again when it changes.
  * May import: every room under src but cli and kube; webhook and certs never.
  */
@@ -124,6 +124,13 @@ async function stayWithBadConfig(problems: readonly string[], { signals, log, me
     return undefined;
   });
   const said = writeTerminationMessage(path, words.join('\n'), log);
+  if (process.env[ENV.once] === 'true') {
+    // Who waits for the end of it runs beside no app, and wants to know.
+    setTimeout(endHanging, STAY_END_MS_MAX).unref();
+    await said;
+    process.exitCode = 1;
+    return;
+  }
   const port = Number(process.env[ENV.adminPort] ?? DEFAULTS.adminPort);
   const ready = [{ name: 'config', check: () => ({ ok: false as const, reason: problems.join('; ') }) }];
   const adminHost = process.env[ENV.adminHost] ?? DEFAULTS.adminHost;

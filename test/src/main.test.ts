@@ -26,6 +26,7 @@ import { join, resolve } from 'node:path';
 import { CREDENTIALS_MS_MAX } from '../../src/sinks/aws/late-credentials.ts';
 import { loopbackTls } from '../bench/forwarder.ts';
 import { SilentServer } from '../fakes/silent-server.ts';
+import { freePorts } from '../servers/loopback-ports.ts';
 
 const MAIN = resolve(import.meta.dirname, '../../src/main.ts');
 const DEADLINE_MS = 20_000;
@@ -213,6 +214,19 @@ describe('forwarder process', function () {
     assert.equal(await forwarder.ended, 0, forwarder.stderr());
   });
 
+  it('ends with 1 at a wrong configuration where it was asked to ship what is there and end', async () => {
+    const forwarder = start({ SINKS: 'elasticsaerch', ONCE: 'true' });
+    assert.equal(await forwarder.ended, 1, forwarder.stderr());
+    assert.match(forwarder.stderr(), /SINKS: expected .*elasticsearch/);
+    assert.match(termination(), /SINKS: expected .*elasticsearch/);
+  });
+
+  it('ends at a wrong configuration and ONCE, though a disk does not answer', async () => {
+    execFileSync('mkfifo', [join(folder, 'termination')]);
+    const forwarder = start({ SINKS: 'nowhere', ONCE: 'true' });
+    assert.equal(await forwarder.ended, 'SIGKILL', forwarder.stderr());
+  });
+
   it('stays with a wrong configuration, and ends at SIGTERM though a disk does not answer', async () => {
     // Who opens it to write waits for a reader.
     execFileSync('mkfifo', [join(folder, 'termination')]);
@@ -350,7 +364,7 @@ describe('forwarder process', function () {
   });
 
   it('answers probes, metrics and ledger', async () => {
-    const port = await freePort();
+    const [port = 0] = await freePorts(1);
     const forwarder = start({ SINKS: 'elasticsearch', ELASTICSEARCH_URL: url, ADMIN_PORT: String(port) });
     writeFileSync(log('a.log'), 'one\n');
     await until('first line', () => server.stored.size === 1);
@@ -393,13 +407,6 @@ describe('forwarder process', function () {
     name,
     positions: join(folder, name, '.logtender', 'web'),
   });
-  /** Free a moment ago. */
-  const freePort = async (): Promise<number> => {
-    const other = new BulkServer();
-    const { port } = new URL(await other.listen());
-    other.close();
-    return Number(port);
-  };
   const numbered = (from: number, to: number): string =>
     Array.from({ length: to - from }, (_, i) => `${from + i}\n`).join('');
 
@@ -496,7 +503,7 @@ describe('forwarder process', function () {
     writeFileSync(log('a.log'), 'one\n');
     await until('first line', () => server.stored.size === 1);
     const globs = [onClaim(), { directory: '/var/log/own', name: 'own' }];
-    const other = await freePort();
+    const [other = 0] = await freePorts(1);
     const waiting = onVolume('web-b', 'uid-2', { LOG_FILES: volumeFiles(globs), ADMIN_PORT: String(other) });
     writeFileSync(join(folder, 'own', 'a.log'), 'own\n');
     await until('what is its own', () => server.stored.size === 2);
