@@ -12,6 +12,27 @@ export const MiB = 1024 * KiB;
 export const READ_BYTES = 256 * KiB;
 
 /**
+ * Acknowledged bytes of a file that are given back to the page cache at once: little beside the 20 MiB of cache that a limit of 48 leaves to
+ * program and logs.
+ */
+export const PAGES_BYTES_MIN = MiB;
+
+/**
+ * So far back is asked again: twice the largest piece in which Linux keeps a file (a folio of 2 MiB with pages of 4 KiB), which is dropped only as
+ * a whole. To ask about pages that are gone costs next to nothing.
+ */
+export const PAGES_BYTES_AGAIN = 4 * MiB;
+
+/**
+ * What was written within this time may not be on the disk yet: advice about it would only have it written out earlier, while we wait. Above the
+ * 30 s after which Linux writes out what is dirty, and the 5 s between two looks (sysctl vm, dirty_expire_centisecs, dirty_writeback_centisecs).
+ */
+export const FRESH_PAGES_MS = 60_000;
+
+/** Of a file that is being written to, the last bytes: they are fresh, and charged to who wrote them. */
+export const FRESH_PAGES_BYTES = 16 * MiB;
+
+/**
  * Longest line that becomes one record, in source bytes. Longer lines are split into parts at this size, never dropped.
  * Half a read: a whole line always fits the read buffer together with the bytes that are compared before it.
  */

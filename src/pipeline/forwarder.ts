@@ -19,6 +19,7 @@ import { groupingName, needsShaping } from '../parse/record-shaper.ts';
 import type { Sink } from '../sinks/sink.ts';
 import type { RestRule } from '../source/descriptors.ts';
 import { FileSet } from '../source/file-set.ts';
+import { PageCache } from '../source/page-cache.ts';
 import type { KnownSource, SourceFile } from '../source/source-file.ts';
 import { FolderWatch } from '../source/watch.ts';
 import type { WatchFolder } from '../source/watch.ts';
@@ -130,6 +131,7 @@ export class Forwarder {
       onVanished: (known) => this.#forget(known),
     });
     const { stateFiles: files, clock, log, metrics } = options;
+    const pages = new PageCache({ clock, log });
     const deadLetter = new DeadLetter({ files, clock, log, metrics, copy: options.copyDead });
     const hasStdio = options.stdioRoot !== undefined;
     const parts = { files: this.#files, budget: this.#budget, checkpoints: this.#checkpoints };
@@ -137,6 +139,7 @@ export class Forwarder {
     const hooks = {
       regenerate: (source: SourceFile) => this.#regenerate(source),
       putSource: (source: SourceFile) => this.#putSource(source),
+      settled: (source: SourceFile) => pages.release(source, this.#ackedByAll(source)),
     };
     this.lanes = options.sinks.map((name) => new Lane({ ...shared, ...hooks, name }));
     const hinted = (): void => {
@@ -252,6 +255,13 @@ export class Forwarder {
   /** After `run`: waits for the requests in flight, at most until the signal is aborted. Nothing new is sent. */
   async settle(signal: AbortSignal): Promise<void> {
     await Promise.race([Promise.all(this.lanes.map((lane) => lane.settle())), aborted(signal)]);
+  }
+
+  /** Offset before which every lane has had everything acknowledged; 0 where one has not begun, or is done with it. */
+  #ackedByAll(source: SourceFile): number {
+    let acked = source.size;
+    for (const lane of this.lanes) acked = Math.min(acked, lane.ackedOf(source));
+    return acked;
   }
 
   /** Bytes of files that have no name any more and are not delivered: only this process can still read them. */

@@ -75,6 +75,8 @@ export interface LaneOptions {
   readonly regenerate: (source: SourceFile) => void;
   /** Puts what is known of the source into the checkpoint. */
   readonly putSource: (source: SourceFile) => void;
+  /** This lane had more of it acknowledged. */
+  readonly settled: (source: SourceFile) => void;
 }
 
 /** What holds for all records of one read. */
@@ -259,6 +261,11 @@ export class Lane {
   /** Every cursor, for the ledger page. */
   get cursors(): Iterable<Cursor> {
     return this.#cursors.values();
+  }
+
+  /** Offset before which everything is acknowledged; 0 for a source that the lane does not have, or not any more. */
+  ackedOf(source: SourceFile): number {
+    return this.#cursors.get(source)?.acked ?? 0;
   }
 
   cursorOf(source: SourceFile): Cursor {
@@ -855,6 +862,7 @@ export class Lane {
       cursor.account.assertBalanced();
       this.#put(cursor);
       this.#torn.settled(cursor);
+      this.#options.settled(cursor.source);
     }
     if (conflict !== undefined) this.#restartAfterConflict(spans);
   }

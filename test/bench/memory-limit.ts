@@ -10,6 +10,7 @@ import { dirname, join } from 'node:path';
 import { systemClock } from '../../src/core/clock.ts';
 import { makeColdDisk } from './cold-disk.ts';
 import { startDiscardSink } from './discard-process.ts';
+import type { DiscardProcess } from './discard-process.ts';
 import type { DiscardOrders } from './discard-sink.ts';
 import { loopbackTls, MULTILINE, REDACT } from './forwarder.ts';
 import { startForwarder } from './forwarder-process.ts';
@@ -31,6 +32,8 @@ const WRITTEN_BEFORE = 0.7;
 
 export interface LimitedRun {
   readonly sink: DiscardOrders['kind'];
+  /** A second sink with the same records, which is there all the time. */
+  readonly beside?: 'cloudwatch' | 's3';
   readonly workload: Workload;
   readonly metadata: 'full' | 'none';
   /** What is not as usual, in a word, and the variables that make it so. */
@@ -45,15 +48,21 @@ export interface LimitedRun {
 }
 
 /** What is measured under a limit: the sidecar's default is 48 MiB, and 64 where the AWS SDK may be loaded. */
-export const LIMIT_CASES: ReadonlyArray<Pick<LimitedRun, 'workload' | 'sink' | 'metadata' | 'how' | 'env'>> = [
-  { workload: 'plain', sink: 'elasticsearch', metadata: 'full' },
-  { workload: 'json', sink: 'elasticsearch', metadata: 'full' },
-  { workload: 'plain', sink: 'elasticsearch', metadata: 'full', how: 'gzip', env: { ELASTICSEARCH_GZIP: 'true' } },
-  { workload: 'java', sink: 'elasticsearch', metadata: 'full', how: 'multiline', env: MULTILINE },
-  { workload: 'plain', sink: 'elasticsearch', metadata: 'full', how: 'redact', env: REDACT },
-  { workload: 'plain', sink: 'cloudwatch', metadata: 'none' },
-  { workload: 'java', sink: 'cloudwatch', metadata: 'none', how: 'multiline', env: MULTILINE },
-];
+export const LIMIT_CASES: ReadonlyArray<Pick<LimitedRun, 'workload' | 'sink' | 'beside' | 'metadata' | 'how' | 'env'>> =
+  [
+    { workload: 'plain', sink: 'elasticsearch', metadata: 'full' },
+    { workload: 'json', sink: 'elasticsearch', metadata: 'full' },
+    { workload: 'plain', sink: 'elasticsearch', metadata: 'full', how: 'gzip', env: { ELASTICSEARCH_GZIP: 'true' } },
+    { workload: 'java', sink: 'elasticsearch', metadata: 'full', how: 'multiline', env: MULTILINE },
+    { workload: 'plain', sink: 'elasticsearch', metadata: 'full', how: 'redact', env: REDACT },
+    { workload: 'plain', sink: 'cloudwatch', metadata: 'none' },
+    { workload: 'java', sink: 'cloudwatch', metadata: 'none', how: 'multiline', env: MULTILINE },
+    { workload: 'plain', sink: 's3', metadata: 'full' },
+    { workload: 'java', sink: 's3', metadata: 'full', how: 'multiline', env: MULTILINE },
+    { workload: 'plain', sink: 's3', metadata: 'full', how: 'redact', env: REDACT },
+    { workload: 'plain', sink: 'elasticsearch', beside: 'cloudwatch', metadata: 'full', how: 'and-cloudwatch' },
+    { workload: 'plain', sink: 'elasticsearch', beside: 's3', metadata: 'full', how: 'and-s3' },
+  ];
 
 export interface LimitedFigures {
   readonly cpuSeconds: number;
@@ -97,41 +106,59 @@ async function measure(
   run: LimitedRun,
   { folder, logs, group }: { folder: string; logs: string; group: MemoryCgroup },
 ): Promise<LimitedFigures> {
-  const tls = run.sink === 'cloudwatch' ? loopbackTls() : undefined;
-  const sink = await startDiscardSink({ kind: run.sink, lines: run.lines, tls, absentMs: run.absentMs });
-  const { metadata } = run;
+  const { sink, beside, metadata, lines, absentMs } = run;
+  const tls = [sink, beside].includes('cloudwatch') ? loopbackTls() : undefined;
+  const started = async (kind: DiscardOrders['kind'], awayMs: number): Promise<DiscardProcess> =>
+    startDiscardSink({ kind, lines, tls: kind === 'cloudwatch' ? tls : undefined, absentMs: awayMs });
+  const first = await started(sink, absentMs);
+  const second = beside === undefined ? undefined : await started(beside, 0);
+  const sinks = second === undefined ? [first] : [first, second];
+  const counted = async (): Promise<{ lost: number; duplicates: number }> => {
+    const counts = await Promise.all(sinks.map(async (one) => one.count()));
+    const sum = (of: 'lost' | 'duplicates'): number => counts.reduce((total, count) => total + count[of], 0);
+    return { lost: sum('lost'), duplicates: sum('duplicates') };
+  };
   const forwarder = startForwarder({
     root: folder,
     logs,
-    sink: run.sink,
+    sink,
     metadata,
-    port: sink.port,
+    port: first.port,
     ca: tls?.cert,
     entry: join(folder, 'image/app/forwarder.mjs'),
     node: join(folder, 'image/node'),
     procsPath: group.procsPath,
-    env: run.env ?? {},
+    env: { ...besideEnv(run, second?.port), ...run.env },
   });
   const memory = watchMemory(forwarder.pid);
   try {
     await writeMeanwhile(run, logs, forwarder);
-    await Promise.race([sink.complete, forwarder.endedEarly]);
+    await Promise.race([Promise.all(sinks.map(async (one) => one.complete)), forwarder.endedEarly]);
     const cpu = cpuSeconds(forwarder.pid);
     const { rssMib, anonMib } = memory.stop();
     await forwarder.stop();
-    const { lost, duplicates } = await sink.count();
+    const { lost, duplicates } = await counted();
     const groupPeakMib = group.peakMib();
     return { cpuSeconds: cpu, groupPeakMib, rssMib, anonMib, kills: group.kills(), lost, duplicates };
   } catch (error) {
     if (group.kills() === 0) throw error;
-    const { lost, duplicates } = await sink.count();
+    const { lost, duplicates } = await counted();
     const { rssMib, anonMib } = memory.stop();
     return { cpuSeconds: 0, groupPeakMib: group.peakMib(), rssMib, anonMib, kills: group.kills(), lost, duplicates };
   } finally {
     memory.stop();
     await forwarder.stop();
-    sink.stop();
+    for (const one of sinks) one.stop();
   }
+}
+
+/** The variables of the second sink. */
+function besideEnv({ sink, beside }: LimitedRun, port: number | undefined): Record<string, string> {
+  if (beside === undefined || port === undefined) return {};
+  const SINKS = `${sink},${beside}`;
+  return beside === 's3'
+    ? { SINKS, S3_ENDPOINT: `http://127.0.0.1:${port}` }
+    : { SINKS, CLOUDWATCH_ENDPOINT: `https://127.0.0.1:${port}` };
 }
 
 /** What the app writes while the sink is absent, evenly, with one rotation in the middle. */

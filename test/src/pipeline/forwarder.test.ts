@@ -456,6 +456,25 @@ describe('forwarder', () => {
       assert.deepEqual(texts(), ['one\n', 'own 1\n', 'own 2\n']);
     });
 
+    it('are let go of while the rest of a batch with them is sent again: what of them arrived is nobody’s any more', async () => {
+      await start();
+      await join();
+      writeFileSync(at('v/a.log'), 'one\n');
+      await run(FLUSH_MS / 4);
+      writeFileSync(at('own.log'), 'own 1\n');
+      destination.script = ({ records }) => (records.length === 2 ? partial({ retry: [1] }) : UNREACHABLE);
+      await run(2 * FLUSH_MS);
+      assert.deepEqual(destination.requests[0]?.records, ['one\n', 'own 1\n']);
+      forwarder.leave(VOLUME);
+      destination.script = () => 'store';
+      await run(5 * FLUSH_MS);
+      assert.deepEqual(account().delivered, { lines: 1, bytes: 6 });
+      await join();
+      await run(5 * FLUSH_MS);
+      assert.deepEqual(texts(), ['one\n', 'own 1\n']);
+      assert.deepEqual(account().delivered, { lines: 2, bytes: 10 });
+    });
+
     it('are let go of from a batch that had no room for another file, which goes on', async () => {
       await start({ recordsMax: 1 });
       await join();
