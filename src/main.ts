@@ -2,8 +2,9 @@
  * The forwarder process: reads its env, puts the parts together, and ends in order.
  *
  * The app comes first: whatever is wrong with our config, our sinks or our state, this process says so and stays. It ends with 0 after
- * SIGTERM or SIGINT (or by itself with ONCE=true; then with 1 where not everything was delivered or the config is wrong), with 1 on a bug of its own, and kills
- * itself only when a disk does not answer. With LOGTENDER_CONFIG_FILE that file is read beside the env, and again when it changes.
+ * SIGTERM or SIGINT, with 1 on a bug of its own, and kills itself only when a disk does not answer. With ONCE=true it ends by itself, then with
+ * 1 where not everything was delivered or the config is wrong. With LOGTENDER_CONFIG_FILE that file is read beside the env, and again when it
+ * changes.
  * May import: every room under src but cli and kube; webhook and certs never.
  */
 import { readFile, writeFile } from 'node:fs/promises';
