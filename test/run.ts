@@ -17,6 +17,8 @@ const ROOT = resolve(import.meta.dirname, '..');
 const SERVER_FOLDERS = ['servers', 'cluster', 'cluster-real'];
 /** The whole run must stay inside an hour, downloads and builds before it included. */
 const RUN_MS_MAX = 50 * 60 * 1000;
+/** So many of the files that took longest are told: where to look when a run gets slow. */
+const SLOWEST = 15;
 /** What a group needs to stop its servers after SIGTERM. */
 const STOP_MS_MAX = 60 * 1000;
 
@@ -24,6 +26,8 @@ interface Outcome {
   readonly stats: { readonly passes: number; readonly failures: number; readonly pending: number };
   readonly failures: ReadonlyArray<{ readonly fullTitle: string }>;
   readonly pending: ReadonlyArray<{ readonly fullTitle: string }>;
+  /** By file, hooks included. */
+  readonly seconds: Readonly<Record<string, number>>;
 }
 
 function testFiles(): readonly string[] {
@@ -135,6 +139,7 @@ async function main(): Promise<number> {
   let passed = 0;
   let failed = 0;
   let skipped = 0;
+  const took: Array<readonly [string, number]> = [];
   try {
     const runLane = async ({ groups, niceness, isLive }: Lane): Promise<void> => {
       const held: Buffer[] = [];
@@ -151,6 +156,7 @@ async function main(): Promise<number> {
         passed += outcome?.stats.passes ?? 0;
         failed += (outcome?.stats.failures ?? 0) + (crashed === undefined ? 0 : 1);
         skipped += outcome?.stats.pending ?? 0;
+        took.push(...Object.entries(outcome?.seconds ?? {}));
         if (crashed !== undefined) tell(`group ${group.name} did not end well: ${crashed}\n`);
       }
       later.push(...held);
@@ -158,6 +164,8 @@ async function main(): Promise<number> {
     const later: Buffer[] = [];
     await Promise.all(lanes.map(runLane));
     process.stdout.write(Buffer.concat(later));
+    const slowest = took.toSorted(([, one], [, other]) => other - one).slice(0, SLOWEST);
+    for (const [file, seconds] of slowest) process.stdout.write(`${seconds.toFixed(1).padStart(7)} s  ${file}\n`);
     const reasons = skipReasons(work);
     for (const reason of new Set(reasons)) process.stdout.write(`skipped: ${reason}\n`);
     // Every skip has its line: one that has none, or another reason than the corpus, is not forgiven.

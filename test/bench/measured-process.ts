@@ -1,7 +1,7 @@
 /**
  * What a process costs, from /proc: CPU time so far, and the peak of its memory, its children's included, while it is watched. Linux only.
  *
- * Sources: proc(5), /proc/PID/stat (utime, stime in clock ticks; cutime, cstime of children that have ended), /proc/PID/smaps_rollup (Rss,
+ * Sources: proc(5), /proc/PID/stat (majflt; utime, stime in clock ticks; cutime, cstime of children that have ended), /proc/PID/smaps_rollup (Rss,
  * Anonymous in kB) and /proc/PID/task/TID/children.
  */
 import { readdirSync, readFileSync } from 'node:fs';
@@ -23,7 +23,13 @@ export function cpuSeconds(pid: number): number {
   return (user + system) / TICKS_PER_SECOND;
 }
 
-/** The same with its children and theirs, those that have ended included. */
+/** System time of all threads of a process, in seconds, and its major faults: pages that came from the disk. */
+export function diskCosts(pid: number): { readonly systemSeconds: number; readonly majorFaults: number } {
+  const fields = statFields(pid);
+  return { systemSeconds: Number(fields[12]) / TICKS_PER_SECOND, majorFaults: Number(fields[9]) };
+}
+
+/** User and system time of a process with its children and theirs, those that have ended included. */
 export function treeCpuSeconds(pid: number): number {
   const sum = processTree(pid)
     .flatMap(cpuFields)
@@ -31,11 +37,15 @@ export function treeCpuSeconds(pid: number): number {
   return sum / TICKS_PER_SECOND;
 }
 
-/** utime, stime, cutime, cstime. */
-function cpuFields(pid: number): readonly [number, number, number, number] {
+/** What /proc/PID/stat holds from its third field on: the second is the name in brackets and may hold spaces. */
+function statFields(pid: number): readonly string[] {
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  // The second field is the name in brackets and may hold spaces; these are fields 14 to 17.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+}
+
+/** utime, stime, cutime, cstime: fields 14 to 17. */
+function cpuFields(pid: number): readonly [number, number, number, number] {
+  const fields = statFields(pid);
   return [Number(fields[11]), Number(fields[12]), Number(fields[13]), Number(fields[14])];
 }
 

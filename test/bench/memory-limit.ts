@@ -15,7 +15,7 @@ import type { DiscardOrders } from './discard-sink.ts';
 import { loopbackTls, MULTILINE, REDACT } from './forwarder.ts';
 import { startForwarder } from './forwarder-process.ts';
 import type { ForwarderUnderTest } from './forwarder-process.ts';
-import { cpuSeconds, rounded, watchMemory } from './measured-process.ts';
+import { cpuSeconds, diskCosts, rounded, watchMemory } from './measured-process.ts';
 import { createMemoryCgroup } from './memory-cgroup.ts';
 import type { MemoryCgroup } from './memory-cgroup.ts';
 import { writeWorkload } from './numbered-lines.ts';
@@ -66,6 +66,9 @@ export const LIMIT_CASES: ReadonlyArray<Pick<LimitedRun, 'workload' | 'sink' | '
 
 export interface LimitedFigures {
   readonly cpuSeconds: number;
+  /** Of it, and the pages that came from the disk: what a limit costs. */
+  readonly systemSeconds: number;
+  readonly majorFaults: number;
   /** The most that was charged to the control group, page cache included. */
   readonly groupPeakMib: number;
   readonly rssMib: number;
@@ -134,17 +137,25 @@ async function measure(
   try {
     await writeMeanwhile(run, logs, forwarder);
     await Promise.race([Promise.all(sinks.map(async (one) => one.complete)), forwarder.endedEarly]);
-    const cpu = cpuSeconds(forwarder.pid);
+    const costs = { cpuSeconds: cpuSeconds(forwarder.pid), ...diskCosts(forwarder.pid) };
     const { rssMib, anonMib } = memory.stop();
     await forwarder.stop();
     const { lost, duplicates } = await counted();
     const groupPeakMib = group.peakMib();
-    return { cpuSeconds: cpu, groupPeakMib, rssMib, anonMib, kills: group.kills(), lost, duplicates };
+    return { ...costs, groupPeakMib, rssMib, anonMib, kills: group.kills(), lost, duplicates };
   } catch (error) {
     if (group.kills() === 0) throw error;
     const { lost, duplicates } = await counted();
     const { rssMib, anonMib } = memory.stop();
-    return { cpuSeconds: 0, groupPeakMib: group.peakMib(), rssMib, anonMib, kills: group.kills(), lost, duplicates };
+    return {
+      ...{ cpuSeconds: 0, systemSeconds: 0, majorFaults: 0 },
+      groupPeakMib: group.peakMib(),
+      rssMib,
+      anonMib,
+      kills: group.kills(),
+      lost,
+      duplicates,
+    };
   } finally {
     memory.stop();
     await forwarder.stop();
@@ -199,6 +210,10 @@ export async function compareLimit(run: ComparedRun): Promise<object> {
     cpu_s: limited.cpuSeconds,
     cpu_s_unlimited: unlimited.cpuSeconds,
     cpu_ratio: rounded(limited.cpuSeconds / unlimited.cpuSeconds, 2),
+    system_s: limited.systemSeconds,
+    system_s_unlimited: unlimited.systemSeconds,
+    major_faults: limited.majorFaults,
+    major_faults_unlimited: unlimited.majorFaults,
     anon_mib: limited.anonMib,
     group_peak_mib: limited.groupPeakMib,
     rss_mib_unlimited: unlimited.rssMib,

@@ -2,9 +2,8 @@
  * What is acknowledged leaves the page cache, what is not stays; and the file can be read on after that, whatever the collector does.
  */
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
-import { closeSync, fsyncSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { spawnSync } from 'node:child_process';
+import { closeSync, fsyncSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -13,6 +12,7 @@ import { createLog } from '../../../src/core/log.ts';
 import { systemClock } from '../../../src/core/clock.ts';
 import { PageCache } from '../../../src/source/page-cache.ts';
 import type { SourceFile } from '../../../src/source/source-file.ts';
+import { cachedBytes, folderThatDrops, NO_CACHED_PAGES, pagesOf } from '../../cached-pages.ts';
 import { skip } from '../../skip.ts';
 
 const BYTES = 16 * MiB;
@@ -24,9 +24,10 @@ describe('PageCache', () => {
   const log = createLog({ clock: systemClock, level: 'debug', write: (line) => void words.push(line) });
   let fd = -1;
   before(function () {
-    const parent = [tmpdir(), import.meta.dirname].find((one) => drops(one));
-    if (parent === undefined) return skip(this, 'page cache: no fincore(1), or file systems that keep their pages');
-    use(parent);
+    const found = folderThatDrops();
+    if (found === undefined) return skip(this, NO_CACHED_PAGES);
+    folder = found;
+    path = join(folder, 'app.log');
     return undefined;
   });
   beforeEach(() => {
@@ -35,24 +36,10 @@ describe('PageCache', () => {
     readAll();
   });
   afterEach(() => closeSync(fd));
-  after(() => rmSync(folder, { recursive: true, force: true }));
+  after(() => {
+    if (folder !== '') rmSync(folder, { recursive: true });
+  });
 
-  const use = (parent: string): void => {
-    folder = mkdtempSync(join(parent, '.logtender-page-cache-'));
-    path = join(folder, 'app.log');
-  };
-  /** Pages of tmpfs, for one, are the file itself and stay. */
-  const drops = (parent: string): boolean => {
-    if (spawnSync('fincore', ['--version']).status !== 0) return false;
-    use(parent);
-    writeWhole();
-    const before = cached();
-    new PageCache({ clock: systemClock, log }).release(source(), BYTES);
-    const isDropped = before === BYTES && cached() === 0;
-    closeSync(fd);
-    rmSync(folder, { recursive: true });
-    return isDropped;
-  };
   const writeWhole = (): void => {
     fd = openSync(path, 'w+');
     writeSync(fd, Buffer.alloc(BYTES, 'a line of the app\n'));
@@ -65,10 +52,8 @@ describe('PageCache', () => {
     for (let got = -1; got !== 0; at += got) got = readSync(fd, buffer, 0, buffer.length, at);
     assert.equal(at, BYTES);
   };
-  /** As fincore(1) of util-linux says. */
-  const cached = (): number => Number(execFileSync('fincore', ['--bytes', '--noheadings', '--output', 'RES', path]));
-  const source = (of = fd): SourceFile =>
-    ({ fd: of, info: { path }, size: BYTES, mtimeMs: 0 }) as unknown as SourceFile;
+  const cached = (): number => cachedBytes(path);
+  const source = (of = fd): SourceFile => pagesOf(path, of, BYTES);
 
   it('gives back what is acknowledged, in pieces, and nothing beyond it', () => {
     const pages = new PageCache({ clock: systemClock, log });
