@@ -2,9 +2,9 @@
  * `npm test`: runs every test file in groups, prints what could not run and why, and closes with `N passed, N failed, N skipped`.
  *
  * Groups: fast (no server), then the ones whose folder names say that they need servers. Each group is a mocha process of its own,
- * so that one crash cannot hide the rest. Three lanes of groups run side by side: rotations of certificates mostly wait for their
- * deadlines and come first when they need the processor; what needs no server takes what the others leave. With CI=true a skip is a failure, but for the third-party corpus where its folder
- * is absent.
+ * so that one crash cannot hide the rest. Four lanes of groups run side by side: rotations of certificates mostly wait for their
+ * deadlines and come first when they need the processor; what needs no server takes what the others leave, and models, which only compute,
+ * take what is left then. With CI=true a skip is a failure, but for the third-party corpus where its folder is absent.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -15,6 +15,8 @@ import { CORPUS_PREFIX } from './skip.ts';
 const ROOT = resolve(import.meta.dirname, '..');
 /** Folders under test/ that need real servers; everything else is fast. */
 const SERVER_FOLDERS = ['servers', 'cluster', 'cluster-real'];
+/** Computes and waits for nothing. */
+const MODELS = 'model';
 /** The whole run must stay inside an hour, downloads and builds before it included. */
 const RUN_MS_MAX = 50 * 60 * 1000;
 /** So many of the files that took longest are told: where to look when a run gets slow. */
@@ -26,8 +28,8 @@ interface Outcome {
   readonly stats: { readonly passes: number; readonly failures: number; readonly pending: number };
   readonly failures: ReadonlyArray<{ readonly fullTitle: string }>;
   readonly pending: ReadonlyArray<{ readonly fullTitle: string }>;
-  /** By file, hooks included. */
-  readonly seconds: Readonly<Record<string, number>>;
+  /** By file, hooks included; CPU of this process and of children that have ended. */
+  readonly took: Readonly<Record<string, { readonly seconds: number; readonly cpuSeconds: number }>>;
 }
 
 function testFiles(): readonly string[] {
@@ -57,8 +59,9 @@ interface Lane {
 
 function lanesOf(files: readonly string[], fastOnly: boolean): readonly Lane[] {
   const inFolder = (folder: string): readonly string[] => files.filter((path) => folderOf(path) === folder);
-  const fast = { name: 'fast', files: files.filter((path) => !SERVER_FOLDERS.includes(folderOf(path))) };
-  if (fastOnly) return [{ groups: [fast], niceness: 0, isLive: true }];
+  const serverless = files.filter((path) => !SERVER_FOLDERS.includes(folderOf(path)));
+  if (fastOnly) return [{ groups: [{ name: 'fast', files: serverless }], niceness: 0, isLive: true }];
+  const fast = { name: 'fast', files: serverless.filter((path) => folderOf(path) !== MODELS) };
   const servers = SERVER_FOLDERS.map((folder) => ({
     name: folder,
     files: inFolder(folder).filter((path) => !isWaiting(path)),
@@ -69,6 +72,7 @@ function lanesOf(files: readonly string[], fastOnly: boolean): readonly Lane[] {
     { groups: servers, niceness: 5, isLive: true },
     { groups: [certs], niceness: 0, isLive: false },
     { groups: [fast], niceness: 10, isLive: false },
+    { groups: [{ name: MODELS, files: inFolder(MODELS) }], niceness: 19, isLive: false },
   ];
 }
 
@@ -93,7 +97,12 @@ async function runGroup(
   const child = spawn(process.execPath, args, {
     cwd: ROOT,
     stdio: ['ignore', write === undefined ? 'inherit' : 'pipe', write === undefined ? 'inherit' : 'pipe'],
-    env: { ...process.env, LOGTENDER_SKIP_FILE: join(work, 'skipped.txt') },
+    env: {
+      ...process.env,
+      LOGTENDER_SKIP_FILE: join(work, 'skipped.txt'),
+      // Half of what a start from the source takes is to strip and compile it; there are hundreds of them.
+      NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? join(work, 'compile-cache'),
+    },
   });
   // What it starts inherits it. Never before ourselves: that would need a right.
   if (child.pid !== undefined && child.exitCode === null) setPriority(child.pid, Math.max(getPriority(), niceness));
@@ -139,7 +148,7 @@ async function main(): Promise<number> {
   let passed = 0;
   let failed = 0;
   let skipped = 0;
-  const took: Array<readonly [string, number]> = [];
+  const took: Array<readonly [string, Outcome['took'][string]]> = [];
   try {
     const runLane = async ({ groups, niceness, isLive }: Lane): Promise<void> => {
       const held: Buffer[] = [];
@@ -156,7 +165,7 @@ async function main(): Promise<number> {
         passed += outcome?.stats.passes ?? 0;
         failed += (outcome?.stats.failures ?? 0) + (crashed === undefined ? 0 : 1);
         skipped += outcome?.stats.pending ?? 0;
-        took.push(...Object.entries(outcome?.seconds ?? {}));
+        took.push(...Object.entries(outcome?.took ?? {}));
         if (crashed !== undefined) tell(`group ${group.name} did not end well: ${crashed}\n`);
       }
       later.push(...held);
@@ -164,8 +173,11 @@ async function main(): Promise<number> {
     const later: Buffer[] = [];
     await Promise.all(lanes.map(runLane));
     process.stdout.write(Buffer.concat(later));
-    const slowest = took.toSorted(([, one], [, other]) => other - one).slice(0, SLOWEST);
-    for (const [file, seconds] of slowest) process.stdout.write(`${seconds.toFixed(1).padStart(7)} s  ${file}\n`);
+    const slowest = took.toSorted(([, one], [, other]) => other.seconds - one.seconds).slice(0, SLOWEST);
+    for (const [file, { seconds, cpuSeconds }] of slowest)
+      process.stdout.write(
+        `${seconds.toFixed(0).padStart(5)} s, ${cpuSeconds.toFixed(0).padStart(3)} of CPU  ${file}\n`,
+      );
     const reasons = skipReasons(work);
     for (const reason of new Set(reasons)) process.stdout.write(`skipped: ${reason}\n`);
     // Every skip has its line: one that has none, or another reason than the corpus, is not forgiven.

@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { plainEnv } from '../plain-env.ts';
 
 const MAIN = resolve(import.meta.dirname, '../../certs/main.ts');
 
@@ -19,7 +20,7 @@ describe('certs process', () => {
     if (config !== undefined) writeFileSync(file, config);
     else rmSync(file, { force: true });
     // A home without a kubeconfig: nothing of this machine is used.
-    const env = { PATH: process.env['PATH'], HOME: folder, CERTS_CONFIG_FILE: file, ...more };
+    const env = { ...plainEnv(), HOME: folder, CERTS_CONFIG_FILE: file, ...more };
     return spawnSync(process.execPath, [MAIN], { encoding: 'utf8', env, timeout: 30_000 });
   }
 
@@ -48,7 +49,7 @@ describe('certs process', () => {
     const mode = 'cert-manager';
     const file = join(folder, 'other.yaml');
     writeFileSync(file, `mode: ${mode}\nadminHost: 127.0.0.1\nadminPort: 0\n`);
-    const env = { PATH: process.env['PATH'], HOME: folder, CERTS_CONFIG_FILE: file };
+    const env = { ...plainEnv(), HOME: folder, CERTS_CONFIG_FILE: file };
     const child = spawn(process.execPath, [MAIN], { env, stdio: ['ignore', 'ignore', 'pipe'] });
     try {
       let stderr = '';

@@ -11,6 +11,7 @@ import { join, resolve } from 'node:path';
 import { systemClock } from '../../src/core/clock.ts';
 import { prepareSidecar } from '../../src/cli/sidecar-process.ts';
 import type { RunnablePod, SidecarProcess } from '../../src/cli/sidecar-process.ts';
+import { plainEnv } from '../plain-env.ts';
 
 const ENTRY = resolve(import.meta.dirname, '../../src/main.ts');
 /** Node and its modules on a machine that does much else; whoever needs longer fails by what comes after. */
@@ -56,9 +57,8 @@ export class AdmittedForwarder {
   start(): void {
     this.#starts += 1;
     const log = openSync(this.#logFile, 'a');
-    const { PATH } = process.env;
     this.#child = spawn(process.execPath, [...this.#sidecar.args], {
-      env: { ...(PATH === undefined ? {} : { PATH }), ...this.#sidecar.env },
+      env: { ...plainEnv(), ...this.#sidecar.env },
       stdio: ['ignore', log, log],
     });
     closeSync(log);

@@ -20,6 +20,7 @@ import { systemClock, systemRandom } from '../../src/core/clock.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { createMetrics } from '../../src/core/metrics.ts';
 import { coreClusterPath, webhookConfigurationPath } from '../../src/kube/paths.ts';
+import { plainEnv } from '../plain-env.ts';
 import { freePorts } from '../servers/loopback-ports.ts';
 import { findProgram } from '../servers/programs.ts';
 import { startKubeHttp } from './kube-http.ts';
@@ -177,7 +178,7 @@ function launch(
     cwd: folder,
     stdio: ['ignore', out, out],
     env: {
-      PATH: process.env['PATH'] ?? '',
+      ...plainEnv(),
       KUBECONFIG: join(folder, 'kubeconfig'),
       POD_NAMESPACE: 'logtender',
       WEBHOOK_CONFIG_FILE: join(folder, 'config', 'webhook.yaml'),

@@ -26,6 +26,7 @@ import { join, resolve } from 'node:path';
 import { CREDENTIALS_MS_MAX } from '../../src/sinks/aws/late-credentials.ts';
 import { loopbackTls } from '../bench/forwarder.ts';
 import { SilentServer } from '../fakes/silent-server.ts';
+import { plainEnv } from '../plain-env.ts';
 import { freePorts } from '../servers/loopback-ports.ts';
 
 const MAIN = resolve(import.meta.dirname, '../../src/main.ts');
@@ -94,6 +95,7 @@ describe('forwarder process', function () {
     const child = spawn(process.execPath, [MAIN], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
+        ...plainEnv(),
         LOG_FILES: JSON.stringify([
           { container: 'app', path: '/var/log/app/*.log', directory: '/var/log/app', mount: join(folder, 'logs') },
         ]),

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
 const ENTRY = resolve(import.meta.dirname, '../../../src/cli/main.ts');
+import { plainEnv } from '../../plain-env.ts';
 const DEADLINE_MS = 30_000;
 
 interface Ran {
@@ -47,7 +48,7 @@ describe('logtender forward', function () {
   ): { readonly child: ChildProcess; readonly ended: Promise<Ran>; readonly ran: Ran } => {
     const child = spawn(process.execPath, [ENTRY, 'forward', '--config', config, ...args], {
       stdio: ['pipe', 'pipe', 'pipe'],
-      env: { PATH: process.env['PATH'] ?? '' },
+      env: plainEnv(),
     });
     running.add(child);
     const ran = { code: -1, out: '', err: '' };
