@@ -2,7 +2,7 @@
  * `npm test`: runs every test file in groups, prints what could not run and why, and closes with `N passed, N failed, N skipped`.
  *
  * Groups: fast (no server), then the ones whose folder names say that they need servers. Each group is a mocha process of its own,
- * so that one crash cannot hide the rest. Four lanes of groups run side by side: rotations of certificates mostly wait for their
+ * so that one crash cannot hide the rest. Lanes of groups run side by side: rotations of certificates mostly wait for their
  * deadlines and come first when they need the processor; what needs no server takes what the others leave, and models, which only compute,
  * take what is left then. With CI=true a skip is a failure, but for the third-party corpus where its folder is absent.
  */
@@ -44,15 +44,18 @@ const folderOf = (path: string): string => path.split('/')[1] ?? '';
 /** Rotation takes the time that certificates live: its suites wait much and compute little. */
 const isWaiting = (path: string): boolean => path.startsWith('test/cluster/certs');
 
+/** Many lines through processes of our own: no server, but far from fast. */
+const isHeavy = (path: string): boolean => path.startsWith('test/cluster/forwarder-');
+
 interface Group {
   readonly name: string;
   readonly files: readonly string[];
+  /** How far its processes stand back on a busy machine, as setpriority(2) has it. */
+  readonly niceness: number;
 }
 
 interface Lane {
   readonly groups: readonly Group[];
-  /** How far its processes stand back on a busy machine, as setpriority(2) has it. */
-  readonly niceness: number;
   /** Writes to the terminal as it goes; the other lanes when they are through. */
   readonly isLive: boolean;
 }
@@ -60,26 +63,39 @@ interface Lane {
 function lanesOf(files: readonly string[], fastOnly: boolean): readonly Lane[] {
   const inFolder = (folder: string): readonly string[] => files.filter((path) => folderOf(path) === folder);
   const serverless = files.filter((path) => !SERVER_FOLDERS.includes(folderOf(path)));
-  if (fastOnly) return [{ groups: [{ name: 'fast', files: serverless }], niceness: 0, isLive: true }];
-  const fast = { name: 'fast', files: serverless.filter((path) => folderOf(path) !== MODELS) };
-  const servers = SERVER_FOLDERS.map((folder) => ({
-    name: folder,
-    files: inFolder(folder).filter((path) => !isWaiting(path)),
-  }));
-  const certs = { name: 'cluster-certs', files: files.filter(isWaiting) };
+  if (fastOnly) return [{ groups: [{ name: 'fast', files: serverless, niceness: 0 }], isLive: true }];
+  const cluster = inFolder('cluster').filter((path) => !isWaiting(path) && !isHeavy(path));
+  const fast = serverless.filter((path) => folderOf(path) !== MODELS);
   return [
-    // One after the other: beside each other the search servers of two groups starve, and a drain does not end within its grace.
-    { groups: servers, niceness: 5, isLive: true },
-    { groups: [certs], niceness: 0, isLive: false },
-    { groups: [fast], niceness: 10, isLive: false },
-    { groups: [{ name: MODELS, files: inFolder(MODELS) }], niceness: 19, isLive: false },
+    {
+      groups: [
+        { name: 'servers', files: inFolder('servers'), niceness: 5 },
+        { name: 'cluster', files: cluster, niceness: 5 },
+      ],
+      isLive: true,
+    },
+    {
+      groups: [
+        { name: 'cluster-certs', files: files.filter(isWaiting), niceness: 0 },
+        // Not beside both others: the search servers of three groups starve, and a drain does not end within its grace.
+        { name: 'cluster-real', files: inFolder('cluster-real'), niceness: 5 },
+      ],
+      isLive: false,
+    },
+    {
+      groups: [
+        { name: 'fast', files: fast, niceness: 10 },
+        { name: 'cluster-forwarder', files: files.filter(isHeavy), niceness: 10 },
+      ],
+      isLive: false,
+    },
+    { groups: [{ name: MODELS, files: inFolder(MODELS), niceness: 19 }], isLive: false },
   ];
 }
 
 /** Runs one group; undefined when it ended without a report. `crashed` says that it failed in another way than by a test. */
 async function runGroup(
-  { name, files }: Group,
-  niceness: number,
+  { name, files, niceness }: Group,
   work: string,
   msMax: number,
   write: ((chunk: Buffer) => void) | undefined,
@@ -150,7 +166,7 @@ async function main(): Promise<number> {
   let skipped = 0;
   const took: Array<readonly [string, Outcome['took'][string]]> = [];
   try {
-    const runLane = async ({ groups, niceness, isLive }: Lane): Promise<void> => {
+    const runLane = async ({ groups, isLive }: Lane): Promise<void> => {
       const held: Buffer[] = [];
       const write = isLive ? undefined : (chunk: Buffer): void => void held.push(chunk);
       const tell = (text: string): void => {
@@ -161,7 +177,7 @@ async function main(): Promise<number> {
         if (group.files.length === 0) continue;
         tell(`\n== ${group.name}: ${group.files.length} files\n`);
         const msMax = Math.max(0, deadline - performance.now());
-        const { outcome, crashed } = await runGroup(group, niceness, work, msMax, write);
+        const { outcome, crashed } = await runGroup(group, work, msMax, write);
         passed += outcome?.stats.passes ?? 0;
         failed += (outcome?.stats.failures ?? 0) + (crashed === undefined ? 0 : 1);
         skipped += outcome?.stats.pending ?? 0;
