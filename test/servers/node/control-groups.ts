@@ -4,7 +4,7 @@
  * Both layouts: one folder per controller (version 1), or one tree (version 2). Source: kernel documentation, cgroup-v1 and cgroup-v2.
  * May import: node:, src/core.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../../../src/core/clock.ts';
 
@@ -168,9 +168,23 @@ export function processesOf(group: string, containerId: string): readonly number
 }
 
 function findFolder(path: string, name: string): string | undefined {
-  if (statSync(path, { throwIfNoEntry: false }) === undefined) return undefined;
-  const found = readdirSync(path, { withFileTypes: true, recursive: true }).find(
-    (entry) => entry.isDirectory() && entry.name === name,
-  );
-  return found === undefined ? undefined : join(found.parentPath, found.name);
+  for (const folder of foldersIn(path)) {
+    const at = join(path, folder);
+    const found = folder === name ? at : findFolder(at, name);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** Groups of other containers go while one is looked for: one that is gone has nothing in it. */
+function foldersIn(path: string): readonly string[] {
+  try {
+    const entries = readdirSync(path, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // ENODEV: taken away between open and read.
+    if (code === 'ENOENT' || code === 'ENODEV') return [];
+    throw error;
+  }
 }
