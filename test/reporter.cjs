@@ -1,17 +1,15 @@
 /**
  * Mocha reporter: the readable `spec` on the terminal and the counts, and what time each file took, as JSON into the file named by `output`.
  */
-const { readFileSync, writeFileSync } = require('node:fs');
+const { writeFileSync } = require('node:fs');
 const { relative } = require('node:path');
 const mocha = require('mocha');
+const { cpuSecondsWithEnded } = require('./bench/measured-process.ts');
 
-/** Seconds of CPU of this process and of its children that have ended: 14 to 17 of proc(5) stat, in hundredths. Without /proc of this process alone. */
+/** Seconds of CPU of this process and of its children that have ended; where there is no /proc, of this process alone. */
 function cpuSeconds() {
   try {
-    const fields = readFileSync('/proc/self/stat', 'latin1')
-      .replace(/^.*\) /s, '')
-      .split(' ');
-    return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) / 100;
+    return cpuSecondsWithEnded(process.pid);
   } catch {
     const { user, system } = process.cpuUsage();
     return (user + system) / 1e6;

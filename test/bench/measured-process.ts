@@ -25,8 +25,13 @@ export function cpuSeconds(pid: number): number {
 
 /** System time of all threads of a process, in seconds, and its major faults: pages that came from the disk. */
 export function diskCosts(pid: number): { readonly systemSeconds: number; readonly majorFaults: number } {
-  const fields = statFields(pid);
-  return { systemSeconds: Number(fields[12]) / TICKS_PER_SECOND, majorFaults: Number(fields[9]) };
+  const [, system] = cpuFields(pid);
+  return { systemSeconds: system / TICKS_PER_SECOND, majorFaults: Number(statFields(pid)[9]) };
+}
+
+/** User and system time of a process and of its children that have ended, in seconds. */
+export function cpuSecondsWithEnded(pid: number): number {
+  return cpuFields(pid).reduce((all, ticks) => all + ticks, 0) / TICKS_PER_SECOND;
 }
 
 /** User and system time of a process with its children and theirs, those that have ended included. */

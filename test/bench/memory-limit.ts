@@ -146,16 +146,9 @@ async function measure(
   } catch (error) {
     if (group.kills() === 0) throw error;
     const { lost, duplicates } = await counted();
-    const { rssMib, anonMib } = memory.stop();
-    return {
-      ...{ cpuSeconds: 0, systemSeconds: 0, majorFaults: 0 },
-      groupPeakMib: group.peakMib(),
-      rssMib,
-      anonMib,
-      kills: group.kills(),
-      lost,
-      duplicates,
-    };
+    const memoryPeak = memory.stop();
+    const costs = { cpuSeconds: 0, systemSeconds: 0, majorFaults: 0 };
+    return { ...costs, ...memoryPeak, groupPeakMib: group.peakMib(), kills: group.kills(), lost, duplicates };
   } finally {
     memory.stop();
     await forwarder.stop();

@@ -11,6 +11,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { eventually } from '../cluster/installation.ts';
+import { plainEnv } from '../plain-env.ts';
 import { skip } from '../skip.ts';
 import { findProgram, run } from './programs.ts';
 
@@ -49,7 +50,7 @@ describe('SIGTERM before process 1 listens', function () {
       stdio: ['pipe', 'pipe', 'pipe'],
       // A configuration that is wrong: it stays until it is told to end, whatever else.
       env: {
-        PATH: process.env['PATH'] ?? '',
+        ...plainEnv(),
         ADMIN_PORT: '0',
         SINKS: 'none of ours',
         TERMINATION_MESSAGE_PATH: message,
