@@ -365,7 +365,9 @@ function beginEnding(config: ForwarderConfig, { signals, log }: Surroundings): A
   const deadline = new AbortController();
   // ONCE has no deadline of its own: it begins with the signal, if one comes.
   void signals.ended.then(({ signal, isOwn }) => {
-    log.info('drains', { signal, grace_ms: config.graceMs });
+    // Who waits at a terminal for a sink that is gone need not wait out the grace.
+    const hint = isOwn ? {} : { hint: 'a second signal ends at once; what is pending is read at the next start' };
+    log.info('drains', { signal, grace_ms: config.graceMs, ...hint });
     const drainMs = Math.max(0, config.graceMs - marginMs(config));
     setTimeout(() => deadline.abort(), drainMs).unref();
     // What is not over by then hangs, and the kubelet, which would kill it after a signal, knows nothing of this end.

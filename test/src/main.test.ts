@@ -261,6 +261,7 @@ describe('forwarder process', function () {
     await until('first try', () => first.stderr().includes('retrying'));
     first.child.kill('SIGTERM');
     await until('drain', () => first.stderr().includes('drains'));
+    assert.match(first.stderr(), /"drains".*a second signal ends at once/);
     first.child.kill('SIGTERM');
     assert.equal(await first.ended, 0, first.stderr());
     assert.match(termination(), /not everything was delivered.*\n.*pending=1/);
