@@ -7,13 +7,13 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { systemClock } from '../../src/core/clock.ts';
 import { prepareSidecar } from '../../src/cli/sidecar-process.ts';
 import type { RunnablePod, SidecarProcess } from '../../src/cli/sidecar-process.ts';
+import { bundleOf } from '../bundles.ts';
 import { plainEnv } from '../plain-env.ts';
 
-const ENTRY = resolve(import.meta.dirname, '../../src/main.ts');
 /** Node and its modules on a machine that does much else; whoever needs longer fails by what comes after. */
 const START_MS_MAX = 30_000;
 /** A search server that was killed and whose Java is cold takes some seconds for each bulk. */
@@ -38,7 +38,7 @@ export class AdmittedForwarder {
     root: string,
     secret: Readonly<Record<string, string>>,
   ): Promise<AdmittedForwarder> {
-    const sidecar = await prepareSidecar(pod, root, ENTRY);
+    const sidecar = await prepareSidecar(pod, root, bundleOf('forwarder'));
     const folder = sidecar.locate('logtender', '/logtender/secret');
     mkdirSync(folder, { recursive: true });
     for (const [name, value] of Object.entries(secret)) writeFileSync(join(folder, name), value);

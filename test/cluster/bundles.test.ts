@@ -1,28 +1,24 @@
 /**
- * The bundles that an image holds do what the source does: built into a folder of their own, then run.
+ * The bundles that an image holds do what the source does: run from a folder that is no checkout.
  */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
+import { bundleOf } from '../bundles.ts';
 import { run } from '../servers/programs.ts';
 import { requireServer } from '../servers/require-server.ts';
 
-const ROOT = resolve(import.meta.dirname, '../..');
 const RUN_MS_MAX = 60_000;
 
 describe('bundles', function () {
   this.timeout(RUN_MS_MAX + 10_000);
   let folder: string;
-  before(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'logtender-bundles-'));
-    const built = await run(process.execPath, ['deploy/build.ts', folder], { cwd: ROOT, timeoutMs: RUN_MS_MAX });
-    assert.equal(built.code, 0, built.stderr);
-  });
+  before(() => (folder = mkdtempSync(join(tmpdir(), 'logtender-no-checkout-'))));
   after(() => rmSync(folder, { recursive: true, force: true }));
 
   const start = (args: readonly string[], env: Readonly<Record<string, string>> = {}): ReturnType<typeof run> =>
-    run(process.execPath, [join(folder, 'cli.mjs'), 'start', '--once', ...args], {
+    run(process.execPath, [bundleOf('cli'), 'start', '--once', ...args], {
       cwd: folder,
       timeoutMs: RUN_MS_MAX,
       env,
@@ -53,9 +49,7 @@ describe('bundles', function () {
     ['certs', 'CERTS_CONFIG_FILE'],
   ] as const) {
     it(`${name} loads, and says what its configuration lacks`, async () => {
-      const entry = join(folder, `${name}.mjs`);
-      assert.ok(existsSync(entry));
-      const { code, stderr } = await run(process.execPath, [entry], {
+      const { code, stderr } = await run(process.execPath, [bundleOf(name)], {
         timeoutMs: RUN_MS_MAX,
         env: { [config]: join(folder, 'absent.yaml') },
       });

@@ -4,11 +4,12 @@
  */
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 
 import type { CertsReport } from '../../src/cli/certs-status.ts';
 import type { Explanation } from '../../src/cli/explain.ts';
 import type { PodList } from '../../src/cli/list.ts';
+import { bundleOf } from '../bundles.ts';
 import { run } from '../servers/programs.ts';
 import type { Outcome } from '../servers/programs.ts';
 import { requireServer } from '../servers/require-server.ts';
@@ -18,7 +19,6 @@ import type { Installation } from './installation.ts';
 import { ASKS, createNamespace, createPod, podOf, RESTRICTED_CONTAINER, statusOf } from './pods.ts';
 import { accountKubeconfig } from './processes.ts';
 
-const MAIN = resolve(import.meta.dirname, '../../src/cli/main.ts');
 const CONFIG = 'cluster: test\nelasticsearchUrl: http://elasticsearch.example:9200\n';
 
 describe('commands on a real API server', function () {
@@ -27,7 +27,7 @@ describe('commands on a real API server', function () {
   let installed: Installation;
 
   const logtender = (args: readonly string[], kubeconfig = plane.kubeconfig): Promise<Outcome> =>
-    run(process.execPath, [MAIN, ...args], { timeoutMs: 60_000, env: { KUBECONFIG: kubeconfig } });
+    run(process.execPath, [bundleOf('cli'), ...args], { timeoutMs: 60_000, env: { KUBECONFIG: kubeconfig } });
   /** A command and the JSON that it prints; its exit code is the caller's to judge. */
   const json = async (args: readonly string[]): Promise<{ readonly code: number; readonly text: string }> => {
     const { code, stdout, stderr } = await logtender([...args, '-o', 'json']);

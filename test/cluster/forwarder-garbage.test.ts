@@ -7,14 +7,14 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { FORWARDER_NODE_FLAGS } from '../../src/config/forwarder-config.ts';
 import { MiB } from '../../src/core/limits.ts';
 import { writeWorkload } from '../bench/numbered-lines.ts';
 import type { Workload } from '../bench/numbered-lines.ts';
+import { bundleOf } from '../bundles.ts';
 import { run } from '../servers/programs.ts';
 
-const ROOT = resolve(import.meta.dirname, '../..');
 const RUN_MS_MAX = 60_000;
 const FEW = 20_000;
 const MANY = 320_000;
@@ -44,11 +44,7 @@ const CASES: ReadonlyArray<{
 describe('garbage of the forwarder', function () {
   this.timeout(2 * RUN_MS_MAX);
   let folder: string;
-  before(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'logtender-garbage-'));
-    const built = await run(process.execPath, ['deploy/build.ts', folder], { cwd: ROOT, timeoutMs: RUN_MS_MAX });
-    assert.equal(built.code, 0, built.stderr);
-  });
+  before(() => (folder = mkdtempSync(join(tmpdir(), 'logtender-garbage-'))));
   after(() => rmSync(folder, { recursive: true, force: true }));
 
   for (const { name, workload, env } of CASES) {
@@ -65,7 +61,7 @@ describe('garbage of the forwarder', function () {
     const logs = join(root, 'logs');
     mkdirSync(logs);
     writeWorkload(join(logs, 'app.log'), workload, 0, lines);
-    const args = [...FORWARDER_NODE_FLAGS, '--trace-gc', join(folder, 'forwarder.mjs')];
+    const args = [...FORWARDER_NODE_FLAGS, '--trace-gc', bundleOf('forwarder')];
     const { code, stdout, stderr } = await run(process.execPath, args, {
       cwd: root,
       timeoutMs: RUN_MS_MAX,

@@ -3,29 +3,17 @@
  * The full size is `npm run -s bench -- forwarder --memory-limit 48`, which also compares the CPU with a run without a limit.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
 import { MULTILINE, REDACT } from '../bench/forwarder.ts';
 import { runUnderLimit } from '../bench/memory-limit.ts';
-import { run } from '../servers/programs.ts';
+import { bundleOf } from '../bundles.ts';
 import { skip } from '../skip.ts';
 
-const ROOT = resolve(import.meta.dirname, '../..');
 const RUN_MS_MAX = 60_000;
 const LINES = 400_000;
 const ABSENT_MS = 2_000;
 
 describe('forwarder under a hard memory limit', function () {
   this.timeout(2 * RUN_MS_MAX);
-  let folder: string;
-  before(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'logtender-memory-'));
-    const built = await run(process.execPath, ['deploy/build.ts', folder], { cwd: ROOT, timeoutMs: RUN_MS_MAX });
-    assert.equal(built.code, 0, built.stderr);
-  });
-  after(() => rmSync(folder, { recursive: true, force: true }));
-
   for (const { sink, limitMib, ...what } of [
     { sink: 'elasticsearch', limitMib: 48 },
     { sink: 'elasticsearch', limitMib: 48, workload: 'java', how: 'multiline', env: MULTILINE },
@@ -41,7 +29,7 @@ describe('forwarder under a hard memory limit', function () {
         absentMs: ABSENT_MS,
         limitMib,
         ...what,
-        bundle: join(folder, 'forwarder.mjs'),
+        bundle: bundleOf('forwarder'),
       });
       if (typeof figures === 'string') return skip(this, `memory limit: ${figures}`);
       const { kills, lost, duplicates, groupPeakMib } = figures;

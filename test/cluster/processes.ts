@@ -1,16 +1,17 @@
 /**
- * The two processes of the control side as processes of their own in a test: the source's entries, files for their configuration,
+ * The two processes of the control side as processes of their own in a test: the bundles of an image, files for their configuration,
  * each with a token of its own service account, so that the rights in the manifests are the rights that they have.
  *
- * May import: test/servers.
+ * May import: test, test/servers.
  */
 import { writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
+import { bundleOf } from '../bundles.ts';
+import type { BundleName } from '../bundles.ts';
 import { ask } from '../servers/http-json.ts';
 import { ManagedProcess } from '../servers/managed-process.ts';
 import type { ControlPlane } from '../servers/servers.ts';
 
-const ROOT = resolve(import.meta.dirname, '../..');
 const READY_MS_MAX = 60_000;
 
 export interface ProcessOptions {
@@ -30,7 +31,7 @@ export interface ProcessOptions {
 export function certsProcess(options: ProcessOptions): ManagedProcess {
   const file = join(options.folder, `${options.name}.yaml`);
   writeFileSync(file, `${options.config}\nadminHost: 127.0.0.1\nadminPort: ${options.adminPort}\n`);
-  return processOf('certs/main.ts', options, { POD_NAME: options.name, CERTS_CONFIG_FILE: file });
+  return processOf('certs', options, { POD_NAME: options.name, CERTS_CONFIG_FILE: file });
 }
 
 /** A replica of the webhook, not started yet. @param drain how long it serves on after SIGTERM */
@@ -41,15 +42,15 @@ export function webhookProcess(
   const { port, adminPort, drain } = options;
   const server = `server: { host: 127.0.0.1, port: ${port}, adminPort: ${adminPort}, drain: ${drain} }`;
   writeFileSync(file, `${options.config}\n${server}\n`);
-  return processOf('webhook/main.ts', options, { WEBHOOK_CONFIG_FILE: file });
+  return processOf('webhook', options, { WEBHOOK_CONFIG_FILE: file });
 }
 
-function processOf(entry: string, options: ProcessOptions, env: Readonly<Record<string, string>>): ManagedProcess {
+function processOf(entry: BundleName, options: ProcessOptions, env: Readonly<Record<string, string>>): ManagedProcess {
   const { name, folder, kubeconfig, adminPort, readyMsMax = READY_MS_MAX } = options;
   return new ManagedProcess({
     name,
     program: process.execPath,
-    args: [join(ROOT, entry)],
+    args: [bundleOf(entry)],
     cwd: folder,
     logFile: join(folder, `${name}.log`),
     env: { KUBECONFIG: kubeconfig, POD_NAMESPACE: 'logtender', ...env, ...options.env },

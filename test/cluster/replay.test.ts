@@ -9,16 +9,16 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { runReplay } from '../../src/cli/replay.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { deadLine } from '../../src/pipeline/dead-line.ts';
+import { bundleOf } from '../bundles.ts';
 import { requireServer } from '../servers/require-server.ts';
 import type { CloudWatchServer, S3Server, SearchServer } from '../servers/servers.ts';
 
 const LINES = Number(process.env['REPLAY_LINES'] ?? 6_000);
-const CLI = resolve(import.meta.dirname, '../../src/cli/main.ts');
 const TEST_MS_MAX = 300_000;
 const PADDING = 'x'.repeat(150);
 
@@ -38,7 +38,7 @@ describe('replay into a real elasticsearch', function () {
     args: readonly string[],
     killWhen?: () => boolean,
   ): Promise<{ readonly code: number | null; readonly out: string; readonly err: string }> => {
-    const child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [bundleOf('cli'), ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
     let out = '';
     let err = '';
     child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));

@@ -19,7 +19,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { FORWARDER_NODE_FLAGS } from '../../src/config/forwarder-config.ts';
@@ -33,6 +33,7 @@ import { S3Sink } from '../../src/sinks/s3/sink.ts';
 import type { Delivery } from '../../src/sinks/sink.ts';
 import { BY_CABLE_ALONE, describeSink } from '../conformance/sink.ts';
 import type { SinkHarness } from '../conformance/sink.ts';
+import { bundleOf } from '../bundles.ts';
 import { forwarderConfig, sourceInfo } from '../fakes/forwarder-config.ts';
 import { TcpRelay } from '../fakes/tcp-relay.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
@@ -48,7 +49,6 @@ const OUTAGE_MS = 5_000;
 const TEST_MS_MAX = 300_000;
 const DRAIN_MS_MAX = 60_000;
 const WAIT_MS_MAX = 20_000;
-const ENTRY = resolve(import.meta.dirname, '../../src/main.ts');
 
 const RELAYED = { connection_cut: 'cut_before', answer_lost: 'cut_after', silence: 'silence' } as const;
 
@@ -391,7 +391,7 @@ class Forwarder {
   start(): void {
     this.#saidBefore = this.#said().length;
     const log = openSync(join(this.#root, 'forwarder.log'), 'a');
-    this.#child = spawn(process.execPath, [...FORWARDER_NODE_FLAGS, ENTRY], {
+    this.#child = spawn(process.execPath, [...FORWARDER_NODE_FLAGS, bundleOf('forwarder')], {
       env: this.#env,
       stdio: ['ignore', log, log],
     });

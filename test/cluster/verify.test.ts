@@ -16,13 +16,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { bundleOf } from '../bundles.ts';
 import { requireServer } from '../servers/require-server.ts';
 import type { CloudWatchServer, S3Server, SearchServer } from '../servers/servers.ts';
 
 const LINES = Number(process.env['VERIFY_LINES'] ?? 8_000);
-const CLI = resolve(import.meta.dirname, '../../src/cli/main.ts');
 const TEST_MS_MAX = 300_000;
 const run = promisify(execFile);
 
@@ -58,7 +58,7 @@ describe('verify', function () {
       config,
       `files: ['${folder}/logs/*.log']\nstateDir: ${folder}/state\nexitSummaryPath: ${folder}/summary\nadmin: {port: 0}\n${more}\n`,
     );
-    await run(process.execPath, [CLI, 'forward', '--config', config, '--once']);
+    await run(process.execPath, [bundleOf('cli'), 'forward', '--config', config, '--once']);
   };
   const verify = async (
     sink: string,
@@ -70,7 +70,7 @@ describe('verify', function () {
     readonly err: string;
   }> => {
     const args = [
-      CLI,
+      bundleOf('cli'),
       'verify',
       '--ledger',
       join(folder, 'state/ledger.json'),

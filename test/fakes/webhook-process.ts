@@ -10,7 +10,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 
 import { entriesOf } from '../../certs/ca-bundle.ts';
 import { toPem } from '../../certs/bundle.ts';
@@ -20,13 +20,13 @@ import { systemClock, systemRandom } from '../../src/core/clock.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { createMetrics } from '../../src/core/metrics.ts';
 import { coreClusterPath, webhookConfigurationPath } from '../../src/kube/paths.ts';
+import { bundleOf } from '../bundles.ts';
 import { plainEnv } from '../plain-env.ts';
 import { freePorts } from '../servers/loopback-ports.ts';
 import { findProgram } from '../servers/programs.ts';
 import { startKubeHttp } from './kube-http.ts';
 import type { KubeHttp } from './kube-http.ts';
 
-const ROOT = resolve(import.meta.dirname, '../..');
 const READY_MS_MAX = 30_000;
 const LOG_SETTLE_MS = 40;
 export const SERVER_NAME = 'logtender-webhook.logtender.svc';
@@ -60,8 +60,6 @@ export interface WebhookProcessOptions {
   readonly cpu?: number;
   /** Heap of the old generation in MiB; Node takes half of the memory of a container for it. */
   readonly heapMib?: number;
-  /** The program; the sources by default. */
-  readonly entry?: string;
   /** For its Node. */
   readonly flags?: readonly string[];
 }
@@ -164,14 +162,10 @@ async function issue(kube: KubeHttp): Promise<{ ca: string; close: () => Promise
   return { ca: toPem(entry.bundle.certificates), close: () => (closed ??= replica.close()) };
 }
 
-function launch(
-  folder: string,
-  logFile: string,
-  { cpu, entry, heapMib, flags = [] }: WebhookProcessOptions,
-): ChildProcess {
+function launch(folder: string, logFile: string, { cpu, heapMib, flags = [] }: WebhookProcessOptions): ChildProcess {
   const taskset = cpu === undefined ? undefined : findProgram('taskset');
   const heap = heapMib === undefined ? [] : [`--max-old-space-size=${heapMib}`];
-  const node = [process.execPath, ...heap, ...flags, entry ?? join(ROOT, 'webhook/main.ts')];
+  const node = [process.execPath, ...heap, ...flags, bundleOf('webhook')];
   const [program = '', ...args] = taskset === undefined ? node : [taskset, '-c', String(cpu), ...node];
   const out = openSync(logFile, 'a');
   return spawn(program, args, {
