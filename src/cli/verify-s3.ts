@@ -18,6 +18,7 @@ import { openConnection } from '../sinks/http-exchange.ts';
 import type { HttpConnection } from '../sinks/http-exchange.ts';
 import { objectPlace } from '../sinks/s3/object-key.ts';
 import { objectAddress } from '../sinks/s3/request.ts';
+import { unescapedXml } from '../sinks/s3/xml.ts';
 import { createSecretFiles } from '../sinks/secret-files.ts';
 import type { FoundRecord } from './verify-elasticsearch.ts';
 import type { LedgerSource } from './verify-ledger.ts';
@@ -120,9 +121,9 @@ class S3Reader {
     do {
       const query = { 'list-type': '2', prefix, ...(token === undefined ? {} : { 'continuation-token': token }) };
       const xml = (await this.#get(bucket, '', query)).toString('utf8');
-      for (const [, key = ''] of xml.matchAll(/<Key>([^<]*)<\/Key>/g)) yield unescaped(key);
+      for (const [, key = ''] of xml.matchAll(/<Key>([^<]*)<\/Key>/g)) yield unescapedXml(key);
       const [, next] = /<NextContinuationToken>([^<]*)<\/NextContinuationToken>/.exec(xml) ?? [];
-      token = next === undefined ? undefined : unescaped(next);
+      token = next === undefined ? undefined : unescapedXml(next);
     } while (token !== undefined);
   }
 
@@ -161,18 +162,6 @@ class S3Reader {
 /** Signature Version 4, "URI encode". */
 function encoded(text: string): string {
   return encodeURIComponent(text).replaceAll(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
-}
-
-const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
-
-function unescaped(text: string): string {
-  return text.replaceAll(
-    /&(?:#x([0-9a-f]+)|#(\d+)|(\w+));/gi,
-    (whole, hex?: string, decimal?: string, name?: string) => {
-      if (hex !== undefined) return String.fromCodePoint(Number.parseInt(hex, 16));
-      return decimal === undefined ? (ENTITIES[name ?? ''] ?? whole) : String.fromCodePoint(Number(decimal));
-    },
-  );
 }
 
 function unreadable(found: string): OperationalError {

@@ -7,6 +7,7 @@
 import { partitionOf } from '../aws/partition.ts';
 import type { Delivery, RetryReason } from '../sink.ts';
 import { S3_DENIED_ADVICE, S3_OTHER_ADVICE, S3_RULE_OF } from './errors.ts';
+import { unescapedXml } from './xml.ts';
 
 const TEXT_CHARS_MAX = 1024;
 /** An S3 that asks for more waits as long as our own longest pause. */
@@ -88,7 +89,8 @@ function resourceOf({ bucket, region }: SentObject): string {
 /** `<Error><Code>…</Code><Message>…</Message><Region>…</Region></Error>`. */
 export function errorOf(body: Buffer): { readonly code: string; readonly message: string; readonly region: string } {
   const text = body.toString('utf8', 0, 8 * TEXT_CHARS_MAX);
-  const element = (name: string): string => new RegExp(`<${name}>([^<]*)</${name}>`).exec(text)?.[1]?.trim() ?? '';
+  const element = (name: string): string =>
+    unescapedXml(new RegExp(`<${name}>([^<]*)</${name}>`).exec(text)?.[1]?.trim() ?? '');
   const code = element('Code');
   // A proxy's page is no XML of S3: its first words still help.
   const message = code === '' ? text.replaceAll(/<[^>]*>|\s+/g, ' ').trim() : element('Message');

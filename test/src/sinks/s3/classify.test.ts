@@ -14,9 +14,13 @@ const SENT: SentObject = {
   isResend: false,
 };
 
-function put(status: number, code = '', more: Partial<PutAnswer> & { readonly inside?: string } = {}): PutAnswer {
-  const { inside = '', ...rest } = more;
-  const xml = code === '' ? '' : `<Error><Code>${code}</Code><Message>words</Message>${inside}</Error>`;
+function put(
+  status: number,
+  code = '',
+  more: Partial<PutAnswer> & { readonly inside?: string; readonly message?: string } = {},
+): PutAnswer {
+  const { inside = '', message = 'words', ...rest } = more;
+  const xml = code === '' ? '' : `<Error><Code>${code}</Code><Message>${message}</Message>${inside}</Error>`;
   return { status, body: Buffer.from(xml), retryAfter: undefined, bucketRegion: undefined, ...rest };
 }
 
@@ -53,6 +57,11 @@ describe('s3 classifyPut', () => {
       put(400, 'AuthorizationHeaderMalformed', { inside: '<Region>us-west-2</Region>' }),
       'retryable not_found',
       /in us-west-2, we asked in eu-central-1/,
+    ],
+    [
+      put(400, 'InvalidArgument', { message: 'the region &#34;a&#x22; &amp; &apos;b&#39; &#x110000; &other;' }),
+      'retryable not_found',
+      /the region "a" & 'b' &#x110000; &other;/,
     ],
     [put(301, 'PermanentRedirect', { bucketRegion: 'us-west-2' }), 'retryable not_found', /set AWS_REGION/],
     [put(307), 'retryable not_found', /the bucket is elsewhere/],
