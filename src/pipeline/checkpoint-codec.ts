@@ -74,7 +74,7 @@ export interface LaneEntry {
   readonly sentMs?: number;
   /** What lies before this offset may be stored under another id; absent where nothing does. */
   readonly mayRepeatTo?: number;
-  /** Offsets beyond `acked` where a record ended without a newline. */
+  /** Offsets beyond `acked`, within what was sent, where a record ended without a newline. */
   readonly cuts: readonly number[];
   /** Named requests beyond `acked`, by offset; absent where the sink has none. */
   readonly objects?: readonly PromisedObject[];

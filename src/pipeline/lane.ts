@@ -972,7 +972,8 @@ export class Lane {
       sentTail: cursor.sentTail,
       ...(cursor.sentMs === undefined ? {} : { sentMs: cursor.sentMs }),
       ...(cursor.mayRepeatTo > cursor.acked ? { mayRepeatTo: cursor.mayRepeatTo } : {}),
-      cuts: cursor.cuts,
+      // Of a record that was never sent the bytes are not known either: others may stand there at the next start.
+      cuts: cursor.cuts.filter((cut) => cut <= cursor.sent),
       ...(cursor.objects.length === 0 ? {} : { objects: cursor.objects }),
       ...(cursor.tornRest === undefined ? {} : { rest: cursor.tornRest }),
       ...(cursor.keepsSkips && cursor.skips.length > 0 ? { skips: cursor.skips } : {}),

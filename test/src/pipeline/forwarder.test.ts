@@ -840,6 +840,24 @@ describe('forwarder', () => {
     assert.deepEqual(destination.hidden, []);
   });
 
+  it('ends no line where a process before would have ended another one that it never sent', async () => {
+    rules = { ...PLAIN_RULES, multiline: { presets: ['java'] } };
+    // What an aborted request has of it is settled, the mark: positions are saved while the trace waits behind it.
+    const banner = `\u{feff}${'='.repeat(2_000)}\n`;
+    writeFileSync(at('a.log'), `${banner}java.lang.Error: a\n`);
+    destination.script = () => 'store_and_lose_answer';
+    await start({ recordsMax: 1 });
+    assert.equal(await drain(5_000), false);
+    await forwarder.close();
+    // Cut off meanwhile, and the same in all that was sent of it.
+    writeFileSync(at('a.log'), `${banner}another line, and a longer one\n`);
+    destination.script = () => 'store';
+    await start();
+    await run(3 * FLUSH_MS);
+    assert.deepEqual(destination.texts.slice(1), ['another line, and a longer one\n']);
+    assert.deepEqual(destination.hidden, []);
+  });
+
   it('sends again with the time of the first sending, and what is new with its own', async () => {
     const times: string[] = [];
     const recording = (): Sink => {
