@@ -1,6 +1,6 @@
 /**
  * The bundles that an image holds, built once for a whole run: processes that tests start begin from them as they do in production, and
- * in less than half the time that a start from the source takes.
+ * in less time than a start from the source takes.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -18,7 +18,7 @@ const BUILD_MS_MAX = 60_000;
 let folder: string | undefined;
 
 /** Folder of the bundles of this very source: the run's, or built at the first call. Throws with what the build said. */
-export function bundlesFolder(): string {
+function bundlesFolder(): string {
   folder ??= process.env[BUNDLES_VARIABLE];
   if (folder !== undefined) return folder;
   const own = mkdtempSync(join(tmpdir(), 'logtender-bundles-'));
@@ -27,7 +27,7 @@ export function bundlesFolder(): string {
   return (folder = own);
 }
 
-/** Path of one of them. Throws as `bundlesFolder` does. */
+/** Path of the bundle of that entry. Throws with what the build said. */
 export function bundleOf(name: BundleName): string {
   return join(bundlesFolder(), `${name}.mjs`);
 }
