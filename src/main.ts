@@ -366,7 +366,7 @@ function beginEnding(config: ForwarderConfig, { signals, log }: Surroundings): A
   // ONCE has no deadline of its own: it begins with the signal, if one comes.
   void signals.ended.then(({ signal, isOwn }) => {
     // Who waits at a terminal for a sink that is gone need not wait out the grace.
-    const hint = isOwn ? {} : { hint: 'a second signal ends at once; what is pending is read at the next start' };
+    const hint = isOwn ? {} : { hint: 'a second signal ends at once, with the positions saved' };
     log.info('drains', { signal, grace_ms: config.graceMs, ...hint });
     const drainMs = Math.max(0, config.graceMs - marginMs(config));
     setTimeout(() => deadline.abort(), drainMs).unref();

@@ -16,6 +16,7 @@ import type { Signer } from '../sinks/aws/signature.ts';
 import { AWS_SECRET_KEYS } from '../sinks/aws/static-credentials.ts';
 import { openConnection } from '../sinks/http-exchange.ts';
 import type { HttpConnection } from '../sinks/http-exchange.ts';
+import { errorOf } from '../sinks/s3/classify.ts';
 import { objectPlace } from '../sinks/s3/object-key.ts';
 import { objectAddress } from '../sinks/s3/request.ts';
 import { unescapedXml } from '../sinks/s3/xml.ts';
@@ -25,6 +26,8 @@ import type { LedgerSource } from './verify-ledger.ts';
 
 /** The largest object, uncompressed. */
 const OBJECT_BYTES_MAX = 64 * MiB;
+/** Characters of what a server says: its own words are shorter, a proxy's page is not. */
+const WORDS_MAX = 300;
 const EMPTY_SHA256 = createHash('sha256').digest('hex');
 const NAME = /_(.{16})_(\d{16})-(\d{16})[^/]*\.ndjson(\.gz|\.zst)?$/;
 
@@ -155,7 +158,9 @@ class S3Reader {
     });
     if (answer.kind === 'failed') throw unreadable(`${host}: ${answer.text}`);
     if (answer.status === 200) return answer.body;
-    throw unreadable(`status ${answer.status} for ${bucket}/${key}: ${answer.body.toString('utf8', 0, 300)}`);
+    const { code, message } = errorOf(answer.body);
+    const words = [`status ${answer.status} for ${bucket}/${key}`, code, message.slice(0, WORDS_MAX)];
+    throw unreadable(words.filter((part) => part !== '').join(': '));
   }
 }
 

@@ -171,6 +171,13 @@ describe('verify', function () {
       assert.deepEqual(bad.sources[0]?.ranges, [{ what: 'missing', from: Number(from), to: Number(to) }]);
       assert((bad.sources[0]?.missing ?? 0) > 0 && bad.sources[0]?.twice === 0);
       assert((bad.sources[1]?.twice ?? 0) > 0 && bad.sources[1]?.missing === 0);
+      writeFileSync(config, readFileSync(config, 'utf8').replace(server.region, 'mars-north-1'));
+      const refused = await verify('s3');
+      assert.match(
+        refused.err,
+        /status 400 for verify-\d+\/: AuthorizationHeaderMalformed: .*"mars-north-1"/,
+        'in words',
+      );
     });
   });
 

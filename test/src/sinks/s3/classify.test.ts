@@ -59,9 +59,11 @@ describe('s3 classifyPut', () => {
       /in us-west-2, we asked in eu-central-1/,
     ],
     [
-      put(400, 'InvalidArgument', { message: 'the region &#34;a&#x22; &amp; &apos;b&#39; &#x110000; &other;' }),
+      put(400, 'InvalidArgument', {
+        message: 'the region &#34;a&#x22; &amp; &apos;b&#39; &#x110000; &#xD800; &#0; &constructor;',
+      }),
       'retryable not_found',
-      /the region "a" & 'b' &#x110000; &other;/,
+      /the region "a" & 'b' &#x110000; &#xD800; &#0; &constructor;/,
     ],
     [put(301, 'PermanentRedirect', { bucketRegion: 'us-west-2' }), 'retryable not_found', /set AWS_REGION/],
     [put(307), 'retryable not_found', /the bucket is elsewhere/],
