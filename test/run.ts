@@ -91,10 +91,27 @@ function lanesOf(files: readonly string[], fastOnly: boolean): readonly Lane[] {
   ];
 }
 
+interface Workplace {
+  readonly work: string;
+  /** Undefined where they could not be built: whoever needs one builds it then, and fails with the build's words. */
+  readonly bundles: string | undefined;
+}
+
+function bundlesIn(work: string): string | undefined {
+  const bundles = join(work, 'bundles');
+  try {
+    buildBundles(bundles);
+    return bundles;
+  } catch (error) {
+    process.stdout.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    return undefined;
+  }
+}
+
 /** Runs one group; undefined when it ended without a report. `crashed` says that it failed in another way than by a test. */
 async function runGroup(
   { name, files, niceness }: Group,
-  work: string,
+  { work, bundles }: Workplace,
   msMax: number,
   write: ((chunk: Buffer) => void) | undefined,
 ): Promise<{ readonly outcome: Outcome | undefined; readonly crashed: string | undefined }> {
@@ -114,7 +131,7 @@ async function runGroup(
     env: {
       ...process.env,
       LOGTENDER_SKIP_FILE: join(work, 'skipped.txt'),
-      [BUNDLES_VARIABLE]: join(work, 'bundles'),
+      ...(bundles === undefined ? {} : { [BUNDLES_VARIABLE]: bundles }),
       // Half of what a start from the source takes is to strip and compile it; there are hundreds of them.
       NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? join(work, 'compile-cache'),
     },
@@ -165,7 +182,7 @@ async function main(): Promise<number> {
   let skipped = 0;
   const took: Array<readonly [string, Outcome['took'][string]]> = [];
   try {
-    buildBundles(join(work, 'bundles'));
+    const workplace = { work, bundles: bundlesIn(work) };
     const runLane = async ({ groups, isLive }: Lane): Promise<void> => {
       const held: Buffer[] = [];
       const write = isLive ? undefined : (chunk: Buffer): void => void held.push(chunk);
@@ -177,7 +194,7 @@ async function main(): Promise<number> {
         if (group.files.length === 0) continue;
         tell(`\n== ${group.name}: ${group.files.length} files\n`);
         const msMax = Math.max(0, deadline - performance.now());
-        const { outcome, crashed } = await runGroup(group, work, msMax, write);
+        const { outcome, crashed } = await runGroup(group, workplace, msMax, write);
         passed += outcome?.stats.passes ?? 0;
         failed += (outcome?.stats.failures ?? 0) + (crashed === undefined ? 0 : 1);
         skipped += outcome?.stats.pending ?? 0;

@@ -138,8 +138,9 @@ describe('admission under load', function () {
         ANSWERED,
       );
     };
-    const before = await refused();
     const held = await Promise.all(replicas.current.map(fillBudget));
+    // From here on nothing but the creation can be refused.
+    const before = await refused();
     const creation = create('overload', podOf('waits', ASKS));
     await eventually('a refusal', async () => ((await refused()) > before ? true : undefined));
     for (const sockets of held) for (const socket of sockets) socket.destroy();
@@ -171,7 +172,7 @@ async function fillBudget(replica: Replica): Promise<readonly TLSSocket[]> {
 
 /** Undefined when it was refused before the body was out. */
 function holdBody(port: number): Promise<TLSSocket | undefined> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     // Whom we talk to does not matter here: it is a process of this test.
     const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false }, () => {
       const head = `POST /mutate HTTP/1.1\r\nhost: logtender\r\ncontent-type: application/json\r\n`;
@@ -180,7 +181,8 @@ function holdBody(port: number): Promise<TLSSocket | undefined> {
     });
     // Whoever gets an answer holds nothing any more.
     socket.once('data', () => socket.destroy());
-    socket.once('error', () => {});
+    // Who refuses a body may do it in the middle of it; who is not there is no refusal.
+    socket.once('error', (error: NodeJS.ErrnoException) => (error.code === 'ECONNREFUSED' ? reject(error) : undefined));
     socket.once('close', () => resolve(undefined));
   });
 }

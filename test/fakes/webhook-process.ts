@@ -1,5 +1,5 @@
 /**
- * The webhook as the process that runs in a pod (webhook/main.ts), with a real certificate manager and an API server in memory.
+ * The webhook as the process that runs in a pod (the bundle), with a real certificate manager and an API server in memory.
  *
  * What it takes from its surroundings is what a cluster gives it: kubeconfig, configuration file, Secret, webhook configuration.
  */
@@ -66,6 +66,8 @@ export interface WebhookProcessOptions {
 
 /** Starts it and waits until it is ready. */
 export async function startWebhookProcess(options: WebhookProcessOptions = {}): Promise<WebhookProcess> {
+  // First: when it cannot be built nothing is left running.
+  const bundle = bundleOf('webhook');
   const folder = mkdtempSync(join(tmpdir(), 'logtender-webhook-process-'));
   const kube = await startKubeHttp();
   const certificates = await issue(kube);
@@ -76,7 +78,7 @@ export async function startWebhookProcess(options: WebhookProcessOptions = {}): 
   writeFileSync(join(folder, 'config', 'webhook.yaml'), JSON.stringify({ cluster: 'test', server }));
   writeFileSync(join(folder, 'kubeconfig'), JSON.stringify(kubeconfig(kube.url)));
   const logFile = join(folder, 'webhook.log');
-  const child = launch(folder, logFile, options);
+  const child = launch(bundle, folder, logFile, options);
   const ended = once(child, 'exit').then(([code]) => (typeof code === 'number' ? code : -1));
   const admin = async (path: string): Promise<{ status: number; body: string }> => {
     const response = await fetch(`http://127.0.0.1:${adminPort}${path}`);
@@ -162,10 +164,15 @@ async function issue(kube: KubeHttp): Promise<{ ca: string; close: () => Promise
   return { ca: toPem(entry.bundle.certificates), close: () => (closed ??= replica.close()) };
 }
 
-function launch(folder: string, logFile: string, { cpu, heapMib, flags = [] }: WebhookProcessOptions): ChildProcess {
+function launch(
+  bundle: string,
+  folder: string,
+  logFile: string,
+  { cpu, heapMib, flags = [] }: WebhookProcessOptions,
+): ChildProcess {
   const taskset = cpu === undefined ? undefined : findProgram('taskset');
   const heap = heapMib === undefined ? [] : [`--max-old-space-size=${heapMib}`];
-  const node = [process.execPath, ...heap, ...flags, bundleOf('webhook')];
+  const node = [process.execPath, ...heap, ...flags, bundle];
   const [program = '', ...args] = taskset === undefined ? node : [taskset, '-c', String(cpu), ...node];
   const out = openSync(logFile, 'a');
   return spawn(program, args, {
