@@ -28,6 +28,8 @@ export interface SourceEntry {
   readonly headHash: string;
   readonly copy: boolean;
   readonly orphan: boolean;
+  /** Of an orphan: its file was truncated by then, microseconds since the epoch; absent where that is not known. */
+  readonly truncatedUs?: number;
   /** What was sent under its id is not known for sure: it goes on under a new one as soon as it is found. */
   readonly doubtful?: true;
 }
@@ -74,7 +76,7 @@ export interface LaneEntry {
   readonly sentMs?: number;
   /** What lies before this offset may be stored under another id; absent where nothing does. */
   readonly mayRepeatTo?: number;
-  /** Offsets beyond `acked`, within what was sent, where a record ended without a newline. */
+  /** Offsets beyond `acked`, within what was sent, where a record was ended by force. */
   readonly cuts: readonly number[];
   /** Named requests beyond `acked`, by offset; absent where the sink has none. */
   readonly objects?: readonly PromisedObject[];
@@ -213,6 +215,7 @@ function isSource(fields: Fields): fields is Fields & SourceEntry {
     Number.isFinite(fields['order']) &&
     typeof fields['copy'] === 'boolean' &&
     typeof fields['orphan'] === 'boolean' &&
+    (fields['truncatedUs'] === undefined || areCounts(fields, ['truncatedUs'])) &&
     (fields['doubtful'] === undefined || fields['doubtful'] === true)
   );
 }

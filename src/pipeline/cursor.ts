@@ -55,8 +55,8 @@ export class Cursor {
   /** What lies before this offset may be stored under another id already: it counts as a possible duplicate when it goes out. */
   mayRepeatTo: number;
   /**
-   * Offsets beyond `acked` where a record ended without a newline. A resend must end there too, or one id would stand for a line and for
-   * its beginning.
+   * Offsets beyond `acked` where a record was ended by force: its line had no newline yet, or nothing more of it came in time. A resend must
+   * end there too, or one id would stand for a record and for its beginning.
    */
   cuts: readonly number[];
   /** Named requests beyond `acked` that the destination may have, by offset. A resend must have the same range and the same name. */
@@ -184,6 +184,8 @@ export class Cursor {
     if (this.sent > this.acked || this.sentBefore > this.acked)
       this.mayRepeatTo = Math.max(this.mayRepeatTo, this.sent, this.sentBefore);
     this.reserved = this.acked;
+    // What may still be sent has its ends from those that were not sent yet.
+    this.cuts = this.cuts.filter((cut) => cut > this.sent);
     this.sent = 0;
     this.sentTail = '';
     this.sentBefore = 0;
@@ -191,9 +193,10 @@ export class Cursor {
     this.objects = [];
   }
 
-  /** Goes back to what is settled: the rest will be read again. */
+  /** Goes back to what is settled: the rest will be read again. A record that was never sent may end elsewhere by then. */
   rewind(): void {
     this.read = this.acked;
+    this.cuts = this.cuts.filter((cut) => cut <= this.sent);
     this.scannedTo = 0;
     this.isHolding = false;
     this.refusedBy = 0;

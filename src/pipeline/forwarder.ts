@@ -499,9 +499,10 @@ export class Forwarder {
   }
 
   #putSource(source: SourceFile): void {
-    const { info, identity, head, order, copy } = source;
+    const { info, identity, head, order, copy, truncatedUs } = source;
     const { id, container, path } = info;
-    const place = { id, container, path, ...identity, order, copy, orphan: source.state === 'orphan' };
+    const truncated = truncatedUs === undefined ? {} : { truncatedUs };
+    const place = { id, container, path, ...identity, order, copy, orphan: source.state === 'orphan', ...truncated };
     const checkpointer = this.#checkpoints.of(source.positions);
     checkpointer.putSource({ t: 'source', ...place, headLength: head.length, headHash: head.hash });
   }
@@ -586,6 +587,7 @@ function knownSources({ sources, lanes }: CheckpointState, positions?: string): 
     head: { length: entry.headLength, hash: entry.headHash },
     copy: entry.copy,
     orphan: entry.orphan,
+    truncatedUs: entry.truncatedUs,
     order: entry.order,
     anchors: anchors.get(entry.id) ?? [],
   }));

@@ -22,7 +22,7 @@ export interface Span {
   readonly readMs: number;
   /** Hash of the source's bytes before `to`. */
   tail: string;
-  /** A record in it ends without a newline, and the checkpoint must know where. */
+  /** A record in it was ended by force, and the checkpoint must know where. */
   isCut: boolean;
   /** No records: see pass-over.ts. */
   readonly passes: Passed | undefined;

@@ -70,6 +70,12 @@ export class Chains {
     return (Math.max(younger.order - 1, ...older) + younger.order) / 2;
   }
 
+  /** Would the source stand there before one that has an older name? */
+  isBeforeOlderName(source: SourceFile, order: number): boolean {
+    const chain = this.of(source.info.container, source.info.path).filter((other) => other !== source);
+    return chain.some((other) => other.fd !== undefined && other.rank > source.rank && other.order > order);
+  }
+
   /** The place right behind a source. */
   placeAfter(source: SourceFile): number {
     const younger = this.of(source.info.container, source.info.path).find((other) => other.order > source.order);

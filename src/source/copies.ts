@@ -15,19 +15,28 @@ function isYounger(candidate: FileIdentity, original: FileIdentity): boolean {
 }
 
 /**
- * Could the candidate have been made before the inode of `fd` was last changed? What was made later is no copy of what stood there before
- * a truncation: truncating and deleting change the inode (inode(7), ctime). Both times come from the file system's own clock.
+ * When the inode of `fd` was last changed, in microseconds since the epoch. A file that was seen to be truncated was so by then (inode(7),
+ * ctime), and its copy was made before: both times are the file system's. Where they are of two clocks (a share with cached attributes) a copy
+ * may be taken for a file of its own, and lines come twice.
  */
-export function isOlderThanLastChange(candidate: FileIdentity, fd: number): boolean {
-  return BigInt(candidate.birthUs) <= fstatSync(fd, { bigint: true }).ctimeNs / 1000n;
+export function lastChangeUs(fd: number): number {
+  return Number(fstatSync(fd, { bigint: true }).ctimeNs / 1000n);
 }
 
-/** A copy of an original whose bytes are gone, known by its head and by the bytes before every position that was reached. */
-export function isCopyOfTruncated(
-  candidate: OpenedFile,
-  original: { identity: FileIdentity; head: Head; anchors: readonly Anchor[] },
-): boolean {
-  if (!isYounger(candidate.identity, original.identity)) return false;
+/** An original whose bytes are gone. */
+export interface TruncatedFile {
+  readonly identity: FileIdentity;
+  readonly head: Head;
+  /** Positions that were reached, with the bytes before them. */
+  readonly anchors: readonly Anchor[];
+  /** It was truncated by then, microseconds since the epoch; undefined where that is not known. */
+  readonly truncatedUs?: number | undefined;
+}
+
+/** A copy of such an original, known by its head and by the bytes before every position that was reached. */
+export function isCopyOfTruncated(candidate: OpenedFile, original: TruncatedFile): boolean {
+  const { truncatedUs = Number.POSITIVE_INFINITY } = original;
+  if (!isYounger(candidate.identity, original.identity) || candidate.identity.birthUs > truncatedUs) return false;
   if (original.head.length === 0 || candidate.size < original.head.length || !fitsHead(candidate.fd, original.head))
     return false;
   return original.anchors.every((anchor) => fitsAnchor(candidate.fd, anchor));

@@ -17,7 +17,7 @@ import type { Log } from '../core/log.ts';
 import type { Metrics } from '../core/metrics.ts';
 import type { SourceInfo } from '../core/record.ts';
 import { Chains } from './chains.ts';
-import { isCopyOfLive, isCopyOfTruncated, isOlderThanLastChange } from './copies.ts';
+import { isCopyOfLive, isCopyOfTruncated, lastChangeUs } from './copies.ts';
 import { ACTIVE_MS, heldFiles, REST_RULE, restable } from './descriptors.ts';
 import type { RestRule } from './descriptors.ts';
 import { FolderScanner } from './directory-scan.ts';
@@ -302,7 +302,11 @@ export class FileSet {
       size_before: source.size,
     });
     // What cannot be read now is taken for empty: it grows as soon as it can be read.
-    const extent = this.#access.attempt(source, () => readExtent(fd, fstatSync(fd).size)) ?? NO_EXTENT;
+    const read = (): Extent => {
+      source.truncatedUs = lastChangeUs(fd);
+      return readExtent(fd, fstatSync(fd).size);
+    };
+    const extent = this.#access.attempt(source, read) ?? NO_EXTENT;
     const { container, path } = source.info;
     const { positions } = source;
     const next = this.#create({ fd, identity: source.identity }, extent, { container, path, positions });
@@ -519,18 +523,24 @@ export class FileSet {
         // Read before it is claimed: a known source must not be lost to a read that fails.
         const extent = readExtent(opened.fd, opened.size);
         const known = this.#known.claim(sighting, opened);
-        if (known !== undefined) this.#resume(known, opened, extent, sighting);
+        if (known !== undefined) this.#resume(known, { opened, extent, sighting }, false);
         return known !== undefined;
       });
       return isKnown === false;
     });
   }
 
-  #resume(known: KnownSource, opened: OpenedFile, extent: Extent, sighting: Sighting): void {
+  /** @param isCopyFound it is the copy of what the checkpoint knows */
+  #resume(
+    known: KnownSource,
+    { opened, extent, sighting }: { opened: OpenedFile; extent: Extent; sighting: Sighting },
+    isCopyFound: boolean,
+  ): void {
     const source = this.#create(opened, extent, known);
     this.#place(source, sighting);
     source.copy = known.copy;
-    source.order = known.order;
+    // A later copy may begin like all that was sent of the original: its place is not before one of an older name.
+    if (!isCopyFound || !this.#chains.isBeforeOlderName(source, known.order)) source.order = known.order;
     if (known.copy) source.detachedAt ??= this.#options.clock.monotonic();
     source.anchor = known.anchors.reduce((a, b) => (b.offset > a.offset ? b : a), source.anchor);
     this.#options.onRestored(source);
@@ -596,11 +606,7 @@ export class FileSet {
       if (!isOlderName(source)) continue;
       // What was seen to be a copy while the original stood may be shorter than what was read of the original after that.
       const wasSeen = source.copySeen !== undefined && keyOf(source.copySeen.identity) === keyOf(opened.identity);
-      if (
-        source.awaitsCopy &&
-        !this.#isMadeAfterTruncation(opened, source) &&
-        isCopyOfTruncated(opened, { ...source, anchors: wasSeen ? [] : [source.anchor] })
-      ) {
+      if (source.awaitsCopy && isCopyOfTruncated(opened, { ...source, anchors: wasSeen ? [] : [source.anchor] })) {
         this.#attach(source, opened, extent.end, sighting);
         return true;
       }
@@ -612,14 +618,8 @@ export class FileSet {
     }
     const known = this.#known.claimCopy(sighting, opened, isOlderName);
     if (known === undefined) return undefined;
-    this.#resume({ ...known, copy: true }, opened, extent, sighting);
+    this.#resume({ ...known, copy: true }, { opened, extent, sighting }, true);
     return true;
-  }
-
-  #isMadeAfterTruncation({ identity }: OpenedFile, orphan: SourceFile): boolean {
-    // The generation that followed the truncation has the inode.
-    const fd = this.#owners.get(keyOf(orphan.identity))?.fd;
-    return fd !== undefined && !isOlderThanLastChange(identity, fd);
   }
 
   /** The orphan's bytes are found again in its copy: it goes on where it stopped, under its own id. */
@@ -634,6 +634,7 @@ export class FileSet {
     source.state = 'open';
     source.copy = true;
     source.end = end;
+    source.truncatedUs = undefined;
     source.awaitsCopy = false;
     source.detachedAt = this.#options.clock.monotonic();
     source.deletedAt = undefined;
@@ -708,6 +709,7 @@ export class FileSet {
       grewAfter: now,
       sealed: false,
       copy: false,
+      truncatedUs: undefined,
       awaitsCopy: false,
       copySeen: undefined,
       anchor: { offset: 0, hash: '' },

@@ -4,7 +4,7 @@
  * Invariant: a file gets its old id back only when everything that was acknowledged or sent of it still stands there as it was.
  * May import: source.
  */
-import { isCopyOfTruncated } from './copies.ts';
+import { isCopyOfTruncated, lastChangeUs } from './copies.ts';
 import type { Sighting } from './directory-scan.ts';
 import { fitsAnchor, fitsHead } from './identity.ts';
 import type { FileIdentity, OpenedFile } from './identity.ts';
@@ -44,9 +44,11 @@ export class KnownSources {
   /** The source that the file is, if it is one. Of several generations of one inode the newest that fits; the others are truncated. */
   claim(sighting: Sighting, opened: OpenedFile): KnownSource | undefined {
     const candidates = this.#waiting.filter((known) => mayBe(known, sighting));
+    // All that may fail is asked before anything is changed.
     const found = candidates.findLast((known) => isUnchanged(opened, known));
+    const truncatedUs = lastChangeUs(opened.fd);
     this.#waiting = this.#waiting.filter((known) => !candidates.includes(known));
-    this.#truncated.push(...candidates.filter((known) => known !== found));
+    for (const known of candidates) if (known !== found) this.#truncated.push({ ...known, truncatedUs });
     return found;
   }
 

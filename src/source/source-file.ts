@@ -25,6 +25,8 @@ export interface KnownSource {
   readonly copy: boolean;
   /** Its file was truncated: what stands under its inode now is another generation. */
   readonly orphan: boolean;
+  /** It was truncated by then, by the file system's clock, microseconds since the epoch: a copy of it was made before. */
+  readonly truncatedUs?: number | undefined;
   /** Its place among the sources of its path: smaller is older. */
   readonly order: number;
   /** Where each lane had its last acknowledgement. */
@@ -68,6 +70,8 @@ export interface SourceFile {
   /** Detached, read to its end as far as we know, and quiet: its last line is complete even without a newline. */
   sealed: boolean;
   copy: boolean;
+  /** It was truncated by then, by the file system's clock, microseconds since the epoch; undefined where that is not known. */
+  truncatedUs: number | undefined;
   /** An orphan that still waits for the scan that may find its copy. */
   awaitsCopy: boolean;
   /** A copy of it that stands beside it: it takes over when the original goes. */

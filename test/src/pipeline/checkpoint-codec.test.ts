@@ -20,7 +20,8 @@ const ENTRIES: readonly Entry[] = [
     headLength: 17,
     headHash: 'BBBBBBBBBBBBBBBB',
     copy: false,
-    orphan: false,
+    orphan: true,
+    truncatedUs: 1_700_000_000_000_001,
   },
   {
     t: 'lane',

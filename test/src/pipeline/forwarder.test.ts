@@ -27,6 +27,7 @@ import type { RecordRules } from '../../../src/config/record-rules.ts';
 import { createLog, silentLog } from '../../../src/core/log.ts';
 import { createMetrics } from '../../../src/core/metrics.ts';
 import { recordBytes } from '../../../src/core/record.ts';
+import { RECORD_WAIT_MS } from '../../../src/parse/record-cutter.ts';
 import { decodeLines } from '../../../src/pipeline/checkpoint-codec.ts';
 import { Forwarder } from '../../../src/pipeline/forwarder.ts';
 import type { Delivery, Encoder, Sink } from '../../../src/sinks/sink.ts';
@@ -40,6 +41,9 @@ import { VirtualClock } from '../../fakes/virtual-clock.ts';
 
 const FLUSH_MS = 1_000;
 const VOLUME = '/volume/.logtender/web';
+
+/** What is made, copied or cut off after it has a later time than what was before: more than a tick of the file system's clock. */
+const tick = (): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
 
 describe('forwarder', () => {
   let folder: string;
@@ -146,8 +150,6 @@ describe('forwarder', () => {
   for (const isCutOffAtOnce of [false, true])
     it(`keeps the order where names move while a scan looks into their files${isCutOffAtOnce ? ' and the original is cut off' : ''}`, async () => {
       let isMoved = false;
-      // Original, copies and cut are apart by more than a tick of the file system's clock.
-      const tick = (): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
       const endRotation = (): void => {
         writeFileSync(at('a.log.1'), 'third\n');
         tick();
@@ -806,6 +808,44 @@ describe('forwarder', () => {
     assert.deepEqual(account().delivered, { lines: 3, bytes: 14 });
   });
 
+  it('ends a record anew that was not sent yet when another file’s conflict made it read again', async () => {
+    rules = { ...PLAIN_RULES, multiline: { presets: ['java'] } };
+    destination.script = () => UNREACHABLE;
+    await start();
+    writeFileSync(at('a.log'), 'one\n');
+    await run(RECORD_WAIT_MS + 2 * FLUSH_MS);
+    // Encoded as a record by itself, because nothing more of it came in time, behind the request that is on its way.
+    writeFileSync(at('b.log'), 'java.lang.Error: b\n');
+    await run(RECORD_WAIT_MS + 2 * FLUSH_MS);
+    assert.equal(account().pending.lines, 2);
+    appendFileSync(at('b.log'), '\tat b\n');
+    let isFirst = true;
+    destination.script = () => {
+      if (!isFirst) return 'store';
+      isFirst = false;
+      return partial({ conflicts: [0] });
+    };
+    await run(60_000, 500);
+    assert.deepEqual(destination.texts.toSorted(), ['java.lang.Error: b\n\tat b\n', 'one\n']);
+  });
+
+  it('ends a record anew that goes out under another id', async () => {
+    rules = { ...PLAIN_RULES, multiline: { presets: ['java'] } };
+    destination.script = () => UNREACHABLE;
+    await start();
+    writeFileSync(at('a.log'), 'java.lang.Error: a\n');
+    await run(RECORD_WAIT_MS + 2 * FLUSH_MS);
+    appendFileSync(at('a.log'), '\tat a\n');
+    let isFirst = true;
+    destination.script = () => {
+      if (!isFirst) return 'store';
+      isFirst = false;
+      return partial({ conflicts: [0] });
+    };
+    await run(60_000, 500);
+    assert.deepEqual(destination.texts, ['java.lang.Error: a\n\tat a\n']);
+  });
+
   it('sees that a file was cut off and grew again, however alike the beginnings are', async () => {
     const banner = `${'='.repeat(2_000)}\n`;
     writeFileSync(at('a.log'), `${banner}one\n`);
@@ -840,22 +880,70 @@ describe('forwarder', () => {
     assert.deepEqual(destination.hidden, []);
   });
 
-  it('ends no line where a process before would have ended another one that it never sent', async () => {
-    rules = { ...PLAIN_RULES, multiline: { presets: ['java'] } };
-    // What an aborted request has of it is settled, the mark: positions are saved while the trace waits behind it.
-    const banner = `\u{feff}${'='.repeat(2_000)}\n`;
-    writeFileSync(at('a.log'), `${banner}java.lang.Error: a\n`);
+  for (const [how, text] of [
+    ['was cut off', 'another line, and a longer one\n'],
+    ['grew', 'java.lang.Error: a\n\tat b\n'],
+  ] as const)
+    it(`ends no record of a log that ${how} where a process before would have ended one that it never sent`, async () => {
+      rules = { ...PLAIN_RULES, multiline: { presets: ['java'] } };
+      // What an aborted request has of it is settled, the mark: positions are saved while the trace waits behind it.
+      const banner = `\u{feff}${'='.repeat(2_000)}\n`;
+      writeFileSync(at('a.log'), `${banner}java.lang.Error: a\n`);
+      destination.script = () => 'store_and_lose_answer';
+      await start({ recordsMax: 1 });
+      assert.equal(await drain(5_000), false);
+      await forwarder.close();
+      // Meanwhile, and the same in all that was sent of it.
+      writeFileSync(at('a.log'), `${banner}${text}`);
+      destination.script = () => 'store';
+      await start();
+      await run(3 * FLUSH_MS);
+      assert.deepEqual(destination.texts.slice(1), [text]);
+      assert.deepEqual(destination.hidden, []);
+    });
+
+  it('keeps the order of files of which the newer begins like one that a process before saw cut off', async () => {
+    const banner = `${'='.repeat(2_000)}\n`;
+    writeFileSync(at('a.log'), `${banner}one\n`);
     destination.script = () => 'store_and_lose_answer';
     await start({ recordsMax: 1 });
+    await run(3 * FLUSH_MS);
+    truncateSync(at('a.log'), 0);
+    await run(3 * FLUSH_MS);
     assert.equal(await drain(5_000), false);
     await forwarder.close();
-    // Cut off meanwhile, and the same in all that was sent of it.
-    writeFileSync(at('a.log'), `${banner}another line, and a longer one\n`);
+    // A file that is there keeps another from getting its inode.
+    tick();
+    writeFileSync(at('a.log.2'), 'older\n');
+    tick();
+    writeFileSync(at('a.log.1'), `${banner}newer\n`);
+    unlinkSync(at('a.log'));
     destination.script = () => 'store';
     await start();
     await run(3 * FLUSH_MS);
-    assert.deepEqual(destination.texts.slice(1), ['another line, and a longer one\n']);
-    assert.deepEqual(destination.hidden, []);
+    assert.deepEqual(destination.texts, [banner, 'older\n', banner, 'newer\n']);
+  });
+
+  it('keeps the order of copies that were made while no forwarder ran, where a newer one begins like what was sent', async () => {
+    const banner = `${'='.repeat(2_000)}\n`;
+    writeFileSync(at('a.log'), banner);
+    await start();
+    await run(3 * FLUSH_MS);
+    await forwarder.close();
+    truncateSync(at('a.log'), 0);
+    for (const [copy, text] of [
+      ['a.log.2', 'older\n'],
+      ['a.log.1', `${banner}newer\n`],
+    ] as const) {
+      tick();
+      writeFileSync(at(copy), text);
+    }
+    tick();
+    truncateSync(at('a.log'), 0);
+    await start();
+    await run(3 * FLUSH_MS);
+    const texts = destination.texts.filter((text) => text !== banner);
+    assert.deepEqual(texts, ['older\n', 'newer\n']);
   });
 
   it('sends again with the time of the first sending, and what is new with its own', async () => {

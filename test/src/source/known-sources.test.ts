@@ -6,6 +6,7 @@ import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { lastChangeUs } from '../../../src/source/copies.ts';
 import type { Sighting } from '../../../src/source/directory-scan.ts';
 import { NO_HEAD, readHead } from '../../../src/source/identity.ts';
 import { KnownSources } from '../../../src/source/known-sources.ts';
@@ -73,6 +74,33 @@ describe('known sources', () => {
         assert.equal(sources.claimCopy(copy, opened, () => true)?.id, 'id-2', 'each has one');
       }
       closeSync(fd);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('have no copy that was made after they were seen to be truncated, however alike they begin', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'logtender-known-'));
+    try {
+      writeFileSync(join(folder, 'one'), 'banner\none\n');
+      writeFileSync(join(folder, 'other'), 'other bytes\n');
+      const [fd, other] = [openSync(join(folder, 'one'), 'r'), openSync(join(folder, 'other'), 'r')];
+      const head = readHead(fd, 'banner\n'.length);
+      const copyAt = (sources: KnownSource[], birthUs: number, first?: Sighting): string | undefined => {
+        const all = new KnownSources(sources);
+        // Its inode holds other bytes: it was truncated while nobody looked.
+        if (first !== undefined) all.claim(first, { fd: other, identity: first.identity, size: 12 });
+        const copy = { ...seen('1', birthUs), base: { name: '/mnt/a.log', path: '/log/a.log' }, rank: 1 };
+        return all.claimCopy(copy, { fd, identity: { ...copy.identity, ino: '8' }, size: 11 }, () => true)?.id;
+      };
+      const orphan = { ...known(1), head, orphan: true, truncatedUs: 9 };
+      assert.equal(copyAt([orphan], 9), 'id');
+      assert.equal(copyAt([orphan], 10), undefined);
+      const changedUs = lastChangeUs(other);
+      assert.equal(copyAt([{ ...known(1), head }], changedUs, seen('1', 1)), 'id');
+      assert.equal(copyAt([{ ...known(1), head }], changedUs + 1, seen('1', 1)), undefined);
+      closeSync(fd);
+      closeSync(other);
     } finally {
       rmSync(folder, { recursive: true });
     }
