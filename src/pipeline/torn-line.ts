@@ -197,6 +197,8 @@ export class TornLines {
     this.#link(cursor.source.info.id, rest, { positions, isFound: true, bytes, source: newer });
     if (newer !== undefined) {
       const other = this.#options.cursorOf(newer);
+      // The rest may be stored by itself, under the id that the newer file had before a power cut.
+      if ((rest.parts[0]?.[0] ?? 0) < other.mayRepeatTo) cursor.account.duplicatesMax += 1;
       other.skips = rest.parts;
       other.keepsSkips = false;
     }

@@ -946,6 +946,35 @@ describe('forwarder', () => {
     assert.deepEqual(texts, ['older\n', 'newer\n']);
   });
 
+  it('counts a line that was sent by itself before a power cut, and completes a torn one after it', async () => {
+    rules = { ...PLAIN_RULES, parser: 'cri' };
+    const line = (tag: string, text: string): string => `2026-11-28T00:00:00.000000000Z stdout ${tag} ${text}\n`;
+    bootId = 'boot-1';
+    writeFileSync(at('a.log'), line('F', 'one'));
+    await start();
+    await run(3 * FLUSH_MS);
+    renameSync(at('a.log'), at('a.log.1'));
+    writeFileSync(at('a.log'), line('F', 'two'));
+    destination.script = () => {
+      // The power goes when the request is on its way.
+      isAlive = false;
+      disk.cutPower(() => 0);
+      return 'store_and_lose_answer';
+    };
+    await run(12 * FLUSH_MS);
+    assert.deepEqual(destination.texts, ['one\n', 'two\n']);
+    crashed.push(forwarder);
+    isAlive = true;
+    bootId = 'boot-2';
+    // No runtime does that: it goes on with a file that it has put aside.
+    appendFileSync(at('a.log.1'), line('P', 'begins '));
+    destination.script = () => 'store';
+    await start();
+    await run(12 * FLUSH_MS);
+    assert.deepEqual(destination.texts.at(-1), 'begins two\n');
+    assert.equal(account().duplicatesMax, 1);
+  });
+
   it('sends again with the time of the first sending, and what is new with its own', async () => {
     const times: string[] = [];
     const recording = (): Sink => {
