@@ -2,7 +2,7 @@
  * A configuration that changes under a running forwarder: taken as a whole or not at all, and only when nothing stands in the way.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ConfigFollower, loadForwardFile } from '../../../src/config/config-follower.ts';
@@ -11,8 +11,15 @@ import type { Clock } from '../../../src/core/clock.ts';
 import { createLog } from '../../../src/core/log.ts';
 import { createMetrics } from '../../../src/core/metrics.ts';
 
-/** The waits between looks are as good as over. */
-const clock: Clock = { ...systemClock, sleep: (_, signal) => systemClock.sleep(1, signal) };
+let waits = 0;
+/** The waits between looks are as good as over, and counted. */
+const clock: Clock = {
+  ...systemClock,
+  sleep: (_, signal) => {
+    waits += 1;
+    return systemClock.sleep(1, signal);
+  },
+};
 
 describe('config follower', () => {
   let folder: string;
@@ -25,6 +32,11 @@ describe('config follower', () => {
   after(() => rmSync(folder, { recursive: true }));
   afterEach(() => follower?.close());
 
+  /** In one step: a look sees the old text or the new one, never a part. */
+  const save = (text: string): void => {
+    writeFileSync(`${path}.new`, text);
+    renameSync(`${path}.new`, path);
+  };
   const begin = async (
     text: string,
   ): Promise<{
@@ -34,7 +46,7 @@ describe('config follower', () => {
     readonly count: (result: string) => number;
     readonly block: (reason: string | undefined) => void;
   }> => {
-    writeFileSync(path, text);
+    save(text);
     const first = await loadForwardFile(path, { env: {}, host: 'box' });
     assert(first.ok);
     const lines: string[] = [];
@@ -67,11 +79,16 @@ describe('config follower', () => {
       await systemClock.sleep(1);
     }
   };
+  /** A look that began after this call is over; the one that is on its way now may have read what was there before. */
+  const looked = async (): Promise<void> => {
+    const before = waits;
+    await until('looked', () => waits > before + 1);
+  };
 
   it('a good file is offered once, and told when it is in use', async () => {
     const { follower: one, stops, count } = await begin('flushInterval: 1s');
     assert.equal(one.take(), undefined);
-    writeFileSync(path, 'flushInterval: 2s');
+    save('flushInterval: 2s');
     await until('offered', () => stops() === 1);
     assert(one.isReady);
     assert.equal(one.take()?.flushIntervalMs, 2_000);
@@ -83,16 +100,16 @@ describe('config follower', () => {
 
   it('a bad file changes nothing, is said once without its values, and the next good one heals it', async () => {
     const { follower: one, stops, count, lines } = await begin('flushInterval: 1s');
-    writeFileSync(path, 'flushInterval: hunter2\nsinks: [file]');
+    save('flushInterval: hunter2\nsinks: [file]');
     await until('refused', () => count('refused') === 1);
     const check = one.check();
     assert(!check.ok);
     assert.match(check.reason, /the last good file is in use: .*line 1: flushInterval: expected a duration/);
     assert.equal(one.take(), undefined);
     assert.doesNotMatch(check.reason + lines.join(''), /hunter2/);
-    await systemClock.sleep(20);
+    await looked();
     assert.equal(count('refused'), 1);
-    writeFileSync(path, 'flushInterval: 3s');
+    save('flushInterval: 3s');
     await until('offered', () => stops() === 1);
     assert.equal(one.take()?.flushIntervalMs, 3_000);
     assert.deepEqual(one.check(), { ok: true });
@@ -101,9 +118,9 @@ describe('config follower', () => {
   it('waits while there is an obstacle, and says so', async () => {
     const { follower: one, stops, block } = await begin('flushInterval: 1s');
     block('7 bytes of deleted files are not delivered yet');
-    writeFileSync(path, 'flushInterval: 2s');
-    const waits = { ok: true, note: 'a newer file waits: 7 bytes of deleted files are not delivered yet' };
-    await until('waits', () => JSON.stringify(one.check()) === JSON.stringify(waits));
+    save('flushInterval: 2s');
+    const expected = { ok: true, note: 'a newer file waits: 7 bytes of deleted files are not delivered yet' };
+    await until('waits', () => JSON.stringify(one.check()) === JSON.stringify(expected));
     assert.equal(one.take(), undefined);
     assert.equal(stops(), 0);
     block(undefined);
@@ -113,7 +130,7 @@ describe('config follower', () => {
 
   it('names what a restart brings, and does not stop the forwarder for it', async () => {
     const { follower: one, stops } = await begin('stateDir: /a');
-    writeFileSync(path, 'stateDir: /b');
+    save('stateDir: /b');
     await until('noticed', () => JSON.stringify(one.check()).includes('stateDir'));
     assert.deepEqual(one.check(), { ok: true, note: 'a restart will bring stateDir' });
     assert.equal(stops(), 0);
@@ -121,10 +138,10 @@ describe('config follower', () => {
 
   it('a change that is taken back in the last moment leaves the forwarder as it is, and running', async () => {
     const { follower: one, stops } = await begin('flushInterval: 1s');
-    writeFileSync(path, 'flushInterval: 2s');
+    save('flushInterval: 2s');
     await until('offered', () => stops() === 1);
-    writeFileSync(path, 'flushInterval: 1s');
-    await systemClock.sleep(30);
+    save('flushInterval: 1s');
+    await looked();
     assert.equal(one.take()?.flushIntervalMs, 1_000);
   });
 });

@@ -69,11 +69,14 @@ describe('positions of volumes', () => {
     positions.start(told);
     return positions;
   };
-  /** Virtual time passes, with real turns for the disk in between. */
-  const until = async (what: string, isSo: () => boolean, stepMs = 0): Promise<void> => {
+  /**
+   * Real turns for the disk, and virtual time where a step is given. Time passes only while that many sleep (who waits for a claim or holds
+   * one, and the end that was asked for): else a slow disk would be slower than the end, and than another pod's silence.
+   */
+  const until = async (what: string, isSo: () => boolean, pace = { stepMs: 0, sleepers: 0 }): Promise<void> => {
     for (let turn = 0; !isSo(); turn += 1) {
       assert(turn < 2_000, what);
-      await clock.advance(stepMs, 0);
+      await clock.advance(pace.stepMs, pace.sleepers);
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
   };
@@ -108,7 +111,7 @@ describe('positions of volumes', () => {
     assert.match(positions.lastWords()[0] ?? '', /held.*nothing was forwarded from here: pod web-b/);
     assert.equal(positions.isDecided, false, 'somebody is waited for');
     rmSync(claimOf('held'));
-    await until('it is given back', () => told.words.includes('join held'), LOOK_MS / 2);
+    await until('it is given back', () => told.words.includes('join held'), { stepMs: LOOK_MS / 2, sleepers: 2 });
     await until('nothing is waited for', () => positions.isDecided);
     assert.deepEqual(positions.lastWords(), []);
   });
@@ -128,10 +131,13 @@ describe('positions of volumes', () => {
     claim('a', 'web-b');
     const positions = start('a');
     await until('words', () => /pod web-b ships/.test(positions.problem() ?? ''));
-    await until('it is taken over', () => /being taken over/.test(positions.problem() ?? ''), LOOK_MS);
+    await until('it is taken over', () => /being taken over/.test(positions.problem() ?? ''), {
+      stepMs: LOOK_MS,
+      sleepers: 1,
+    });
     positions.end();
     assert.equal(positions.isDecided, false);
-    await until('it is decided', () => positions.isDecided, LOOK_MS);
+    await until('it is decided', () => positions.isDecided, { stepMs: LOOK_MS, sleepers: 2 });
     assert.deepEqual(told.words, ['join a']);
   });
 
@@ -143,7 +149,7 @@ describe('positions of volumes', () => {
     await until('words', () => /pod web-b ships/.test(positions.problem() ?? ''));
     positions.end();
     rmSync(claimOf('a'));
-    await until('it is being read', () => told.words.includes('join a'), LOOK_MS / 4);
+    await until('it is being read', () => told.words.includes('join a'), { stepMs: LOOK_MS / 4, sleepers: 2 });
     assert.equal(positions.isDecided, false);
     assert.deepEqual(positions.lastWords(), [
       `${folderOf('a')}: nothing was forwarded from here: positions are being read`,
@@ -159,7 +165,7 @@ describe('positions of volumes', () => {
     await until('words', () => /EIO/.test(positions.problem() ?? ''));
     positions.end();
     const before = clock.monotonic();
-    await until('it is decided', () => positions.isDecided, LOOK_MS / 4);
+    await until('it is decided', () => positions.isDecided, { stepMs: LOOK_MS / 4, sleepers: 2 });
     assert(clock.monotonic() - before <= END_WAIT_MS + LOOK_MS / 4);
     assert.match(positions.lastWords()[0] ?? '', /nothing was forwarded from here: positions cannot be read: EIO/);
   });
@@ -178,11 +184,14 @@ describe('positions of volumes', () => {
     const positions = start('a', 'b');
     await until('both', () => told.words.length === 2 && positions.isDecided);
     claim('a', 'web-b');
-    await until('it is noticed', () => told.words.length > 2, BEAT_MS / 5);
-    await until('words', () => /pod web-b ships/.test(positions.problem() ?? ''), LOOK_MS / 2);
+    await until('it is noticed', () => told.words.length > 2, { stepMs: BEAT_MS / 5, sleepers: 2 });
+    await until('words', () => /pod web-b ships/.test(positions.problem() ?? ''), { stepMs: LOOK_MS / 2, sleepers: 2 });
     assert(!told.words.includes('leave b'));
     assert.match(readFileSync(claimOf('a'), 'utf8'), /web-b/, 'it is not ours to give back');
-    await until('it is taken again', () => told.words.filter((word) => word === 'join a').length === 2, SETTLE_MS / 2);
+    await until('it is taken again', () => told.words.filter((word) => word === 'join a').length === 2, {
+      stepMs: SETTLE_MS / 2,
+      sleepers: 2,
+    });
     assert.equal(positions.problem(), undefined);
     await told.files.get(folderOf('a'))?.close();
     told.files.delete(folderOf('a'));
@@ -192,11 +201,11 @@ describe('positions of volumes', () => {
   it('that cannot be read are asked for again, and their files wait', async () => {
     told.unread = 'EIO';
     const positions = start('a');
-    await until('it is asked again', () => told.words.length >= 3, LOOK_MS);
+    await until('it is asked again', () => told.words.length >= 3, { stepMs: LOOK_MS, sleepers: 2 });
     assert.match(positions.problem() ?? '', /positions cannot be read: EIO/);
     assert.equal(positions.isDecided, false);
     told.unread = undefined;
-    await until('it is taken up', () => positions.isDecided, LOOK_MS);
+    await until('it is taken up', () => positions.isDecided, { stepMs: LOOK_MS, sleepers: 1 });
     assert.equal(positions.problem(), undefined);
     assert(existsSync(dirname(claimOf('a'))));
   });
