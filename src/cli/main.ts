@@ -157,11 +157,19 @@ function isOptionError(error: unknown): error is TypeError {
 function misused(name: string, command: Command, error: TypeError): OperationalError {
   const found = /--[a-z-]+/.exec(error.message)?.[0];
   const known = new Set(usageOf(command).match(/--[a-z][a-z-]+/g));
-  const near = found === undefined || known.has(found) ? undefined : nearest(found, [...known]);
+  const near =
+    meantOption(command, error) ?? (found === undefined || known.has(found) ? undefined : nearest(found, [...known]));
   const hint = near === undefined ? `logtender help ${name}` : `did you mean ${near}? logtender help ${name}`;
   // The rest of its first sentence's text is about how Node reads a dash.
   const text = error.message.split('. ', 1)[0] ?? error.message;
   return new OperationalError('USAGE', `logtender ${name}: ${text}`, { cause: error, hint });
+}
+
+/** Who gives a file by itself means the command's first option that takes one. */
+function meantOption({ usage: line }: Command, { message }: TypeError): string | undefined {
+  const word = /^Unexpected argument '(.+?)'\. /s.exec(message)?.[1];
+  const option = /(-[a-z-]+) FILE\b/.exec(line)?.[1];
+  return word === undefined || option === undefined ? undefined : `${option} ${word}`;
 }
 
 /** What is wrong before anything was done. */

@@ -282,16 +282,31 @@ export class Reader {
 
   /** Reports every key that nobody asked for, with the nearest known one. */
   rejectUnknown(): void {
+    const known = [...this.#asked].toSorted();
     for (const key of Object.keys(this.#raw)) {
       if (this.#asked.has(key)) continue;
-      const near = nearest(key, [...this.#asked]);
-      const known = `a known key (${[...this.#asked].toSorted().join(', ')})`;
+      const near = nearest(key, known) ?? sharedKey(key, known);
       this.problems.push({
         path: this.#at(key),
-        expected: known,
+        expected: `a known key (${siblings(key, known).join(', ')})`,
         found: shown(key),
         ...(near === undefined ? {} : { near }),
       });
     }
   }
+}
+
+/** Of a dotted key whose group is known the keys of that group, else all: sixty names hide the ten that may be meant. */
+function siblings(key: string, known: readonly string[]): readonly string[] {
+  const group = key.slice(0, key.lastIndexOf('.') + 1);
+  const own = known.filter((one) => group !== '' && one.startsWith(group));
+  return own.length === 0 ? known : own;
+}
+
+/** What is asked for in a group and stands for all of them: `s3.region` means `awsRegion`. */
+function sharedKey(key: string, known: readonly string[]): string | undefined {
+  const word = key.slice(key.lastIndexOf('.') + 1).toLowerCase();
+  if (word.length < BEGINNING_CHARS_LEAST) return undefined;
+  const shared = known.filter((one) => !one.includes('.') && one.toLowerCase().endsWith(word));
+  return shared.length === 1 ? shared[0] : undefined;
 }

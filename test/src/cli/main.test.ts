@@ -64,7 +64,12 @@ describe('logtender as a process', function () {
       [['inject'], '', /expected -f FILE, got none \(logtender inject -f deployment\.yaml/],
       [['inject', '--nonsense'], '', /^logtender inject: Unknown option '--nonsense' \(logtender help inject\)$/m],
       [['inject', '--namespace-lable', 'a=b'], '', /did you mean --namespace-label\?/],
-      [['lint', 'web.yaml'], '', /^logtender lint: Unexpected argument 'web\.yaml'.* \(logtender help lint\)$/m],
+      [
+        ['lint', 'web.yaml'],
+        '',
+        /^logtender lint: Unexpected argument 'web\.yaml' \(did you mean -f web\.yaml\? logtender help lint\)$/m,
+      ],
+      [['forward', 'f.yaml'], '', /'f\.yaml' \(did you mean --config f\.yaml\? logtender help forward\)$/m],
       [['list', '--kubeconfig', join(folder, 'none')], '', /read kubeconfig: expected a kubeconfig file, got: ENOENT/],
       [
         ['explain', 'pod/web', '--kubeconfig', nowhere],

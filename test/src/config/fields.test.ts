@@ -21,6 +21,20 @@ describe('Reader', () => {
     ]);
   });
 
+  it('names for an unknown key those of its group, and the one that all groups share', () => {
+    const reader = new Reader({ 's3.region': 'x', 's3.buckets': 'x', 'gcs.bucket': 'x', 's3.tag': 'x' });
+    for (const key of ['awsRegion', 's3.bucket', 's3.storageClass', 'elasticsearch.region'])
+      reader.text(key, undefined);
+    reader.rejectUnknown();
+    const own = 'expected a known key (s3.bucket, s3.storageClass)';
+    assert.deepEqual(reader.problems.map(problemText), [
+      `s3.region: ${own}, got "s3.region"; did you mean awsRegion?`,
+      `s3.buckets: ${own}, got "s3.buckets"; did you mean s3.bucket?`,
+      'gcs.bucket: expected a known key (awsRegion, elasticsearch.region, s3.bucket, s3.storageClass), got "gcs.bucket"; did you mean s3.bucket?',
+      `s3.tag: ${own}, got "s3.tag"`,
+    ]);
+  });
+
   it('reads keys of the prototype as absent', () => {
     const reader = new Reader(JSON.parse('{"__proto__": {"port": 1}}'));
     assert.equal(reader.integer('port', { min: 0, max: 9 }, 7), 7);
