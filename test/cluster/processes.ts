@@ -27,6 +27,8 @@ export interface ProcessOptions {
   readonly readyMsMax?: number;
 }
 
+export type Settings = Readonly<Record<string, string | number>>;
+
 /** A replica of the certificate manager, not started yet. */
 export function certsProcess(options: ProcessOptions): ManagedProcess {
   const file = join(options.folder, `${options.name}.yaml`);
@@ -34,14 +36,14 @@ export function certsProcess(options: ProcessOptions): ManagedProcess {
   return processOf('certs', options, { POD_NAME: options.name, CERTS_CONFIG_FILE: file });
 }
 
-/** A replica of the webhook, not started yet. @param drain how long it serves on after SIGTERM */
+/** A replica of the webhook, not started yet. @param drain how long it serves on after SIGTERM @param server more of that section's keys */
 export function webhookProcess(
-  options: ProcessOptions & { readonly port: number; readonly drain: string },
+  options: ProcessOptions & { readonly port: number; readonly drain: string; readonly server?: Settings },
 ): ManagedProcess {
   const file = join(options.folder, `${options.name}.yaml`);
   const { port, adminPort, drain } = options;
-  const server = `server: { host: 127.0.0.1, port: ${port}, adminPort: ${adminPort}, drain: ${drain} }`;
-  writeFileSync(file, `${options.config}\n${server}\n`);
+  const server = { host: '127.0.0.1', port, adminPort, drain, ...options.server };
+  writeFileSync(file, `${options.config}\nserver: ${JSON.stringify(server)}\n`);
   return processOf('webhook', options, { WEBHOOK_CONFIG_FILE: file });
 }
 

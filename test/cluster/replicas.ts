@@ -12,6 +12,7 @@ import type { ManagedProcess } from '../servers/managed-process.ts';
 import type { ControlPlane } from '../servers/servers.ts';
 import type { Installation } from './installation.ts';
 import { webhookProcess } from './processes.ts';
+import type { Settings } from './processes.ts';
 
 /** What a roll-out waits between SIGTERM and the end of a replica; longer than endpoints take to hear of it here. */
 const DRAIN = '1s';
@@ -38,7 +39,7 @@ export interface Replicas {
 export async function replicate(
   plane: ControlPlane,
   installed: Installation,
-  options: { readonly count: number; readonly config: string },
+  options: { readonly count: number; readonly config: string; readonly server?: Settings },
 ): Promise<Replicas> {
   const balancer = new LoadBalancer();
   const address = await balancer.start();
@@ -46,7 +47,7 @@ export async function replicate(
   let started = 0;
   const add = async (): Promise<Replica> => {
     started += 1;
-    const replica = await startReplica(installed.folder, `webhook-${started}`, options.config);
+    const replica = await startReplica(installed.folder, `webhook-${started}`, options);
     current.push(replica);
     balancer.add(replica.port);
     return replica;
@@ -71,10 +72,14 @@ export async function replicate(
   };
 }
 
-async function startReplica(folder: string, name: string, config: string): Promise<Replica> {
+async function startReplica(
+  folder: string,
+  name: string,
+  { config, server = {} }: { readonly config: string; readonly server?: Settings },
+): Promise<Replica> {
   const [port = 0, adminPort = 0] = await freePorts(2);
   const kubeconfig = join(folder, 'logtender-webhook.kubeconfig');
-  const process = webhookProcess({ name, folder, kubeconfig, config, port, adminPort, drain: DRAIN });
+  const process = webhookProcess({ name, folder, kubeconfig, config, port, adminPort, drain: DRAIN, server });
   await process.start();
   return { process, port, metrics: async () => String((await ask(`http://127.0.0.1:${adminPort}/metrics`)).body) };
 }
